@@ -1,0 +1,11 @@
+module github.com/concord-suite/concord/platform
+
+go 1.26.0
+
+require (
+	github.com/concord-suite/concord/proto v0.0.0
+)
+
+replace (
+	github.com/concord-suite/concord/proto => ../proto
+)
