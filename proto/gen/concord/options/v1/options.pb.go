@@ -174,11 +174,13 @@ type Rule struct {
 	Services []string `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
 	// True when the session must be strong and freshly confirmed (step-up).
 	StepUp bool `protobuf:"varint,4,opt,name=step_up,json=stepUp,proto3" json:"step_up,omitempty"`
-	// The request field that holds the resource name whose first pair is the firm ("firms/{firm}/..."). Empty only for
-	// RPCs outside every firm.
+	// The request field, dotted when nested, that holds the resource name whose first pair is the firm
+	// ("firms/{firm}/..."). Empty only for RPCs outside every firm and for those with self.
 	FirmField string `protobuf:"bytes,5,opt,name=firm_field,json=firmField,proto3" json:"firm_field,omitempty"`
 	// How the call enters the audit ledger.
-	Audit         AuditKind `protobuf:"varint,6,opt,name=audit,proto3,enum=concord.options.v1.AuditKind" json:"audit,omitempty"`
+	Audit AuditKind `protobuf:"varint,6,opt,name=audit,proto3,enum=concord.options.v1.AuditKind" json:"audit,omitempty"`
+	// True when the call concerns the caller itself (its session): the request names no firm, the firm is the caller's.
+	Self          bool `protobuf:"varint,7,opt,name=self,proto3" json:"self,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -253,6 +255,13 @@ func (x *Rule) GetAudit() AuditKind {
 		return x.Audit
 	}
 	return AuditKind_AUDIT_KIND_UNSPECIFIED
+}
+
+func (x *Rule) GetSelf() bool {
+	if x != nil {
+		return x.Self
+	}
+	return false
 }
 
 // Event is the address of an event payload on the bus.
@@ -356,7 +365,7 @@ var File_concord_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_concord_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" concord/options/v1/options.proto\x12\x12concord.options.v1\x1a google/protobuf/descriptor.proto\"\xe8\x01\n" +
+	" concord/options/v1/options.proto\x12\x12concord.options.v1\x1a google/protobuf/descriptor.proto\"\xfc\x01\n" +
 	"\x04Rule\x12\x1e\n" +
 	"\n" +
 	"permission\x18\x01 \x01(\tR\n" +
@@ -366,7 +375,8 @@ const file_concord_options_v1_options_proto_rawDesc = "" +
 	"\astep_up\x18\x04 \x01(\bR\x06stepUp\x12\x1d\n" +
 	"\n" +
 	"firm_field\x18\x05 \x01(\tR\tfirmField\x123\n" +
-	"\x05audit\x18\x06 \x01(\x0e2\x1d.concord.options.v1.AuditKindR\x05audit\"!\n" +
+	"\x05audit\x18\x06 \x01(\x0e2\x1d.concord.options.v1.AuditKindR\x05audit\x12\x12\n" +
+	"\x04self\x18\a \x01(\bR\x04self\"!\n" +
 	"\x05Event\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject*\xb7\x02\n" +
 	"\rPrincipalKind\x12\x1e\n" +
