@@ -1,0 +1,165 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// What an error of this package can match with errors.Is.
+var (
+	// ErrNotFound: a QueryRow found no row.
+	ErrNotFound = errors.New("sqldb: not found")
+	// ErrConflict: the change collides with other data, that is a unique or a foreign key.
+	ErrConflict = errors.New("sqldb: conflict")
+	// ErrInvalid: the value does not fit the column (type, length, range, CHECK, NOT NULL) or can not be stored.
+	ErrInvalid = errors.New("sqldb: invalid value")
+	// ErrBusy: not now; the same call may work later. The database is unreachable, out of connections or locked, or
+	// retries were used up. Nothing was changed.
+	ErrBusy = errors.New("sqldb: busy")
+	// ErrOutcomeUnknown: the answer to COMMIT was lost; the change may have happened or not.
+	ErrOutcomeUnknown = errors.New("sqldb: outcome unknown")
+	// ErrDiskFull: there is no room left; nothing was changed.
+	ErrDiskFull = errors.New("sqldb: disk full")
+	// ErrReadOnly: the database can not be written: file permissions, a read-only disk, a standby server.
+	ErrReadOnly = errors.New("sqldb: read-only")
+)
+
+// errUnknown is the kind of what is none of the above. It is not exported: callers can do nothing about it.
+var errUnknown = errors.New("sqldb: failed")
+
+// Error is what the database said, without what it said it about.
+type Error struct {
+	// Op is what was being done: "exec", "query", "scan", "begin", "commit", ...
+	Op string
+	// Constraint is the name of the violated unique index or key, or of the CHECK; for NOT NULL "table.column". The
+	// same on both engines; empty for a foreign key, since SQLite does not tell which.
+	Constraint string
+	// Code is the SQLSTATE or the SQLite result code, for logs.
+	Code string
+
+	kind  error // one of the Err values or errUnknown
+	note  string
+	cause error // a context error, or nil
+	retry bool  // the transaction may be run again at once
+	lost  bool  // the connection is gone
+
+	table   string   // SQLite names the columns of a violated unique key, not the key
+	columns []string // see Tx.constraintOver
+}
+
+// Error returns the kind, the constraint and the code. It quotes no value.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.kind.Error())
+	b.WriteString(" (")
+	b.WriteString(e.Op)
+	if e.Code != "" {
+		b.WriteString(", code ")
+		b.WriteString(e.Code)
+	}
+	if e.Constraint != "" {
+		b.WriteString(", constraint ")
+		b.WriteString(e.Constraint)
+	}
+	b.WriteString(")")
+	if e.note != "" {
+		b.WriteString(": ")
+		b.WriteString(e.note)
+	}
+	return b.String()
+}
+
+// Is reports whether e is of the kind that target, one of the Err values, stands for.
+func (e *Error) Is(target error) bool { return e.kind == target }
+
+// Unwrap returns the context's error when the call ended because of its context, else nil. The driver's error is not
+// reachable.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Constraint returns the name of the constraint that err is about, or "".
+func Constraint(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Constraint
+	}
+	return ""
+}
+
+// invalidArg is an argument that one of the engines could not store.
+type invalidArg struct{ why string }
+
+func (a *invalidArg) Error() string { return a.why }
+
+// classify turns what a driver said into an *Error; nil stays nil and an *Error stays what it is.
+func (d Dialect) classify(ctx context.Context, op string, err error) error {
+	var known *Error
+	var arg *invalidArg
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &arg):
+		return &Error{Op: op, kind: ErrInvalid, note: arg.why}
+	case errors.Is(err, sql.ErrNoRows):
+		return &Error{Op: op, kind: ErrNotFound}
+	case errors.Is(err, sql.ErrTxDone), errors.Is(err, sql.ErrConnDone):
+		if ctx.Err() == nil {
+			return &Error{Op: op, kind: errUnknown, note: "the transaction is over"}
+		}
+	}
+	if cause := contextError(ctx, err); cause != nil {
+		return &Error{Op: op, kind: ErrBusy, note: cause.Error(), cause: cause, lost: d == Postgres}
+	}
+	if d == Postgres {
+		if e := classifyPostgres(op, err); e != nil {
+			return e
+		}
+	} else if e := classifySQLite(op, err); e != nil {
+		return e
+	}
+	if connectionLost(err) {
+		return &Error{Op: op, kind: ErrBusy, note: "no connection to the database", retry: true, lost: true}
+	}
+	if text := err.Error(); strings.HasPrefix(text, "sql: ") {
+		return &Error{Op: op, kind: errUnknown, note: scanNote(text)}
+	}
+	return &Error{Op: op, kind: errUnknown, note: fmt.Sprintf("unclassified %T", err)}
+}
+
+// contextError returns the context's error when err is, or came from, the end of ctx.
+func contextError(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil {
+		return cause
+	}
+	for _, c := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, c) {
+			return c
+		}
+	}
+	return nil
+}
+
+func connectionLost(err error) bool {
+	var network net.Error
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+}
+
+// scanNote keeps of database/sql's complaint what it says about the column; the rest quotes the value.
+func scanNote(text string) string {
+	if head, _, ok := strings.Cut(text, ": converting"); ok {
+		return head
+	}
+	if strings.HasPrefix(text, "sql: Scan error on column") {
+		head, _, _ := strings.Cut(strings.TrimPrefix(text, "sql: "), ":")
+		return head
+	}
+	return text
+}

@@ -1,0 +1,207 @@
+package sqldb
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Migrate brings the schema of db to what migrations describe.
+//
+// The files are <engine>/NNNN_name.sql, or migrations/<engine>/NNNN_name.sql, where engine is sqlite or postgres and
+// NNNN counts from 0001 without gaps. Each file runs once, in a transaction of its own, and is recorded with a checksum
+// of its text: a file that was changed after it ran is refused in words, since nobody could say what the database looks
+// like. Replicas may call Migrate at the same time; they take turns. A database that is ahead of the files, because a
+// newer release ran on it, is left as it is: releases keep to changes that the previous one can live with.
+//
+// On SQLite foreign keys are off while a file runs, so that a table can be rebuilt, and checked before it is committed.
+func Migrate(ctx context.Context, db *DB, migrations fs.FS) error {
+	for _, s := range schemasOf(migrations) {
+		files, err := s.load(db.dialect)
+		if err != nil {
+			return err
+		}
+		if err := db.migrating(ctx, createRecord); err != nil {
+			return fmt.Errorf("sqldb: preparing the record of migrations: %w", err)
+		}
+		for _, f := range files {
+			if err := db.migrating(ctx, func(tx *Tx) error { return f.apply(tx) }); err != nil {
+				return fmt.Errorf("sqldb: migration %s: %w", f.path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// SchemaVersion returns the number of the last migration that ran on db, 0 when none did. Parts brought in by Named do
+// not count.
+func SchemaVersion(ctx context.Context, db *DB) (int, error) {
+	var version int
+	err := db.Read(ctx, func(tx *Tx) error {
+		exists := `SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'`
+		if db.dialect == Postgres {
+			exists = `SELECT count(*) FROM pg_tables WHERE tablename = 'schema_migrations' AND schemaname = current_schema()`
+		}
+		var n int
+		if err := tx.QueryRow(exists).Scan(&n); err != nil || n == 0 {
+			return err
+		}
+		return tx.QueryRow(`SELECT coalesce(max(version), 0) FROM schema_migrations WHERE part = ''`).Scan(&version)
+	})
+	return version, err
+}
+
+// Named marks migrations as a part with a numbering of its own, for packages that bring tables into the database of
+// every service. The name never changes.
+func Named(name string, migrations fs.FS) fs.FS { return part{name: name, FS: migrations} }
+
+// Join puts several sets of migrations together: parts made by Named, and at most one without a name. They run in the
+// order given.
+func Join(sets ...fs.FS) fs.FS { return joined(sets) }
+
+type part struct {
+	fs.FS
+	name string
+}
+
+type joined []fs.FS
+
+// Open opens name in the first set that has it.
+func (j joined) Open(name string) (fs.File, error) {
+	for _, s := range j {
+		if f, err := s.Open(name); err == nil {
+			return f, nil
+		}
+	}
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+func schemasOf(set fs.FS) []part {
+	switch s := set.(type) {
+	case joined:
+		var all []part
+		for _, inner := range s {
+			all = append(all, schemasOf(inner)...)
+		}
+		return all
+	case part:
+		return []part{s}
+	}
+	return []part{{FS: set}}
+}
+
+// migration is one file.
+type migration struct {
+	part, path, text, sum string
+	version               int
+}
+
+func (p part) load(d Dialect) ([]migration, error) {
+	dir := string(d)
+	entries, err := fs.ReadDir(p, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		dir = path.Join("migrations", dir)
+		entries, err = fs.ReadDir(p, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqldb: no migrations for %s: there is no folder %s", d, dir)
+	}
+	var files []migration
+	for _, e := range entries {
+		text, err := fs.ReadFile(p, path.Join(dir, e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("sqldb: migration %s: %w", e.Name(), err)
+		}
+		digits, _, _ := strings.Cut(e.Name(), "_")
+		version, err := strconv.Atoi(digits)
+		if err != nil || len(digits) != 4 || path.Ext(e.Name()) != ".sql" {
+			return nil, fmt.Errorf("sqldb: %s/%s is not named like a migration (0001_name.sql)", dir, e.Name())
+		}
+		// A checkout that turned line ends into CR LF has not changed the migration.
+		plain := strings.ReplaceAll(string(text), "\r\n", "\n")
+		sum := sha256.Sum256([]byte(plain))
+		files = append(files, migration{part: p.name, path: path.Join(p.name, dir, e.Name()), text: plain,
+			sum: hex.EncodeToString(sum[:]), version: version})
+	}
+	slices.SortFunc(files, func(a, b migration) int { return a.version - b.version })
+	for i, f := range files {
+		if f.version != i+1 {
+			return nil, fmt.Errorf("sqldb: %s: expected number %04d; numbers have no gaps and no doubles", f.path, i+1)
+		}
+	}
+	return files, nil
+}
+
+func createRecord(tx *Tx) error {
+	number, now := "INTEGER", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+	end := "STRICT"
+	if tx.Dialect() == Postgres {
+		number, now, end = "BIGINT", "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", ""
+	}
+	_, err := tx.Exec(`CREATE TABLE IF NOT EXISTS schema_migrations (
+		part TEXT NOT NULL, version ` + number + ` NOT NULL, checksum TEXT NOT NULL,
+		applied_at ` + number + ` NOT NULL DEFAULT (` + now + `),
+		PRIMARY KEY (part, version)) ` + end)
+	return err
+}
+
+// apply runs the file unless it is recorded.
+func (m migration) apply(tx *Tx) error {
+	var sum string
+	err := tx.QueryRow(`SELECT checksum FROM schema_migrations WHERE part = $1 AND version = $2`, m.part, m.version).Scan(&sum)
+	switch {
+	case err == nil && sum == m.sum:
+		return nil
+	case err == nil:
+		return errors.New("its text was changed after it ran on this database; restore it and put the change into a new migration")
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	if _, err := tx.Exec(m.text); err != nil {
+		return err
+	}
+	if tx.Dialect() == SQLite {
+		var dangling int
+		if err := tx.QueryRow(`SELECT count(*) FROM pragma_foreign_key_check`).Scan(&dangling); err != nil {
+			return err
+		}
+		if dangling > 0 {
+			return fmt.Errorf("it leaves %d rows that refer to rows which do not exist", dangling)
+		}
+	}
+	_, err = tx.Exec(`INSERT INTO schema_migrations (part, version, checksum) VALUES ($1, $2, $3)`, m.part, m.version, m.sum)
+	return err
+}
+
+// migrating runs fn alone among all processes that migrate db.
+func (db *DB) migrating(ctx context.Context, fn func(*Tx) error) error {
+	if db.dialect == Postgres {
+		return db.Tx(ctx, func(tx *Tx) error {
+			if err := AdvisoryLock(tx, "concord.migrate"); err != nil {
+				return err
+			}
+			return fn(tx)
+		}, ReadCommitted)
+	}
+	conn, err := db.acquire(ctx, db.write) // the only writing connection of this process
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = OFF`); err != nil { // has no effect inside a transaction
+		return db.dialect.classify(ctx, "migrate", err)
+	}
+	_, err = db.attempt(ctx, conn, sql.TxOptions{}, fn, nil)
+	if _, onErr := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA foreign_keys = ON`); onErr != nil && err == nil {
+		err = db.dialect.classify(ctx, "migrate", onErr)
+	}
+	return err
+}
