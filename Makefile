@@ -34,4 +34,4 @@ generate: tools ## generate Go, gateway and OpenAPI from the contract
 
 .PHONY: generate-check
 generate-check: tools ## fail when the committed generated code is not what the contract gives
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && tools/generate.sh "$$out/gen" && diff -r "$$out/gen" proto/gen
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && tools/generate.sh "$$out/gen" && { diff -r "$$out/gen" proto/gen | head -n 60; }
