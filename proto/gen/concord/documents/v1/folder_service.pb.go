@@ -4,9 +4,6 @@
 // 	protoc        (unknown)
 // source: concord/documents/v1/folder_service.proto
 
-// Package concord.documents.v1 keeps folders, documents, the document archive and email jobs, and secures what an
-// off-boarded client leaves behind.
-
 package documentsv1
 
 import (
@@ -27,111 +24,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// ErrorReason is the machine-readable reason in the ErrorInfo of an error of this package.
-type ErrorReason int32
-
-const (
-	// Not set.
-	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// The resource does not exist, or not for the caller.
-	ErrorReason_ERROR_REASON_NOT_FOUND ErrorReason = 1
-	// The client is leaving; no new email job or signature request.
-	ErrorReason_ERROR_REASON_CLIENT_FENCED ErrorReason = 2
-	// The body was shorter or longer than declared, or its hash differs; nothing was kept.
-	ErrorReason_ERROR_REASON_CONTENT_MISMATCH ErrorReason = 3
-	// The upload has expired or was used.
-	ErrorReason_ERROR_REASON_UPLOAD_ENDED ErrorReason = 4
-	// The folder is a client folder; it goes with its client.
-	ErrorReason_ERROR_REASON_CLIENT_FOLDER ErrorReason = 5
-	// The folder holds another number of documents than was confirmed; look again.
-	ErrorReason_ERROR_REASON_COUNT_CHANGED ErrorReason = 6
-	// The firm has no document archive.
-	ErrorReason_ERROR_REASON_NO_ARCHIVE ErrorReason = 7
-	// The document waits for a signature.
-	ErrorReason_ERROR_REASON_SIGNATURE_OPEN ErrorReason = 8
-	// The signature request was given, declined or withdrawn already.
-	ErrorReason_ERROR_REASON_REQUEST_CLOSED ErrorReason = 9
-	// The resource changed since it was read; the etag is stale.
-	ErrorReason_ERROR_REASON_ETAG_MISMATCH ErrorReason = 10
-	// What the contact may see is not known freshly enough; try again in some seconds.
-	ErrorReason_ERROR_REASON_SCOPE_STALE ErrorReason = 11
-	// The storage is full or failed; nothing was kept.
-	ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE ErrorReason = 12
-	// The off-boarding was committed; it can't be aborted.
-	ErrorReason_ERROR_REASON_ALREADY_COMMITTED ErrorReason = 13
-	// The resource is not archived.
-	ErrorReason_ERROR_REASON_NOT_ARCHIVED ErrorReason = 14
-	// A folder of this name stands there already.
-	ErrorReason_ERROR_REASON_NAME_TAKEN ErrorReason = 15
-)
-
-// Enum value maps for ErrorReason.
-var (
-	ErrorReason_name = map[int32]string{
-		0:  "ERROR_REASON_UNSPECIFIED",
-		1:  "ERROR_REASON_NOT_FOUND",
-		2:  "ERROR_REASON_CLIENT_FENCED",
-		3:  "ERROR_REASON_CONTENT_MISMATCH",
-		4:  "ERROR_REASON_UPLOAD_ENDED",
-		5:  "ERROR_REASON_CLIENT_FOLDER",
-		6:  "ERROR_REASON_COUNT_CHANGED",
-		7:  "ERROR_REASON_NO_ARCHIVE",
-		8:  "ERROR_REASON_SIGNATURE_OPEN",
-		9:  "ERROR_REASON_REQUEST_CLOSED",
-		10: "ERROR_REASON_ETAG_MISMATCH",
-		11: "ERROR_REASON_SCOPE_STALE",
-		12: "ERROR_REASON_STORAGE_UNAVAILABLE",
-		13: "ERROR_REASON_ALREADY_COMMITTED",
-		14: "ERROR_REASON_NOT_ARCHIVED",
-		15: "ERROR_REASON_NAME_TAKEN",
-	}
-	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":         0,
-		"ERROR_REASON_NOT_FOUND":           1,
-		"ERROR_REASON_CLIENT_FENCED":       2,
-		"ERROR_REASON_CONTENT_MISMATCH":    3,
-		"ERROR_REASON_UPLOAD_ENDED":        4,
-		"ERROR_REASON_CLIENT_FOLDER":       5,
-		"ERROR_REASON_COUNT_CHANGED":       6,
-		"ERROR_REASON_NO_ARCHIVE":          7,
-		"ERROR_REASON_SIGNATURE_OPEN":      8,
-		"ERROR_REASON_REQUEST_CLOSED":      9,
-		"ERROR_REASON_ETAG_MISMATCH":       10,
-		"ERROR_REASON_SCOPE_STALE":         11,
-		"ERROR_REASON_STORAGE_UNAVAILABLE": 12,
-		"ERROR_REASON_ALREADY_COMMITTED":   13,
-		"ERROR_REASON_NOT_ARCHIVED":        14,
-		"ERROR_REASON_NAME_TAKEN":          15,
-	}
-)
-
-func (x ErrorReason) Enum() *ErrorReason {
-	p := new(ErrorReason)
-	*p = x
-	return p
-}
-
-func (x ErrorReason) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ErrorReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_concord_documents_v1_folder_service_proto_enumTypes[0].Descriptor()
-}
-
-func (ErrorReason) Type() protoreflect.EnumType {
-	return &file_concord_documents_v1_folder_service_proto_enumTypes[0]
-}
-
-func (x ErrorReason) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ErrorReason.Descriptor instead.
-func (ErrorReason) EnumDescriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{0}
-}
 
 // FolderKind is what a folder is.
 type FolderKind int32
@@ -174,11 +66,11 @@ func (x FolderKind) String() string {
 }
 
 func (FolderKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_concord_documents_v1_folder_service_proto_enumTypes[1].Descriptor()
+	return file_concord_documents_v1_folder_service_proto_enumTypes[0].Descriptor()
 }
 
 func (FolderKind) Type() protoreflect.EnumType {
-	return &file_concord_documents_v1_folder_service_proto_enumTypes[1]
+	return &file_concord_documents_v1_folder_service_proto_enumTypes[0]
 }
 
 func (x FolderKind) Number() protoreflect.EnumNumber {
@@ -187,7 +79,7 @@ func (x FolderKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FolderKind.Descriptor instead.
 func (FolderKind) EnumDescriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{1}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{0}
 }
 
 // FolderState is where a folder stands.
@@ -235,11 +127,11 @@ func (x FolderState) String() string {
 }
 
 func (FolderState) Descriptor() protoreflect.EnumDescriptor {
-	return file_concord_documents_v1_folder_service_proto_enumTypes[2].Descriptor()
+	return file_concord_documents_v1_folder_service_proto_enumTypes[1].Descriptor()
 }
 
 func (FolderState) Type() protoreflect.EnumType {
-	return &file_concord_documents_v1_folder_service_proto_enumTypes[2]
+	return &file_concord_documents_v1_folder_service_proto_enumTypes[1]
 }
 
 func (x FolderState) Number() protoreflect.EnumNumber {
@@ -248,68 +140,7 @@ func (x FolderState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FolderState.Descriptor instead.
 func (FolderState) EnumDescriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{2}
-}
-
-// SignatureState is how a signature request stands.
-type SignatureState int32
-
-const (
-	// Not set.
-	SignatureState_SIGNATURE_STATE_UNSPECIFIED SignatureState = 0
-	// Waits for the contact.
-	SignatureState_SIGNATURE_STATE_OPEN SignatureState = 1
-	// Signed.
-	SignatureState_SIGNATURE_STATE_SIGNED SignatureState = 2
-	// Declined by the contact.
-	SignatureState_SIGNATURE_STATE_DECLINED SignatureState = 3
-	// Taken back by the firm.
-	SignatureState_SIGNATURE_STATE_WITHDRAWN SignatureState = 4
-)
-
-// Enum value maps for SignatureState.
-var (
-	SignatureState_name = map[int32]string{
-		0: "SIGNATURE_STATE_UNSPECIFIED",
-		1: "SIGNATURE_STATE_OPEN",
-		2: "SIGNATURE_STATE_SIGNED",
-		3: "SIGNATURE_STATE_DECLINED",
-		4: "SIGNATURE_STATE_WITHDRAWN",
-	}
-	SignatureState_value = map[string]int32{
-		"SIGNATURE_STATE_UNSPECIFIED": 0,
-		"SIGNATURE_STATE_OPEN":        1,
-		"SIGNATURE_STATE_SIGNED":      2,
-		"SIGNATURE_STATE_DECLINED":    3,
-		"SIGNATURE_STATE_WITHDRAWN":   4,
-	}
-)
-
-func (x SignatureState) Enum() *SignatureState {
-	p := new(SignatureState)
-	*p = x
-	return p
-}
-
-func (x SignatureState) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (SignatureState) Descriptor() protoreflect.EnumDescriptor {
-	return file_concord_documents_v1_folder_service_proto_enumTypes[3].Descriptor()
-}
-
-func (SignatureState) Type() protoreflect.EnumType {
-	return &file_concord_documents_v1_folder_service_proto_enumTypes[3]
-}
-
-func (x SignatureState) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use SignatureState.Descriptor instead.
-func (SignatureState) EnumDescriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{1}
 }
 
 // Folder is a place for documents.
@@ -448,142 +279,6 @@ func (x *Folder) GetColor() string {
 	return ""
 }
 
-// Document is a file with a name, in a folder.
-type Document struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, "firms/{firm}/documents/{document}".
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The folder.
-	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// The file name.
-	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// The media type.
-	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The size in bytes.
-	Size int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	// SHA-256 of the bytes, hex.
-	Sha256 string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// True when the client's contacts see it.
-	Published bool `protobuf:"varint,7,opt,name=published,proto3" json:"published,omitempty"`
-	// True when it is in the document archive.
-	Archived bool `protobuf:"varint,8,opt,name=archived,proto3" json:"archived,omitempty"`
-	// Who filed it; "system" for what the suite made.
-	FiledBy string `protobuf:"bytes,9,opt,name=filed_by,json=filedBy,proto3" json:"filed_by,omitempty"`
-	// When it was filed.
-	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// True when it waits for a signature.
-	SignatureOpen bool `protobuf:"varint,11,opt,name=signature_open,json=signatureOpen,proto3" json:"signature_open,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Document) Reset() {
-	*x = Document{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Document) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Document) ProtoMessage() {}
-
-func (x *Document) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Document.ProtoReflect.Descriptor instead.
-func (*Document) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Document) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Document) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *Document) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-func (x *Document) GetMediaType() string {
-	if x != nil {
-		return x.MediaType
-	}
-	return ""
-}
-
-func (x *Document) GetSize() int64 {
-	if x != nil {
-		return x.Size
-	}
-	return 0
-}
-
-func (x *Document) GetSha256() string {
-	if x != nil {
-		return x.Sha256
-	}
-	return ""
-}
-
-func (x *Document) GetPublished() bool {
-	if x != nil {
-		return x.Published
-	}
-	return false
-}
-
-func (x *Document) GetArchived() bool {
-	if x != nil {
-		return x.Archived
-	}
-	return false
-}
-
-func (x *Document) GetFiledBy() string {
-	if x != nil {
-		return x.FiledBy
-	}
-	return ""
-}
-
-func (x *Document) GetCreateTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CreateTime
-	}
-	return nil
-}
-
-func (x *Document) GetSignatureOpen() bool {
-	if x != nil {
-		return x.SignatureOpen
-	}
-	return false
-}
-
 // ListFoldersRequest asks for folders.
 type ListFoldersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -607,7 +302,7 @@ type ListFoldersRequest struct {
 
 func (x *ListFoldersRequest) Reset() {
 	*x = ListFoldersRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[2]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +314,7 @@ func (x *ListFoldersRequest) String() string {
 func (*ListFoldersRequest) ProtoMessage() {}
 
 func (x *ListFoldersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[2]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +327,7 @@ func (x *ListFoldersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFoldersRequest.ProtoReflect.Descriptor instead.
 func (*ListFoldersRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{2}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListFoldersRequest) GetParent() string {
@@ -697,7 +392,7 @@ type ListFoldersResponse struct {
 
 func (x *ListFoldersResponse) Reset() {
 	*x = ListFoldersResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[3]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +404,7 @@ func (x *ListFoldersResponse) String() string {
 func (*ListFoldersResponse) ProtoMessage() {}
 
 func (x *ListFoldersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[3]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +417,7 @@ func (x *ListFoldersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFoldersResponse.ProtoReflect.Descriptor instead.
 func (*ListFoldersResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListFoldersResponse) GetFolders() []*Folder {
@@ -750,7 +445,7 @@ type GetFolderRequest struct {
 
 func (x *GetFolderRequest) Reset() {
 	*x = GetFolderRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[4]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +457,7 @@ func (x *GetFolderRequest) String() string {
 func (*GetFolderRequest) ProtoMessage() {}
 
 func (x *GetFolderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[4]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +470,7 @@ func (x *GetFolderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFolderRequest.ProtoReflect.Descriptor instead.
 func (*GetFolderRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetFolderRequest) GetName() string {
@@ -796,7 +491,7 @@ type GetFolderResponse struct {
 
 func (x *GetFolderResponse) Reset() {
 	*x = GetFolderResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +503,7 @@ func (x *GetFolderResponse) String() string {
 func (*GetFolderResponse) ProtoMessage() {}
 
 func (x *GetFolderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +516,7 @@ func (x *GetFolderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFolderResponse.ProtoReflect.Descriptor instead.
 func (*GetFolderResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetFolderResponse) GetFolder() *Folder {
@@ -846,7 +541,7 @@ type CreateFolderRequest struct {
 
 func (x *CreateFolderRequest) Reset() {
 	*x = CreateFolderRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +553,7 @@ func (x *CreateFolderRequest) String() string {
 func (*CreateFolderRequest) ProtoMessage() {}
 
 func (x *CreateFolderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +566,7 @@ func (x *CreateFolderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFolderRequest.ProtoReflect.Descriptor instead.
 func (*CreateFolderRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateFolderRequest) GetParent() string {
@@ -906,7 +601,7 @@ type CreateFolderResponse struct {
 
 func (x *CreateFolderResponse) Reset() {
 	*x = CreateFolderResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +613,7 @@ func (x *CreateFolderResponse) String() string {
 func (*CreateFolderResponse) ProtoMessage() {}
 
 func (x *CreateFolderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +626,7 @@ func (x *CreateFolderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFolderResponse.ProtoReflect.Descriptor instead.
 func (*CreateFolderResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateFolderResponse) GetFolder() *Folder {
@@ -952,7 +647,7 @@ type PreviewDeleteFolderRequest struct {
 
 func (x *PreviewDeleteFolderRequest) Reset() {
 	*x = PreviewDeleteFolderRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +659,7 @@ func (x *PreviewDeleteFolderRequest) String() string {
 func (*PreviewDeleteFolderRequest) ProtoMessage() {}
 
 func (x *PreviewDeleteFolderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +672,7 @@ func (x *PreviewDeleteFolderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewDeleteFolderRequest.ProtoReflect.Descriptor instead.
 func (*PreviewDeleteFolderRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PreviewDeleteFolderRequest) GetName() string {
@@ -1002,7 +697,7 @@ type PreviewDeleteFolderResponse struct {
 
 func (x *PreviewDeleteFolderResponse) Reset() {
 	*x = PreviewDeleteFolderResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +709,7 @@ func (x *PreviewDeleteFolderResponse) String() string {
 func (*PreviewDeleteFolderResponse) ProtoMessage() {}
 
 func (x *PreviewDeleteFolderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +722,7 @@ func (x *PreviewDeleteFolderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewDeleteFolderResponse.ProtoReflect.Descriptor instead.
 func (*PreviewDeleteFolderResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PreviewDeleteFolderResponse) GetDocumentCount() int64 {
@@ -1066,7 +761,7 @@ type DeleteFolderRequest struct {
 
 func (x *DeleteFolderRequest) Reset() {
 	*x = DeleteFolderRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +773,7 @@ func (x *DeleteFolderRequest) String() string {
 func (*DeleteFolderRequest) ProtoMessage() {}
 
 func (x *DeleteFolderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +786,7 @@ func (x *DeleteFolderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteFolderRequest.ProtoReflect.Descriptor instead.
 func (*DeleteFolderRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteFolderRequest) GetName() string {
@@ -1126,7 +821,7 @@ type DeleteFolderResponse struct {
 
 func (x *DeleteFolderResponse) Reset() {
 	*x = DeleteFolderResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[11]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +833,7 @@ func (x *DeleteFolderResponse) String() string {
 func (*DeleteFolderResponse) ProtoMessage() {}
 
 func (x *DeleteFolderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[11]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +846,7 @@ func (x *DeleteFolderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteFolderResponse.ProtoReflect.Descriptor instead.
 func (*DeleteFolderResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteFolderResponse) GetFolder() *Folder {
@@ -1174,7 +869,7 @@ type RestoreFolderRequest struct {
 
 func (x *RestoreFolderRequest) Reset() {
 	*x = RestoreFolderRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[12]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +881,7 @@ func (x *RestoreFolderRequest) String() string {
 func (*RestoreFolderRequest) ProtoMessage() {}
 
 func (x *RestoreFolderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[12]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +894,7 @@ func (x *RestoreFolderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreFolderRequest.ProtoReflect.Descriptor instead.
 func (*RestoreFolderRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{12}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RestoreFolderRequest) GetName() string {
@@ -1227,7 +922,7 @@ type RestoreFolderResponse struct {
 
 func (x *RestoreFolderResponse) Reset() {
 	*x = RestoreFolderResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[13]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +934,7 @@ func (x *RestoreFolderResponse) String() string {
 func (*RestoreFolderResponse) ProtoMessage() {}
 
 func (x *RestoreFolderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[13]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +947,7 @@ func (x *RestoreFolderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreFolderResponse.ProtoReflect.Descriptor instead.
 func (*RestoreFolderResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{13}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RestoreFolderResponse) GetFolder() *Folder {
@@ -1275,7 +970,7 @@ type SetDocumentArchiveRequest struct {
 
 func (x *SetDocumentArchiveRequest) Reset() {
 	*x = SetDocumentArchiveRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[14]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +982,7 @@ func (x *SetDocumentArchiveRequest) String() string {
 func (*SetDocumentArchiveRequest) ProtoMessage() {}
 
 func (x *SetDocumentArchiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[14]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +995,7 @@ func (x *SetDocumentArchiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDocumentArchiveRequest.ProtoReflect.Descriptor instead.
 func (*SetDocumentArchiveRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{14}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SetDocumentArchiveRequest) GetFirm() string {
@@ -1328,7 +1023,7 @@ type SetDocumentArchiveResponse struct {
 
 func (x *SetDocumentArchiveResponse) Reset() {
 	*x = SetDocumentArchiveResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[15]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1035,7 @@ func (x *SetDocumentArchiveResponse) String() string {
 func (*SetDocumentArchiveResponse) ProtoMessage() {}
 
 func (x *SetDocumentArchiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[15]
+	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1048,7 @@ func (x *SetDocumentArchiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDocumentArchiveResponse.ProtoReflect.Descriptor instead.
 func (*SetDocumentArchiveResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{15}
+	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SetDocumentArchiveResponse) GetEnabled() bool {
@@ -1361,2529 +1056,6 @@ func (x *SetDocumentArchiveResponse) GetEnabled() bool {
 		return x.Enabled
 	}
 	return false
-}
-
-// ListDocumentsRequest asks for documents.
-type ListDocumentsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The most items to answer, up to 1000. Zero means 50.
-	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the answer before; empty for the first page.
-	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// The folder; empty asks for every folder the caller may see.
-	Folder string `protobuf:"bytes,4,opt,name=folder,proto3" json:"folder,omitempty"`
-	// True for archived documents only.
-	Archived bool `protobuf:"varint,5,opt,name=archived,proto3" json:"archived,omitempty"`
-	// Text the file name must contain.
-	Query         string `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListDocumentsRequest) Reset() {
-	*x = ListDocumentsRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListDocumentsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListDocumentsRequest) ProtoMessage() {}
-
-func (x *ListDocumentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListDocumentsRequest.ProtoReflect.Descriptor instead.
-func (*ListDocumentsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *ListDocumentsRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *ListDocumentsRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListDocumentsRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-func (x *ListDocumentsRequest) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *ListDocumentsRequest) GetArchived() bool {
-	if x != nil {
-		return x.Archived
-	}
-	return false
-}
-
-func (x *ListDocumentsRequest) GetQuery() string {
-	if x != nil {
-		return x.Query
-	}
-	return ""
-}
-
-// ListDocumentsResponse is one page, by file name.
-type ListDocumentsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The documents.
-	Documents []*Document `protobuf:"bytes,1,rep,name=documents,proto3" json:"documents,omitempty"`
-	// The token of the next page; empty on the last one.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListDocumentsResponse) Reset() {
-	*x = ListDocumentsResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListDocumentsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListDocumentsResponse) ProtoMessage() {}
-
-func (x *ListDocumentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListDocumentsResponse.ProtoReflect.Descriptor instead.
-func (*ListDocumentsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *ListDocumentsResponse) GetDocuments() []*Document {
-	if x != nil {
-		return x.Documents
-	}
-	return nil
-}
-
-func (x *ListDocumentsResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-// GetDocumentRequest asks for one.
-type GetDocumentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/documents/{document}.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetDocumentRequest) Reset() {
-	*x = GetDocumentRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetDocumentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetDocumentRequest) ProtoMessage() {}
-
-func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetDocumentRequest.ProtoReflect.Descriptor instead.
-func (*GetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *GetDocumentRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-// GetDocumentResponse is the document.
-type GetDocumentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The document.
-	Document      *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetDocumentResponse) Reset() {
-	*x = GetDocumentResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetDocumentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetDocumentResponse) ProtoMessage() {}
-
-func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetDocumentResponse.ProtoReflect.Descriptor instead.
-func (*GetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *GetDocumentResponse) GetDocument() *Document {
-	if x != nil {
-		return x.Document
-	}
-	return nil
-}
-
-// InitiateUploadRequest reserves an upload.
-type InitiateUploadRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The resource name, firms/{firm}/folders/{folder}.
-	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// The file name; control characters and slashes are refused.
-	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// The media type; found from the bytes when empty.
-	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The size in bytes.
-	Size int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	// SHA-256 of the bytes, hex; checked when given.
-	Sha256 string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *InitiateUploadRequest) Reset() {
-	*x = InitiateUploadRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InitiateUploadRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InitiateUploadRequest) ProtoMessage() {}
-
-func (x *InitiateUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InitiateUploadRequest.ProtoReflect.Descriptor instead.
-func (*InitiateUploadRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *InitiateUploadRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *InitiateUploadRequest) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *InitiateUploadRequest) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-func (x *InitiateUploadRequest) GetMediaType() string {
-	if x != nil {
-		return x.MediaType
-	}
-	return ""
-}
-
-func (x *InitiateUploadRequest) GetSize() int64 {
-	if x != nil {
-		return x.Size
-	}
-	return 0
-}
-
-func (x *InitiateUploadRequest) GetSha256() string {
-	if x != nil {
-		return x.Sha256
-	}
-	return ""
-}
-
-func (x *InitiateUploadRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// InitiateUploadResponse is the way in.
-type InitiateUploadResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The path for PUT, relative to the REST root: "/v1/bytes/{token}".
-	UploadPath string `protobuf:"bytes,1,opt,name=upload_path,json=uploadPath,proto3" json:"upload_path,omitempty"`
-	// The token in the path.
-	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
-	// When it dies.
-	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The document's name once it exists.
-	Document      string `protobuf:"bytes,4,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *InitiateUploadResponse) Reset() {
-	*x = InitiateUploadResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InitiateUploadResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InitiateUploadResponse) ProtoMessage() {}
-
-func (x *InitiateUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InitiateUploadResponse.ProtoReflect.Descriptor instead.
-func (*InitiateUploadResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *InitiateUploadResponse) GetUploadPath() string {
-	if x != nil {
-		return x.UploadPath
-	}
-	return ""
-}
-
-func (x *InitiateUploadResponse) GetToken() string {
-	if x != nil {
-		return x.Token
-	}
-	return ""
-}
-
-func (x *InitiateUploadResponse) GetExpireTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpireTime
-	}
-	return nil
-}
-
-func (x *InitiateUploadResponse) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-// InitiateDownloadRequest asks for a way out.
-type InitiateDownloadRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/documents/{document}.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *InitiateDownloadRequest) Reset() {
-	*x = InitiateDownloadRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InitiateDownloadRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InitiateDownloadRequest) ProtoMessage() {}
-
-func (x *InitiateDownloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[22]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InitiateDownloadRequest.ProtoReflect.Descriptor instead.
-func (*InitiateDownloadRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *InitiateDownloadRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-// InitiateDownloadResponse is the way out.
-type InitiateDownloadResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The path for GET, relative to the REST root.
-	DownloadPath string `protobuf:"bytes,1,opt,name=download_path,json=downloadPath,proto3" json:"download_path,omitempty"`
-	// The token in the path.
-	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
-	// When it dies.
-	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// The document.
-	Document      *Document `protobuf:"bytes,4,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *InitiateDownloadResponse) Reset() {
-	*x = InitiateDownloadResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[23]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InitiateDownloadResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InitiateDownloadResponse) ProtoMessage() {}
-
-func (x *InitiateDownloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[23]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InitiateDownloadResponse.ProtoReflect.Descriptor instead.
-func (*InitiateDownloadResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{23}
-}
-
-func (x *InitiateDownloadResponse) GetDownloadPath() string {
-	if x != nil {
-		return x.DownloadPath
-	}
-	return ""
-}
-
-func (x *InitiateDownloadResponse) GetToken() string {
-	if x != nil {
-		return x.Token
-	}
-	return ""
-}
-
-func (x *InitiateDownloadResponse) GetExpireTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpireTime
-	}
-	return nil
-}
-
-func (x *InitiateDownloadResponse) GetDocument() *Document {
-	if x != nil {
-		return x.Document
-	}
-	return nil
-}
-
-// PublishDocumentRequest shows or hides.
-type PublishDocumentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/documents/{document}.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// True shows it.
-	Published bool `protobuf:"varint,2,opt,name=published,proto3" json:"published,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PublishDocumentRequest) Reset() {
-	*x = PublishDocumentRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[24]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PublishDocumentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PublishDocumentRequest) ProtoMessage() {}
-
-func (x *PublishDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[24]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PublishDocumentRequest.ProtoReflect.Descriptor instead.
-func (*PublishDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{24}
-}
-
-func (x *PublishDocumentRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *PublishDocumentRequest) GetPublished() bool {
-	if x != nil {
-		return x.Published
-	}
-	return false
-}
-
-func (x *PublishDocumentRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// PublishDocumentResponse is the document.
-type PublishDocumentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The document.
-	Document      *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PublishDocumentResponse) Reset() {
-	*x = PublishDocumentResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PublishDocumentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PublishDocumentResponse) ProtoMessage() {}
-
-func (x *PublishDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PublishDocumentResponse.ProtoReflect.Descriptor instead.
-func (*PublishDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{25}
-}
-
-func (x *PublishDocumentResponse) GetDocument() *Document {
-	if x != nil {
-		return x.Document
-	}
-	return nil
-}
-
-// RestoreDocumentRequest restores one.
-type RestoreDocumentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/documents/{document}.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The folder to restore to; empty takes the one it came from.
-	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RestoreDocumentRequest) Reset() {
-	*x = RestoreDocumentRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[26]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RestoreDocumentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RestoreDocumentRequest) ProtoMessage() {}
-
-func (x *RestoreDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[26]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RestoreDocumentRequest.ProtoReflect.Descriptor instead.
-func (*RestoreDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{26}
-}
-
-func (x *RestoreDocumentRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *RestoreDocumentRequest) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *RestoreDocumentRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// RestoreDocumentResponse is the document.
-type RestoreDocumentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The document.
-	Document      *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RestoreDocumentResponse) Reset() {
-	*x = RestoreDocumentResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[27]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RestoreDocumentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RestoreDocumentResponse) ProtoMessage() {}
-
-func (x *RestoreDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[27]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RestoreDocumentResponse.ProtoReflect.Descriptor instead.
-func (*RestoreDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{27}
-}
-
-func (x *RestoreDocumentResponse) GetDocument() *Document {
-	if x != nil {
-		return x.Document
-	}
-	return nil
-}
-
-// FileSystemDocumentRequest is the head, then pieces of bytes.
-type FileSystemDocumentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The firm, in the first message.
-	Firm string `protobuf:"bytes,1,opt,name=firm,proto3" json:"firm,omitempty"`
-	// The client whose folder gets it, in the first message.
-	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
-	// The file name, in the first message.
-	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// The media type, in the first message.
-	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// What makes it this document: filing a key again answers the document that is there, when its hash is the same, and replaces it otherwise.
-	Key string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
-	// A piece of the bytes, at most 1 MiB.
-	Data          []byte `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FileSystemDocumentRequest) Reset() {
-	*x = FileSystemDocumentRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[28]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileSystemDocumentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileSystemDocumentRequest) ProtoMessage() {}
-
-func (x *FileSystemDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[28]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileSystemDocumentRequest.ProtoReflect.Descriptor instead.
-func (*FileSystemDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{28}
-}
-
-func (x *FileSystemDocumentRequest) GetFirm() string {
-	if x != nil {
-		return x.Firm
-	}
-	return ""
-}
-
-func (x *FileSystemDocumentRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *FileSystemDocumentRequest) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-func (x *FileSystemDocumentRequest) GetMediaType() string {
-	if x != nil {
-		return x.MediaType
-	}
-	return ""
-}
-
-func (x *FileSystemDocumentRequest) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *FileSystemDocumentRequest) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-// FileSystemDocumentResponse is the document.
-type FileSystemDocumentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The document.
-	Document *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
-	// True when it went to the business folder for off-boarding records, because the client's folder held nothing else.
-	InRecordsFolder bool `protobuf:"varint,2,opt,name=in_records_folder,json=inRecordsFolder,proto3" json:"in_records_folder,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
-}
-
-func (x *FileSystemDocumentResponse) Reset() {
-	*x = FileSystemDocumentResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileSystemDocumentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileSystemDocumentResponse) ProtoMessage() {}
-
-func (x *FileSystemDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileSystemDocumentResponse.ProtoReflect.Descriptor instead.
-func (*FileSystemDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{29}
-}
-
-func (x *FileSystemDocumentResponse) GetDocument() *Document {
-	if x != nil {
-		return x.Document
-	}
-	return nil
-}
-
-func (x *FileSystemDocumentResponse) GetInRecordsFolder() bool {
-	if x != nil {
-		return x.InRecordsFolder
-	}
-	return false
-}
-
-// SignatureRequest asks one contact to sign one document.
-type SignatureRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, "firms/{firm}/signatureRequests/{request}".
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The email job.
-	EmailJob string `protobuf:"bytes,2,opt,name=email_job,json=emailJob,proto3" json:"email_job,omitempty"`
-	// The document.
-	Document string `protobuf:"bytes,3,opt,name=document,proto3" json:"document,omitempty"`
-	// The document's file name.
-	DocumentDisplayName string `protobuf:"bytes,4,opt,name=document_display_name,json=documentDisplayName,proto3" json:"document_display_name,omitempty"`
-	// The contact.
-	Contact string `protobuf:"bytes,5,opt,name=contact,proto3" json:"contact,omitempty"`
-	// How it stands.
-	State SignatureState `protobuf:"varint,6,opt,name=state,proto3,enum=concord.documents.v1.SignatureState" json:"state,omitempty"`
-	// When it was signed, declined or withdrawn.
-	CloseTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=close_time,json=closeTime,proto3" json:"close_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SignatureRequest) Reset() {
-	*x = SignatureRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[30]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SignatureRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SignatureRequest) ProtoMessage() {}
-
-func (x *SignatureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[30]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SignatureRequest.ProtoReflect.Descriptor instead.
-func (*SignatureRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{30}
-}
-
-func (x *SignatureRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *SignatureRequest) GetEmailJob() string {
-	if x != nil {
-		return x.EmailJob
-	}
-	return ""
-}
-
-func (x *SignatureRequest) GetDocument() string {
-	if x != nil {
-		return x.Document
-	}
-	return ""
-}
-
-func (x *SignatureRequest) GetDocumentDisplayName() string {
-	if x != nil {
-		return x.DocumentDisplayName
-	}
-	return ""
-}
-
-func (x *SignatureRequest) GetContact() string {
-	if x != nil {
-		return x.Contact
-	}
-	return ""
-}
-
-func (x *SignatureRequest) GetState() SignatureState {
-	if x != nil {
-		return x.State
-	}
-	return SignatureState_SIGNATURE_STATE_UNSPECIFIED
-}
-
-func (x *SignatureRequest) GetCloseTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CloseTime
-	}
-	return nil
-}
-
-// EmailJob is documents sent to contacts of a client.
-type EmailJob struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, "firms/{firm}/emailJobs/{job}".
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The number people use, counted per firm.
-	Number int64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
-	// The client.
-	Client string `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
-	// The subject line.
-	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The documents.
-	Documents []string `protobuf:"bytes,5,rep,name=documents,proto3" json:"documents,omitempty"`
-	// The contacts.
-	Recipients []string `protobuf:"bytes,6,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	// How many of its documents wait for a signature.
-	OpenSignatures int32 `protobuf:"varint,7,opt,name=open_signatures,json=openSignatures,proto3" json:"open_signatures,omitempty"`
-	// Who sent it.
-	SentBy string `protobuf:"bytes,8,opt,name=sent_by,json=sentBy,proto3" json:"sent_by,omitempty"`
-	// When.
-	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Its signature requests.
-	SignatureRequests []*SignatureRequest `protobuf:"bytes,10,rep,name=signature_requests,json=signatureRequests,proto3" json:"signature_requests,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
-}
-
-func (x *EmailJob) Reset() {
-	*x = EmailJob{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[31]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EmailJob) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EmailJob) ProtoMessage() {}
-
-func (x *EmailJob) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[31]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EmailJob.ProtoReflect.Descriptor instead.
-func (*EmailJob) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{31}
-}
-
-func (x *EmailJob) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *EmailJob) GetNumber() int64 {
-	if x != nil {
-		return x.Number
-	}
-	return 0
-}
-
-func (x *EmailJob) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *EmailJob) GetSubject() string {
-	if x != nil {
-		return x.Subject
-	}
-	return ""
-}
-
-func (x *EmailJob) GetDocuments() []string {
-	if x != nil {
-		return x.Documents
-	}
-	return nil
-}
-
-func (x *EmailJob) GetRecipients() []string {
-	if x != nil {
-		return x.Recipients
-	}
-	return nil
-}
-
-func (x *EmailJob) GetOpenSignatures() int32 {
-	if x != nil {
-		return x.OpenSignatures
-	}
-	return 0
-}
-
-func (x *EmailJob) GetSentBy() string {
-	if x != nil {
-		return x.SentBy
-	}
-	return ""
-}
-
-func (x *EmailJob) GetCreateTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.CreateTime
-	}
-	return nil
-}
-
-func (x *EmailJob) GetSignatureRequests() []*SignatureRequest {
-	if x != nil {
-		return x.SignatureRequests
-	}
-	return nil
-}
-
-// CreateEmailJobRequest sends one.
-type CreateEmailJobRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
-	// The subject line.
-	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The text.
-	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
-	// The documents, of the client's folder.
-	Documents []string `protobuf:"bytes,5,rep,name=documents,proto3" json:"documents,omitempty"`
-	// Those of them that wait for a signature.
-	ForSignature []string `protobuf:"bytes,6,rep,name=for_signature,json=forSignature,proto3" json:"for_signature,omitempty"`
-	// The contacts, related to the client.
-	Recipients []string `protobuf:"bytes,7,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateEmailJobRequest) Reset() {
-	*x = CreateEmailJobRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateEmailJobRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateEmailJobRequest) ProtoMessage() {}
-
-func (x *CreateEmailJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateEmailJobRequest.ProtoReflect.Descriptor instead.
-func (*CreateEmailJobRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *CreateEmailJobRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *CreateEmailJobRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *CreateEmailJobRequest) GetSubject() string {
-	if x != nil {
-		return x.Subject
-	}
-	return ""
-}
-
-func (x *CreateEmailJobRequest) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *CreateEmailJobRequest) GetDocuments() []string {
-	if x != nil {
-		return x.Documents
-	}
-	return nil
-}
-
-func (x *CreateEmailJobRequest) GetForSignature() []string {
-	if x != nil {
-		return x.ForSignature
-	}
-	return nil
-}
-
-func (x *CreateEmailJobRequest) GetRecipients() []string {
-	if x != nil {
-		return x.Recipients
-	}
-	return nil
-}
-
-func (x *CreateEmailJobRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// CreateEmailJobResponse is the job.
-type CreateEmailJobResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
-	EmailJob      *EmailJob `protobuf:"bytes,1,opt,name=email_job,json=emailJob,proto3" json:"email_job,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateEmailJobResponse) Reset() {
-	*x = CreateEmailJobResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[33]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateEmailJobResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateEmailJobResponse) ProtoMessage() {}
-
-func (x *CreateEmailJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[33]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateEmailJobResponse.ProtoReflect.Descriptor instead.
-func (*CreateEmailJobResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{33}
-}
-
-func (x *CreateEmailJobResponse) GetEmailJob() *EmailJob {
-	if x != nil {
-		return x.EmailJob
-	}
-	return nil
-}
-
-// ListEmailJobsRequest asks for jobs.
-type ListEmailJobsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The most items to answer, up to 1000. Zero means 50.
-	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the answer before; empty for the first page.
-	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only those of this client, when set.
-	Client        string `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListEmailJobsRequest) Reset() {
-	*x = ListEmailJobsRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[34]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListEmailJobsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListEmailJobsRequest) ProtoMessage() {}
-
-func (x *ListEmailJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[34]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListEmailJobsRequest.ProtoReflect.Descriptor instead.
-func (*ListEmailJobsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{34}
-}
-
-func (x *ListEmailJobsRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *ListEmailJobsRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListEmailJobsRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-func (x *ListEmailJobsRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-// ListEmailJobsResponse is one page, newest first.
-type ListEmailJobsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The jobs.
-	EmailJobs []*EmailJob `protobuf:"bytes,1,rep,name=email_jobs,json=emailJobs,proto3" json:"email_jobs,omitempty"`
-	// The token of the next page; empty on the last one.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListEmailJobsResponse) Reset() {
-	*x = ListEmailJobsResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[35]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListEmailJobsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListEmailJobsResponse) ProtoMessage() {}
-
-func (x *ListEmailJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[35]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListEmailJobsResponse.ProtoReflect.Descriptor instead.
-func (*ListEmailJobsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{35}
-}
-
-func (x *ListEmailJobsResponse) GetEmailJobs() []*EmailJob {
-	if x != nil {
-		return x.EmailJobs
-	}
-	return nil
-}
-
-func (x *ListEmailJobsResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-// GetEmailJobRequest asks for one.
-type GetEmailJobRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/emailJobs/{job}.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetEmailJobRequest) Reset() {
-	*x = GetEmailJobRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[36]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetEmailJobRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetEmailJobRequest) ProtoMessage() {}
-
-func (x *GetEmailJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[36]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetEmailJobRequest.ProtoReflect.Descriptor instead.
-func (*GetEmailJobRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{36}
-}
-
-func (x *GetEmailJobRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-// GetEmailJobResponse is the job.
-type GetEmailJobResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
-	EmailJob      *EmailJob `protobuf:"bytes,1,opt,name=email_job,json=emailJob,proto3" json:"email_job,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetEmailJobResponse) Reset() {
-	*x = GetEmailJobResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[37]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetEmailJobResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetEmailJobResponse) ProtoMessage() {}
-
-func (x *GetEmailJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[37]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetEmailJobResponse.ProtoReflect.Descriptor instead.
-func (*GetEmailJobResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{37}
-}
-
-func (x *GetEmailJobResponse) GetEmailJob() *EmailJob {
-	if x != nil {
-		return x.EmailJob
-	}
-	return nil
-}
-
-// ListSignatureRequestsRequest asks for requests.
-type ListSignatureRequestsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The most items to answer, up to 1000. Zero means 50.
-	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the answer before; empty for the first page.
-	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only those in this state, when set.
-	State SignatureState `protobuf:"varint,4,opt,name=state,proto3,enum=concord.documents.v1.SignatureState" json:"state,omitempty"`
-	// Only those of this client, when set.
-	Client        string `protobuf:"bytes,5,opt,name=client,proto3" json:"client,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListSignatureRequestsRequest) Reset() {
-	*x = ListSignatureRequestsRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[38]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListSignatureRequestsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListSignatureRequestsRequest) ProtoMessage() {}
-
-func (x *ListSignatureRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[38]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListSignatureRequestsRequest.ProtoReflect.Descriptor instead.
-func (*ListSignatureRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{38}
-}
-
-func (x *ListSignatureRequestsRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *ListSignatureRequestsRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListSignatureRequestsRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-func (x *ListSignatureRequestsRequest) GetState() SignatureState {
-	if x != nil {
-		return x.State
-	}
-	return SignatureState_SIGNATURE_STATE_UNSPECIFIED
-}
-
-func (x *ListSignatureRequestsRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-// ListSignatureRequestsResponse is one page, newest first.
-type ListSignatureRequestsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The requests.
-	SignatureRequests []*SignatureRequest `protobuf:"bytes,1,rep,name=signature_requests,json=signatureRequests,proto3" json:"signature_requests,omitempty"`
-	// The token of the next page; empty on the last one.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListSignatureRequestsResponse) Reset() {
-	*x = ListSignatureRequestsResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[39]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListSignatureRequestsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListSignatureRequestsResponse) ProtoMessage() {}
-
-func (x *ListSignatureRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[39]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListSignatureRequestsResponse.ProtoReflect.Descriptor instead.
-func (*ListSignatureRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{39}
-}
-
-func (x *ListSignatureRequestsResponse) GetSignatureRequests() []*SignatureRequest {
-	if x != nil {
-		return x.SignatureRequests
-	}
-	return nil
-}
-
-func (x *ListSignatureRequestsResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-// SignDocumentRequest signs.
-type SignDocumentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/signatureRequests/{request}.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// False declines.
-	Sign bool `protobuf:"varint,2,opt,name=sign,proto3" json:"sign,omitempty"`
-	// SHA-256 of the bytes the contact was shown, hex: what is signed is what was seen.
-	DocumentSha256 string `protobuf:"bytes,3,opt,name=document_sha256,json=documentSha256,proto3" json:"document_sha256,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SignDocumentRequest) Reset() {
-	*x = SignDocumentRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[40]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SignDocumentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SignDocumentRequest) ProtoMessage() {}
-
-func (x *SignDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[40]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SignDocumentRequest.ProtoReflect.Descriptor instead.
-func (*SignDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{40}
-}
-
-func (x *SignDocumentRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *SignDocumentRequest) GetSign() bool {
-	if x != nil {
-		return x.Sign
-	}
-	return false
-}
-
-func (x *SignDocumentRequest) GetDocumentSha256() string {
-	if x != nil {
-		return x.DocumentSha256
-	}
-	return ""
-}
-
-func (x *SignDocumentRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// SignDocumentResponse is the request.
-type SignDocumentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The request.
-	SignatureRequest *SignatureRequest `protobuf:"bytes,1,opt,name=signature_request,json=signatureRequest,proto3" json:"signature_request,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *SignDocumentResponse) Reset() {
-	*x = SignDocumentResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[41]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SignDocumentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SignDocumentResponse) ProtoMessage() {}
-
-func (x *SignDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[41]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SignDocumentResponse.ProtoReflect.Descriptor instead.
-func (*SignDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{41}
-}
-
-func (x *SignDocumentResponse) GetSignatureRequest() *SignatureRequest {
-	if x != nil {
-		return x.SignatureRequest
-	}
-	return nil
-}
-
-// WithdrawSignatureRequestRequest takes it back.
-type WithdrawSignatureRequestRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/signatureRequests/{request}.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Why.
-	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WithdrawSignatureRequestRequest) Reset() {
-	*x = WithdrawSignatureRequestRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[42]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WithdrawSignatureRequestRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WithdrawSignatureRequestRequest) ProtoMessage() {}
-
-func (x *WithdrawSignatureRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[42]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WithdrawSignatureRequestRequest.ProtoReflect.Descriptor instead.
-func (*WithdrawSignatureRequestRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{42}
-}
-
-func (x *WithdrawSignatureRequestRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *WithdrawSignatureRequestRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *WithdrawSignatureRequestRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// WithdrawSignatureRequestResponse is the request.
-type WithdrawSignatureRequestResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The request.
-	SignatureRequest *SignatureRequest `protobuf:"bytes,1,opt,name=signature_request,json=signatureRequest,proto3" json:"signature_request,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *WithdrawSignatureRequestResponse) Reset() {
-	*x = WithdrawSignatureRequestResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[43]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WithdrawSignatureRequestResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WithdrawSignatureRequestResponse) ProtoMessage() {}
-
-func (x *WithdrawSignatureRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[43]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WithdrawSignatureRequestResponse.ProtoReflect.Descriptor instead.
-func (*WithdrawSignatureRequestResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{43}
-}
-
-func (x *WithdrawSignatureRequestResponse) GetSignatureRequest() *SignatureRequest {
-	if x != nil {
-		return x.SignatureRequest
-	}
-	return nil
-}
-
-// Blocker is a named reason why a client can't leave yet.
-type Blocker struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// A word for programs: SIGNATURE_OPEN.
-	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// One sentence for people: "email job 42 holds 2 documents for signature".
-	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// The resource that blocks.
-	Resource      string `protobuf:"bytes,3,opt,name=resource,proto3" json:"resource,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Blocker) Reset() {
-	*x = Blocker{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[44]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Blocker) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Blocker) ProtoMessage() {}
-
-func (x *Blocker) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[44]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Blocker.ProtoReflect.Descriptor instead.
-func (*Blocker) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{44}
-}
-
-func (x *Blocker) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *Blocker) GetDescription() string {
-	if x != nil {
-		return x.Description
-	}
-	return ""
-}
-
-func (x *Blocker) GetResource() string {
-	if x != nil {
-		return x.Resource
-	}
-	return ""
-}
-
-// PreviewOffboardingRequest names the client.
-type PreviewOffboardingRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client        string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PreviewOffboardingRequest) Reset() {
-	*x = PreviewOffboardingRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[45]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PreviewOffboardingRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PreviewOffboardingRequest) ProtoMessage() {}
-
-func (x *PreviewOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[45]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PreviewOffboardingRequest.ProtoReflect.Descriptor instead.
-func (*PreviewOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{45}
-}
-
-func (x *PreviewOffboardingRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-// PreviewOffboardingResponse is what stands there.
-type PreviewOffboardingResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What blocks it.
-	Blockers []*Blocker `protobuf:"bytes,1,rep,name=blockers,proto3" json:"blockers,omitempty"`
-	// How many documents the folder holds.
-	DocumentCount int64 `protobuf:"varint,2,opt,name=document_count,json=documentCount,proto3" json:"document_count,omitempty"`
-	// The folder.
-	Folder        string `protobuf:"bytes,3,opt,name=folder,proto3" json:"folder,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PreviewOffboardingResponse) Reset() {
-	*x = PreviewOffboardingResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[46]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PreviewOffboardingResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PreviewOffboardingResponse) ProtoMessage() {}
-
-func (x *PreviewOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[46]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PreviewOffboardingResponse.ProtoReflect.Descriptor instead.
-func (*PreviewOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{46}
-}
-
-func (x *PreviewOffboardingResponse) GetBlockers() []*Blocker {
-	if x != nil {
-		return x.Blockers
-	}
-	return nil
-}
-
-func (x *PreviewOffboardingResponse) GetDocumentCount() int64 {
-	if x != nil {
-		return x.DocumentCount
-	}
-	return 0
-}
-
-func (x *PreviewOffboardingResponse) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-// BeginOffboardingRequest starts it.
-type BeginOffboardingRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// The resource name, firms/{firm}/offboardings/{offboarding}.
-	Offboarding string `protobuf:"bytes,2,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
-	// True withdraws open signature requests.
-	Override bool `protobuf:"varint,3,opt,name=override,proto3" json:"override,omitempty"`
-	// Why, kept with withdrawn requests.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BeginOffboardingRequest) Reset() {
-	*x = BeginOffboardingRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[47]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BeginOffboardingRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BeginOffboardingRequest) ProtoMessage() {}
-
-func (x *BeginOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[47]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BeginOffboardingRequest.ProtoReflect.Descriptor instead.
-func (*BeginOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{47}
-}
-
-func (x *BeginOffboardingRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *BeginOffboardingRequest) GetOffboarding() string {
-	if x != nil {
-		return x.Offboarding
-	}
-	return ""
-}
-
-func (x *BeginOffboardingRequest) GetOverride() bool {
-	if x != nil {
-		return x.Override
-	}
-	return false
-}
-
-func (x *BeginOffboardingRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-// BeginOffboardingResponse is the fence, or the blockers.
-type BeginOffboardingResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What blocks it; empty when the fence stands.
-	Blockers []*Blocker `protobuf:"bytes,1,rep,name=blockers,proto3" json:"blockers,omitempty"`
-	// The folder.
-	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// How many documents it holds.
-	DocumentCount int64 `protobuf:"varint,3,opt,name=document_count,json=documentCount,proto3" json:"document_count,omitempty"`
-	// The last sequence of events about this client: history must have seen it before it is exported.
-	TrailSequence int64 `protobuf:"varint,4,opt,name=trail_sequence,json=trailSequence,proto3" json:"trail_sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BeginOffboardingResponse) Reset() {
-	*x = BeginOffboardingResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[48]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BeginOffboardingResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BeginOffboardingResponse) ProtoMessage() {}
-
-func (x *BeginOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[48]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BeginOffboardingResponse.ProtoReflect.Descriptor instead.
-func (*BeginOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{48}
-}
-
-func (x *BeginOffboardingResponse) GetBlockers() []*Blocker {
-	if x != nil {
-		return x.Blockers
-	}
-	return nil
-}
-
-func (x *BeginOffboardingResponse) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *BeginOffboardingResponse) GetDocumentCount() int64 {
-	if x != nil {
-		return x.DocumentCount
-	}
-	return 0
-}
-
-func (x *BeginOffboardingResponse) GetTrailSequence() int64 {
-	if x != nil {
-		return x.TrailSequence
-	}
-	return 0
-}
-
-// AbortOffboardingRequest names the off-boarding.
-type AbortOffboardingRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// The resource name, firms/{firm}/offboardings/{offboarding}.
-	Offboarding   string `protobuf:"bytes,2,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AbortOffboardingRequest) Reset() {
-	*x = AbortOffboardingRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[49]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AbortOffboardingRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AbortOffboardingRequest) ProtoMessage() {}
-
-func (x *AbortOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[49]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AbortOffboardingRequest.ProtoReflect.Descriptor instead.
-func (*AbortOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{49}
-}
-
-func (x *AbortOffboardingRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *AbortOffboardingRequest) GetOffboarding() string {
-	if x != nil {
-		return x.Offboarding
-	}
-	return ""
-}
-
-// AbortOffboardingResponse confirms it.
-type AbortOffboardingResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AbortOffboardingResponse) Reset() {
-	*x = AbortOffboardingResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[50]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AbortOffboardingResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AbortOffboardingResponse) ProtoMessage() {}
-
-func (x *AbortOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[50]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AbortOffboardingResponse.ProtoReflect.Descriptor instead.
-func (*AbortOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{50}
-}
-
-// CommitOffboardingRequest names the off-boarding.
-type CommitOffboardingRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// The resource name, firms/{firm}/offboardings/{offboarding}.
-	Offboarding   string `protobuf:"bytes,2,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CommitOffboardingRequest) Reset() {
-	*x = CommitOffboardingRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[51]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CommitOffboardingRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CommitOffboardingRequest) ProtoMessage() {}
-
-func (x *CommitOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[51]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CommitOffboardingRequest.ProtoReflect.Descriptor instead.
-func (*CommitOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{51}
-}
-
-func (x *CommitOffboardingRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *CommitOffboardingRequest) GetOffboarding() string {
-	if x != nil {
-		return x.Offboarding
-	}
-	return ""
-}
-
-// CommitOffboardingResponse is what came of the folder.
-type CommitOffboardingResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The folder.
-	Folder string `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"`
-	// True when it held nothing and is gone.
-	Removed bool `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
-	// How many documents it holds.
-	DocumentCount int64 `protobuf:"varint,3,opt,name=document_count,json=documentCount,proto3" json:"document_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CommitOffboardingResponse) Reset() {
-	*x = CommitOffboardingResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[52]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CommitOffboardingResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CommitOffboardingResponse) ProtoMessage() {}
-
-func (x *CommitOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[52]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CommitOffboardingResponse.ProtoReflect.Descriptor instead.
-func (*CommitOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{52}
-}
-
-func (x *CommitOffboardingResponse) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *CommitOffboardingResponse) GetRemoved() bool {
-	if x != nil {
-		return x.Removed
-	}
-	return false
-}
-
-func (x *CommitOffboardingResponse) GetDocumentCount() int64 {
-	if x != nil {
-		return x.DocumentCount
-	}
-	return 0
-}
-
-// ReverseOffboardingRequest names the off-boarding.
-type ReverseOffboardingRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}/clients/{client}.
-	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// The resource name, firms/{firm}/offboardings/{offboarding}.
-	Offboarding string `protobuf:"bytes,2,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
-	// The client's name now.
-	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReverseOffboardingRequest) Reset() {
-	*x = ReverseOffboardingRequest{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[53]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReverseOffboardingRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReverseOffboardingRequest) ProtoMessage() {}
-
-func (x *ReverseOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[53]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReverseOffboardingRequest.ProtoReflect.Descriptor instead.
-func (*ReverseOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{53}
-}
-
-func (x *ReverseOffboardingRequest) GetClient() string {
-	if x != nil {
-		return x.Client
-	}
-	return ""
-}
-
-func (x *ReverseOffboardingRequest) GetOffboarding() string {
-	if x != nil {
-		return x.Offboarding
-	}
-	return ""
-}
-
-func (x *ReverseOffboardingRequest) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-// ReverseOffboardingResponse is what came back.
-type ReverseOffboardingResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The folder.
-	Folder string `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"`
-	// How many documents it holds.
-	DocumentCount int64 `protobuf:"varint,2,opt,name=document_count,json=documentCount,proto3" json:"document_count,omitempty"`
-	// What could not be brought back, in words.
-	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReverseOffboardingResponse) Reset() {
-	*x = ReverseOffboardingResponse{}
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[54]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReverseOffboardingResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReverseOffboardingResponse) ProtoMessage() {}
-
-func (x *ReverseOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_folder_service_proto_msgTypes[54]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReverseOffboardingResponse.ProtoReflect.Descriptor instead.
-func (*ReverseOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_folder_service_proto_rawDescGZIP(), []int{54}
-}
-
-func (x *ReverseOffboardingResponse) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *ReverseOffboardingResponse) GetDocumentCount() int64 {
-	if x != nil {
-		return x.DocumentCount
-	}
-	return 0
-}
-
-func (x *ReverseOffboardingResponse) GetMissing() []string {
-	if x != nil {
-		return x.Missing
-	}
-	return nil
 }
 
 var File_concord_documents_v1_folder_service_proto protoreflect.FileDescriptor
@@ -3907,22 +1079,7 @@ const file_concord_documents_v1_folder_service_proto_rawDesc = "" +
 	"purge_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\x12\x1b\n" +
 	"\x04etag\x18\n" +
 	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12\x14\n" +
-	"\x05color\x18\v \x01(\tR\x05color\"\xdd\x02\n" +
-	"\bDocument\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06folder\x18\x02 \x01(\tR\x06folder\x12!\n" +
-	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x1d\n" +
-	"\n" +
-	"media_type\x18\x04 \x01(\tR\tmediaType\x12\x12\n" +
-	"\x04size\x18\x05 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\x06 \x01(\tR\x06sha256\x12\x1c\n" +
-	"\tpublished\x18\a \x01(\bR\tpublished\x12\x1a\n" +
-	"\barchived\x18\b \x01(\bR\barchived\x12\x19\n" +
-	"\bfiled_by\x18\t \x01(\tR\afiledBy\x12;\n" +
-	"\vcreate_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12%\n" +
-	"\x0esignature_open\x18\v \x01(\bR\rsignatureOpen\"\xe3\x03\n" +
+	"\x05color\x18\v \x01(\tR\x05color\"\xe3\x03\n" +
 	"\x12ListFoldersRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -3970,212 +1127,7 @@ const file_concord_documents_v1_folder_service_proto_rawDesc = "" +
 	"\x04firm\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04firm\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\"6\n" +
 	"\x1aSetDocumentArchiveResponse\x12\x18\n" +
-	"\aenabled\x18\x01 \x01(\bR\aenabled\"\xfe\x02\n" +
-	"\x14ListDocumentsRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
-	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x85\x01\n" +
-	"\x06folder\x18\x04 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12\x1a\n" +
-	"\barchived\x18\x05 \x01(\bR\barchived\x12\x1e\n" +
-	"\x05query\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05query\"}\n" +
-	"\x15ListDocumentsResponse\x12<\n" +
-	"\tdocuments\x18\x01 \x03(\v2\x1e.concord.documents.v1.DocumentR\tdocuments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
-	"\x12GetDocumentRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"Q\n" +
-	"\x13GetDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xdd\x03\n" +
-	"\x15InitiateUploadRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x82\x01\n" +
-	"\x06folder\x18\x02 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12A\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\x00-\\x1f/\\\\]+$R\vdisplayName\x12'\n" +
-	"\n" +
-	"media_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tmediaType\x12#\n" +
-	"\x04size\x18\x05 \x01(\x03B\x0f\xbaH\f\"\n" +
-	"\x18\x80\x80\x80\x80\x80\xa0\x01(\x00R\x04size\x120\n" +
-	"\x06sha256\x18\x06 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06sha256\x12*\n" +
-	"\n" +
-	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\xae\x01\n" +
-	"\x16InitiateUploadResponse\x12\x1f\n" +
-	"\vupload_path\x18\x01 \x01(\tR\n" +
-	"uploadPath\x12\x1a\n" +
-	"\x05token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\x05token\x12;\n" +
-	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\x12\x1a\n" +
-	"\bdocument\x18\x04 \x01(\tR\bdocument\"\x9c\x01\n" +
-	"\x17InitiateDownloadRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"\xd4\x01\n" +
-	"\x18InitiateDownloadResponse\x12#\n" +
-	"\rdownload_path\x18\x01 \x01(\tR\fdownloadPath\x12\x1a\n" +
-	"\x05token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\x05token\x12;\n" +
-	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\x12:\n" +
-	"\bdocument\x18\x04 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xe5\x01\n" +
-	"\x16PublishDocumentRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x1c\n" +
-	"\tpublished\x18\x02 \x01(\bR\tpublished\x12*\n" +
-	"\n" +
-	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
-	"\x17PublishDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xcf\x02\n" +
-	"\x16RestoreDocumentRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x85\x01\n" +
-	"\x06folder\x18\x02 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12*\n" +
-	"\n" +
-	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
-	"\x17RestoreDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\x85\x03\n" +
-	"\x19FileSystemDocumentRequest\x12O\n" +
-	"\x04firm\x18\x01 \x01(\tB;\xbaH8\xd8\x01\x01r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04firm\x12\x85\x01\n" +
-	"\x06client\x18\x02 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12+\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\vdisplayName\x12'\n" +
-	"\n" +
-	"media_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tmediaType\x12\x1a\n" +
-	"\x03key\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x03key\x12\x1d\n" +
-	"\x04data\x18\x06 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@R\x04data\"\x84\x01\n" +
-	"\x1aFileSystemDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\x12*\n" +
-	"\x11in_records_folder\x18\x02 \x01(\bR\x0finRecordsFolder\"\xa4\x02\n" +
-	"\x10SignatureRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
-	"\temail_job\x18\x02 \x01(\tR\bemailJob\x12\x1a\n" +
-	"\bdocument\x18\x03 \x01(\tR\bdocument\x122\n" +
-	"\x15document_display_name\x18\x04 \x01(\tR\x13documentDisplayName\x12\x18\n" +
-	"\acontact\x18\x05 \x01(\tR\acontact\x12:\n" +
-	"\x05state\x18\x06 \x01(\x0e2$.concord.documents.v1.SignatureStateR\x05state\x129\n" +
-	"\n" +
-	"close_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\"\xfc\x02\n" +
-	"\bEmailJob\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
-	"\x06client\x18\x03 \x01(\tR\x06client\x12\x18\n" +
-	"\asubject\x18\x04 \x01(\tR\asubject\x12\x1c\n" +
-	"\tdocuments\x18\x05 \x03(\tR\tdocuments\x12\x1e\n" +
-	"\n" +
-	"recipients\x18\x06 \x03(\tR\n" +
-	"recipients\x12'\n" +
-	"\x0fopen_signatures\x18\a \x01(\x05R\x0eopenSignatures\x12\x17\n" +
-	"\asent_by\x18\b \x01(\tR\x06sentBy\x12;\n" +
-	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12U\n" +
-	"\x12signature_requests\x18\n" +
-	" \x03(\v2&.concord.documents.v1.SignatureRequestR\x11signatureRequests\"\xa8\x06\n" +
-	"\x15CreateEmailJobRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x82\x01\n" +
-	"\x06client\x18\x02 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12$\n" +
-	"\asubject\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\"\n" +
-	"\amessage\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\amessage\x12\x91\x01\n" +
-	"\tdocuments\x18\x05 \x03(\tBs\xbaHp\x92\x01m\x10d\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\tdocuments\x12\x98\x01\n" +
-	"\rfor_signature\x18\x06 \x03(\tBs\xbaHp\x92\x01m\x10d\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\fforSignature\x12\x92\x01\n" +
-	"\n" +
-	"recipients\x18\a \x03(\tBr\xbaHo\x92\x01l\x102\"hrf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
-	"recipients\x12*\n" +
-	"\n" +
-	"request_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
-	"\x16CreateEmailJobResponse\x12;\n" +
-	"\temail_job\x18\x01 \x01(\v2\x1e.concord.documents.v1.EmailJobR\bemailJob\"\xc2\x02\n" +
-	"\x14ListEmailJobsRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
-	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x85\x01\n" +
-	"\x06client\x18\x04 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\"~\n" +
-	"\x15ListEmailJobsResponse\x12=\n" +
-	"\n" +
-	"email_jobs\x18\x01 \x03(\v2\x1e.concord.documents.v1.EmailJobR\temailJobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
-	"\x12GetEmailJobRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/emailJobs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"R\n" +
-	"\x13GetEmailJobResponse\x12;\n" +
-	"\temail_job\x18\x01 \x01(\v2\x1e.concord.documents.v1.EmailJobR\bemailJob\"\x90\x03\n" +
-	"\x1cListSignatureRequestsRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
-	"\tpage_size\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
-	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12D\n" +
-	"\x05state\x18\x04 \x01(\x0e2$.concord.documents.v1.SignatureStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12\x85\x01\n" +
-	"\x06client\x18\x05 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\"\x9e\x01\n" +
-	"\x1dListSignatureRequestsResponse\x12U\n" +
-	"\x12signature_requests\x18\x01 \x03(\v2&.concord.documents.v1.SignatureRequestR\x11signatureRequests\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x02\n" +
-	"\x13SignDocumentRequest\x12\x88\x01\n" +
-	"\x04name\x18\x01 \x01(\tBt\xbaHqro2m^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/signatureRequests/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x12\n" +
-	"\x04sign\x18\x02 \x01(\bR\x04sign\x12>\n" +
-	"\x0fdocument_sha256\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x0edocumentSha256\x12*\n" +
-	"\n" +
-	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"k\n" +
-	"\x14SignDocumentResponse\x12S\n" +
-	"\x11signature_request\x18\x01 \x01(\v2&.concord.documents.v1.SignatureRequestR\x10signatureRequest\"\xfc\x01\n" +
-	"\x1fWithdrawSignatureRequestRequest\x12\x88\x01\n" +
-	"\x04name\x18\x01 \x01(\tBt\xbaHqro2m^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/signatureRequests/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\"\n" +
-	"\x06reason\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x06reason\x12*\n" +
-	"\n" +
-	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"w\n" +
-	" WithdrawSignatureRequestResponse\x12S\n" +
-	"\x11signature_request\x18\x01 \x01(\v2&.concord.documents.v1.SignatureRequestR\x10signatureRequest\"[\n" +
-	"\aBlocker\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1a\n" +
-	"\bresource\x18\x03 \x01(\tR\bresource\"\xa0\x01\n" +
-	"\x19PreviewOffboardingRequest\x12\x82\x01\n" +
-	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\"\x96\x01\n" +
-	"\x1aPreviewOffboardingResponse\x129\n" +
-	"\bblockers\x18\x01 \x03(\v2\x1d.concord.documents.v1.BlockerR\bblockers\x12%\n" +
-	"\x0edocument_count\x18\x02 \x01(\x03R\rdocumentCount\x12\x16\n" +
-	"\x06folder\x18\x03 \x01(\tR\x06folder\"\xf0\x02\n" +
-	"\x17BeginOffboardingRequest\x12\x82\x01\n" +
-	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12\x91\x01\n" +
-	"\voffboarding\x18\x02 \x01(\tBo\xbaHlrj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\x12\x1a\n" +
-	"\boverride\x18\x03 \x01(\bR\boverride\x12 \n" +
-	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06reason\"\xbb\x01\n" +
-	"\x18BeginOffboardingResponse\x129\n" +
-	"\bblockers\x18\x01 \x03(\v2\x1d.concord.documents.v1.BlockerR\bblockers\x12\x16\n" +
-	"\x06folder\x18\x02 \x01(\tR\x06folder\x12%\n" +
-	"\x0edocument_count\x18\x03 \x01(\x03R\rdocumentCount\x12%\n" +
-	"\x0etrail_sequence\x18\x04 \x01(\x03R\rtrailSequence\"\xb2\x02\n" +
-	"\x17AbortOffboardingRequest\x12\x82\x01\n" +
-	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12\x91\x01\n" +
-	"\voffboarding\x18\x02 \x01(\tBo\xbaHlrj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\"\x1a\n" +
-	"\x18AbortOffboardingResponse\"\xb3\x02\n" +
-	"\x18CommitOffboardingRequest\x12\x82\x01\n" +
-	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12\x91\x01\n" +
-	"\voffboarding\x18\x02 \x01(\tBo\xbaHlrj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\"t\n" +
-	"\x19CommitOffboardingResponse\x12\x16\n" +
-	"\x06folder\x18\x01 \x01(\tR\x06folder\x12\x18\n" +
-	"\aremoved\x18\x02 \x01(\bR\aremoved\x12%\n" +
-	"\x0edocument_count\x18\x03 \x01(\x03R\rdocumentCount\"\xe1\x02\n" +
-	"\x19ReverseOffboardingRequest\x12\x82\x01\n" +
-	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12\x91\x01\n" +
-	"\voffboarding\x18\x02 \x01(\tBo\xbaHlrj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\x12+\n" +
-	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdisplayName\"u\n" +
-	"\x1aReverseOffboardingResponse\x12\x16\n" +
-	"\x06folder\x18\x01 \x01(\tR\x06folder\x12%\n" +
-	"\x0edocument_count\x18\x02 \x01(\x03R\rdocumentCount\x12\x18\n" +
-	"\amissing\x18\x03 \x03(\tR\amissing*\x8c\x04\n" +
-	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1e\n" +
-	"\x1aERROR_REASON_CLIENT_FENCED\x10\x02\x12!\n" +
-	"\x1dERROR_REASON_CONTENT_MISMATCH\x10\x03\x12\x1d\n" +
-	"\x19ERROR_REASON_UPLOAD_ENDED\x10\x04\x12\x1e\n" +
-	"\x1aERROR_REASON_CLIENT_FOLDER\x10\x05\x12\x1e\n" +
-	"\x1aERROR_REASON_COUNT_CHANGED\x10\x06\x12\x1b\n" +
-	"\x17ERROR_REASON_NO_ARCHIVE\x10\a\x12\x1f\n" +
-	"\x1bERROR_REASON_SIGNATURE_OPEN\x10\b\x12\x1f\n" +
-	"\x1bERROR_REASON_REQUEST_CLOSED\x10\t\x12\x1e\n" +
-	"\x1aERROR_REASON_ETAG_MISMATCH\x10\n" +
-	"\x12\x1c\n" +
-	"\x18ERROR_REASON_SCOPE_STALE\x10\v\x12$\n" +
-	" ERROR_REASON_STORAGE_UNAVAILABLE\x10\f\x12\"\n" +
-	"\x1eERROR_REASON_ALREADY_COMMITTED\x10\r\x12\x1d\n" +
-	"\x19ERROR_REASON_NOT_ARCHIVED\x10\x0e\x12\x1b\n" +
-	"\x17ERROR_REASON_NAME_TAKEN\x10\x0f*~\n" +
+	"\aenabled\x18\x01 \x01(\bR\aenabled*~\n" +
 	"\n" +
 	"FolderKind\x12\x1b\n" +
 	"\x17FOLDER_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -4187,13 +1139,7 @@ const file_concord_documents_v1_folder_service_proto_rawDesc = "" +
 	"\x13FOLDER_STATE_ACTIVE\x10\x01\x12\x19\n" +
 	"\x15FOLDER_STATE_ARCHIVED\x10\x02\x12\x18\n" +
 	"\x14FOLDER_STATE_DELETED\x10\x03\x12\x18\n" +
-	"\x14FOLDER_STATE_REMOVED\x10\x04*\xa4\x01\n" +
-	"\x0eSignatureState\x12\x1f\n" +
-	"\x1bSIGNATURE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
-	"\x14SIGNATURE_STATE_OPEN\x10\x01\x12\x1a\n" +
-	"\x16SIGNATURE_STATE_SIGNED\x10\x02\x12\x1c\n" +
-	"\x18SIGNATURE_STATE_DECLINED\x10\x03\x12\x1d\n" +
-	"\x19SIGNATURE_STATE_WITHDRAWN\x10\x042\xbf\n" +
+	"\x14FOLDER_STATE_REMOVED\x10\x042\xbf\n" +
 	"\n" +
 	"\rFolderService\x12\xaa\x01\n" +
 	"\vListFolders\x12(.concord.documents.v1.ListFoldersRequest\x1a).concord.documents.v1.ListFoldersResponse\"F\x8a\xb5\x18\x1e\n" +
@@ -4210,47 +1156,7 @@ const file_concord_documents_v1_folder_service_proto_rawDesc = "" +
 	"\rRestoreFolder\x12*.concord.documents.v1.RestoreFolderRequest\x1a+.concord.documents.v1.RestoreFolderResponse\"N\x8a\xb5\x18\x1b\n" +
 	"\x0efolder.restore\x12\x01\x03*\x04name0\x03\x82\xd3\xe4\x93\x02):\x01*\"$/v1/{name=firms/*/folders/*}:restore\x12\xda\x01\n" +
 	"\x12SetDocumentArchive\x12/.concord.documents.v1.SetDocumentArchiveRequest\x1a0.concord.documents.v1.SetDocumentArchiveResponse\"a\x8a\xb5\x18-\n" +
-	" entitlement.set_document_archive\x12\x01\x02*\x04firm0\x03\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/{firm=firms/*}:setDocumentArchive2\xce\n" +
-	"\n" +
-	"\x0fDocumentService\x12\xb4\x01\n" +
-	"\rListDocuments\x12*.concord.documents.v1.ListDocumentsRequest\x1a+.concord.documents.v1.ListDocumentsResponse\"J\x8a\xb5\x18 \n" +
-	"\rdocument.list\x12\x05\x03\x04\x05\a\x06*\x06parent0\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=firms/*}/documents\x12\xab\x01\n" +
-	"\vGetDocument\x12(.concord.documents.v1.GetDocumentRequest\x1a).concord.documents.v1.GetDocumentResponse\"G\x8a\xb5\x18\x1d\n" +
-	"\fdocument.get\x12\x05\x03\x04\x05\a\x06*\x04name0\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=firms/*/documents/*}\x12\xca\x01\n" +
-	"\x0eInitiateUpload\x12+.concord.documents.v1.InitiateUploadRequest\x1a,.concord.documents.v1.InitiateUploadResponse\"]\x8a\xb5\x18!\n" +
-	"\x0fdocument.upload\x12\x04\x03\x04\a\x06*\x06parent0\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{parent=firms/*}/documents:initiateUpload\x12\xd3\x01\n" +
-	"\x10InitiateDownload\x12-.concord.documents.v1.InitiateDownloadRequest\x1a..concord.documents.v1.InitiateDownloadResponse\"`\x8a\xb5\x18\"\n" +
-	"\x11document.download\x12\x05\x03\x04\x05\a\x06*\x04name0\x02\x82\xd3\xe4\x93\x024:\x01*\"//v1/{name=firms/*/documents/*}:initiateDownload\x12\xc3\x01\n" +
-	"\x0fPublishDocument\x12,.concord.documents.v1.PublishDocumentRequest\x1a-.concord.documents.v1.PublishDocumentResponse\"S\x8a\xb5\x18\x1e\n" +
-	"\x10document.publish\x12\x02\x03\x04*\x04name0\x03\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=firms/*/documents/*}:publish\x12\xc3\x01\n" +
-	"\x0fRestoreDocument\x12,.concord.documents.v1.RestoreDocumentRequest\x1a-.concord.documents.v1.RestoreDocumentResponse\"S\x8a\xb5\x18\x1e\n" +
-	"\x10document.restore\x12\x02\x03\x04*\x04name0\x03\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=firms/*/documents/*}:restore\x12\xa6\x01\n" +
-	"\x12FileSystemDocument\x12/.concord.documents.v1.FileSystemDocumentRequest\x1a0.concord.documents.v1.FileSystemDocumentResponse\"+\x8a\xb5\x18'\n" +
-	"\x14document.file_system\x12\x01\t\x1a\x04sync*\x04firm0\x03(\x012\xb3\t\n" +
-	"\x0fEmailJobService\x12\xba\x01\n" +
-	"\x0eCreateEmailJob\x12+.concord.documents.v1.CreateEmailJobRequest\x1a,.concord.documents.v1.CreateEmailJobResponse\"M\x8a\xb5\x18 \n" +
-	"\x10email_job.create\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/{parent=firms/*}/emailJobs\x12\xb3\x01\n" +
-	"\rListEmailJobs\x12*.concord.documents.v1.ListEmailJobsRequest\x1a+.concord.documents.v1.ListEmailJobsResponse\"I\x8a\xb5\x18\x1f\n" +
-	"\x0eemail_job.list\x12\x03\x03\x04\x05*\x06parent0\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=firms/*}/emailJobs\x12\xaa\x01\n" +
-	"\vGetEmailJob\x12(.concord.documents.v1.GetEmailJobRequest\x1a).concord.documents.v1.GetEmailJobResponse\"F\x8a\xb5\x18\x1c\n" +
-	"\remail_job.get\x12\x03\x03\x04\x05*\x04name0\x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=firms/*/emailJobs/*}\x12\xd4\x01\n" +
-	"\x15ListSignatureRequests\x122.concord.documents.v1.ListSignatureRequestsRequest\x1a3.concord.documents.v1.ListSignatureRequestsResponse\"R\x8a\xb5\x18 \n" +
-	"\x0esignature.list\x12\x04\x03\x04\x05\x06*\x06parent0\x02\x82\xd3\xe4\x93\x02(\x12&/v1/{parent=firms/*}/signatureRequests\x12\xbc\x01\n" +
-	"\fSignDocument\x12).concord.documents.v1.SignDocumentRequest\x1a*.concord.documents.v1.SignDocumentResponse\"U\x8a\xb5\x18\x1b\n" +
-	"\x0esignature.sign\x12\x01\x06*\x04name0\x03\x82\xd3\xe4\x93\x020:\x01*\"+/v1/{name=firms/*/signatureRequests/*}:sign\x12\xe9\x01\n" +
-	"\x18WithdrawSignatureRequest\x125.concord.documents.v1.WithdrawSignatureRequestRequest\x1a6.concord.documents.v1.WithdrawSignatureRequestResponse\"^\x8a\xb5\x18 \n" +
-	"\x12signature.withdraw\x12\x02\x03\x04*\x04name0\x03\x82\xd3\xe4\x93\x024:\x01*\"//v1/{name=firms/*/signatureRequests/*}:withdraw2\xc8\x06\n" +
-	"\x12OffboardingService\x12\xa5\x01\n" +
-	"\x12PreviewOffboarding\x12/.concord.documents.v1.PreviewOffboardingRequest\x1a0.concord.documents.v1.PreviewOffboardingResponse\",\x8a\xb5\x18(\n" +
-	"\x13offboarding.preview\x12\x01\t\x1a\x04sync*\x06client0\x01\x12\x9d\x01\n" +
-	"\x10BeginOffboarding\x12-.concord.documents.v1.BeginOffboardingRequest\x1a..concord.documents.v1.BeginOffboardingResponse\"*\x8a\xb5\x18&\n" +
-	"\x11offboarding.begin\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\x9d\x01\n" +
-	"\x10AbortOffboarding\x12-.concord.documents.v1.AbortOffboardingRequest\x1a..concord.documents.v1.AbortOffboardingResponse\"*\x8a\xb5\x18&\n" +
-	"\x11offboarding.abort\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\xa1\x01\n" +
-	"\x11CommitOffboarding\x12..concord.documents.v1.CommitOffboardingRequest\x1a/.concord.documents.v1.CommitOffboardingResponse\"+\x8a\xb5\x18'\n" +
-	"\x12offboarding.commit\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\xa5\x01\n" +
-	"\x12ReverseOffboarding\x12/.concord.documents.v1.ReverseOffboardingRequest\x1a0.concord.documents.v1.ReverseOffboardingResponse\",\x8a\xb5\x18(\n" +
-	"\x13offboarding.reverse\x12\x01\t\x1a\x04sync*\x06client0\x03BMZKgithub.com/concord-suite/concord/proto/gen/concord/documents/v1;documentsv1b\x06proto3"
+	" entitlement.set_document_archive\x12\x01\x02*\x04firm0\x03\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/{firm=firms/*}:setDocumentArchiveBMZKgithub.com/concord-suite/concord/proto/gen/concord/documents/v1;documentsv1b\x06proto3"
 
 var (
 	file_concord_documents_v1_folder_service_proto_rawDescOnce sync.Once
@@ -4264,161 +1170,61 @@ func file_concord_documents_v1_folder_service_proto_rawDescGZIP() []byte {
 	return file_concord_documents_v1_folder_service_proto_rawDescData
 }
 
-var file_concord_documents_v1_folder_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_concord_documents_v1_folder_service_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_concord_documents_v1_folder_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_concord_documents_v1_folder_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_concord_documents_v1_folder_service_proto_goTypes = []any{
-	(ErrorReason)(0),                         // 0: concord.documents.v1.ErrorReason
-	(FolderKind)(0),                          // 1: concord.documents.v1.FolderKind
-	(FolderState)(0),                         // 2: concord.documents.v1.FolderState
-	(SignatureState)(0),                      // 3: concord.documents.v1.SignatureState
-	(*Folder)(nil),                           // 4: concord.documents.v1.Folder
-	(*Document)(nil),                         // 5: concord.documents.v1.Document
-	(*ListFoldersRequest)(nil),               // 6: concord.documents.v1.ListFoldersRequest
-	(*ListFoldersResponse)(nil),              // 7: concord.documents.v1.ListFoldersResponse
-	(*GetFolderRequest)(nil),                 // 8: concord.documents.v1.GetFolderRequest
-	(*GetFolderResponse)(nil),                // 9: concord.documents.v1.GetFolderResponse
-	(*CreateFolderRequest)(nil),              // 10: concord.documents.v1.CreateFolderRequest
-	(*CreateFolderResponse)(nil),             // 11: concord.documents.v1.CreateFolderResponse
-	(*PreviewDeleteFolderRequest)(nil),       // 12: concord.documents.v1.PreviewDeleteFolderRequest
-	(*PreviewDeleteFolderResponse)(nil),      // 13: concord.documents.v1.PreviewDeleteFolderResponse
-	(*DeleteFolderRequest)(nil),              // 14: concord.documents.v1.DeleteFolderRequest
-	(*DeleteFolderResponse)(nil),             // 15: concord.documents.v1.DeleteFolderResponse
-	(*RestoreFolderRequest)(nil),             // 16: concord.documents.v1.RestoreFolderRequest
-	(*RestoreFolderResponse)(nil),            // 17: concord.documents.v1.RestoreFolderResponse
-	(*SetDocumentArchiveRequest)(nil),        // 18: concord.documents.v1.SetDocumentArchiveRequest
-	(*SetDocumentArchiveResponse)(nil),       // 19: concord.documents.v1.SetDocumentArchiveResponse
-	(*ListDocumentsRequest)(nil),             // 20: concord.documents.v1.ListDocumentsRequest
-	(*ListDocumentsResponse)(nil),            // 21: concord.documents.v1.ListDocumentsResponse
-	(*GetDocumentRequest)(nil),               // 22: concord.documents.v1.GetDocumentRequest
-	(*GetDocumentResponse)(nil),              // 23: concord.documents.v1.GetDocumentResponse
-	(*InitiateUploadRequest)(nil),            // 24: concord.documents.v1.InitiateUploadRequest
-	(*InitiateUploadResponse)(nil),           // 25: concord.documents.v1.InitiateUploadResponse
-	(*InitiateDownloadRequest)(nil),          // 26: concord.documents.v1.InitiateDownloadRequest
-	(*InitiateDownloadResponse)(nil),         // 27: concord.documents.v1.InitiateDownloadResponse
-	(*PublishDocumentRequest)(nil),           // 28: concord.documents.v1.PublishDocumentRequest
-	(*PublishDocumentResponse)(nil),          // 29: concord.documents.v1.PublishDocumentResponse
-	(*RestoreDocumentRequest)(nil),           // 30: concord.documents.v1.RestoreDocumentRequest
-	(*RestoreDocumentResponse)(nil),          // 31: concord.documents.v1.RestoreDocumentResponse
-	(*FileSystemDocumentRequest)(nil),        // 32: concord.documents.v1.FileSystemDocumentRequest
-	(*FileSystemDocumentResponse)(nil),       // 33: concord.documents.v1.FileSystemDocumentResponse
-	(*SignatureRequest)(nil),                 // 34: concord.documents.v1.SignatureRequest
-	(*EmailJob)(nil),                         // 35: concord.documents.v1.EmailJob
-	(*CreateEmailJobRequest)(nil),            // 36: concord.documents.v1.CreateEmailJobRequest
-	(*CreateEmailJobResponse)(nil),           // 37: concord.documents.v1.CreateEmailJobResponse
-	(*ListEmailJobsRequest)(nil),             // 38: concord.documents.v1.ListEmailJobsRequest
-	(*ListEmailJobsResponse)(nil),            // 39: concord.documents.v1.ListEmailJobsResponse
-	(*GetEmailJobRequest)(nil),               // 40: concord.documents.v1.GetEmailJobRequest
-	(*GetEmailJobResponse)(nil),              // 41: concord.documents.v1.GetEmailJobResponse
-	(*ListSignatureRequestsRequest)(nil),     // 42: concord.documents.v1.ListSignatureRequestsRequest
-	(*ListSignatureRequestsResponse)(nil),    // 43: concord.documents.v1.ListSignatureRequestsResponse
-	(*SignDocumentRequest)(nil),              // 44: concord.documents.v1.SignDocumentRequest
-	(*SignDocumentResponse)(nil),             // 45: concord.documents.v1.SignDocumentResponse
-	(*WithdrawSignatureRequestRequest)(nil),  // 46: concord.documents.v1.WithdrawSignatureRequestRequest
-	(*WithdrawSignatureRequestResponse)(nil), // 47: concord.documents.v1.WithdrawSignatureRequestResponse
-	(*Blocker)(nil),                          // 48: concord.documents.v1.Blocker
-	(*PreviewOffboardingRequest)(nil),        // 49: concord.documents.v1.PreviewOffboardingRequest
-	(*PreviewOffboardingResponse)(nil),       // 50: concord.documents.v1.PreviewOffboardingResponse
-	(*BeginOffboardingRequest)(nil),          // 51: concord.documents.v1.BeginOffboardingRequest
-	(*BeginOffboardingResponse)(nil),         // 52: concord.documents.v1.BeginOffboardingResponse
-	(*AbortOffboardingRequest)(nil),          // 53: concord.documents.v1.AbortOffboardingRequest
-	(*AbortOffboardingResponse)(nil),         // 54: concord.documents.v1.AbortOffboardingResponse
-	(*CommitOffboardingRequest)(nil),         // 55: concord.documents.v1.CommitOffboardingRequest
-	(*CommitOffboardingResponse)(nil),        // 56: concord.documents.v1.CommitOffboardingResponse
-	(*ReverseOffboardingRequest)(nil),        // 57: concord.documents.v1.ReverseOffboardingRequest
-	(*ReverseOffboardingResponse)(nil),       // 58: concord.documents.v1.ReverseOffboardingResponse
-	(*timestamppb.Timestamp)(nil),            // 59: google.protobuf.Timestamp
+	(FolderKind)(0),                     // 0: concord.documents.v1.FolderKind
+	(FolderState)(0),                    // 1: concord.documents.v1.FolderState
+	(*Folder)(nil),                      // 2: concord.documents.v1.Folder
+	(*ListFoldersRequest)(nil),          // 3: concord.documents.v1.ListFoldersRequest
+	(*ListFoldersResponse)(nil),         // 4: concord.documents.v1.ListFoldersResponse
+	(*GetFolderRequest)(nil),            // 5: concord.documents.v1.GetFolderRequest
+	(*GetFolderResponse)(nil),           // 6: concord.documents.v1.GetFolderResponse
+	(*CreateFolderRequest)(nil),         // 7: concord.documents.v1.CreateFolderRequest
+	(*CreateFolderResponse)(nil),        // 8: concord.documents.v1.CreateFolderResponse
+	(*PreviewDeleteFolderRequest)(nil),  // 9: concord.documents.v1.PreviewDeleteFolderRequest
+	(*PreviewDeleteFolderResponse)(nil), // 10: concord.documents.v1.PreviewDeleteFolderResponse
+	(*DeleteFolderRequest)(nil),         // 11: concord.documents.v1.DeleteFolderRequest
+	(*DeleteFolderResponse)(nil),        // 12: concord.documents.v1.DeleteFolderResponse
+	(*RestoreFolderRequest)(nil),        // 13: concord.documents.v1.RestoreFolderRequest
+	(*RestoreFolderResponse)(nil),       // 14: concord.documents.v1.RestoreFolderResponse
+	(*SetDocumentArchiveRequest)(nil),   // 15: concord.documents.v1.SetDocumentArchiveRequest
+	(*SetDocumentArchiveResponse)(nil),  // 16: concord.documents.v1.SetDocumentArchiveResponse
+	(*timestamppb.Timestamp)(nil),       // 17: google.protobuf.Timestamp
 }
 var file_concord_documents_v1_folder_service_proto_depIdxs = []int32{
-	1,  // 0: concord.documents.v1.Folder.kind:type_name -> concord.documents.v1.FolderKind
-	2,  // 1: concord.documents.v1.Folder.state:type_name -> concord.documents.v1.FolderState
-	59, // 2: concord.documents.v1.Folder.create_time:type_name -> google.protobuf.Timestamp
-	59, // 3: concord.documents.v1.Folder.delete_time:type_name -> google.protobuf.Timestamp
-	59, // 4: concord.documents.v1.Folder.purge_time:type_name -> google.protobuf.Timestamp
-	59, // 5: concord.documents.v1.Document.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 6: concord.documents.v1.ListFoldersRequest.kind:type_name -> concord.documents.v1.FolderKind
-	2,  // 7: concord.documents.v1.ListFoldersRequest.state:type_name -> concord.documents.v1.FolderState
-	4,  // 8: concord.documents.v1.ListFoldersResponse.folders:type_name -> concord.documents.v1.Folder
-	4,  // 9: concord.documents.v1.GetFolderResponse.folder:type_name -> concord.documents.v1.Folder
-	4,  // 10: concord.documents.v1.CreateFolderRequest.folder:type_name -> concord.documents.v1.Folder
-	4,  // 11: concord.documents.v1.CreateFolderResponse.folder:type_name -> concord.documents.v1.Folder
-	4,  // 12: concord.documents.v1.DeleteFolderResponse.folder:type_name -> concord.documents.v1.Folder
-	4,  // 13: concord.documents.v1.RestoreFolderResponse.folder:type_name -> concord.documents.v1.Folder
-	5,  // 14: concord.documents.v1.ListDocumentsResponse.documents:type_name -> concord.documents.v1.Document
-	5,  // 15: concord.documents.v1.GetDocumentResponse.document:type_name -> concord.documents.v1.Document
-	59, // 16: concord.documents.v1.InitiateUploadResponse.expire_time:type_name -> google.protobuf.Timestamp
-	59, // 17: concord.documents.v1.InitiateDownloadResponse.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 18: concord.documents.v1.InitiateDownloadResponse.document:type_name -> concord.documents.v1.Document
-	5,  // 19: concord.documents.v1.PublishDocumentResponse.document:type_name -> concord.documents.v1.Document
-	5,  // 20: concord.documents.v1.RestoreDocumentResponse.document:type_name -> concord.documents.v1.Document
-	5,  // 21: concord.documents.v1.FileSystemDocumentResponse.document:type_name -> concord.documents.v1.Document
-	3,  // 22: concord.documents.v1.SignatureRequest.state:type_name -> concord.documents.v1.SignatureState
-	59, // 23: concord.documents.v1.SignatureRequest.close_time:type_name -> google.protobuf.Timestamp
-	59, // 24: concord.documents.v1.EmailJob.create_time:type_name -> google.protobuf.Timestamp
-	34, // 25: concord.documents.v1.EmailJob.signature_requests:type_name -> concord.documents.v1.SignatureRequest
-	35, // 26: concord.documents.v1.CreateEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
-	35, // 27: concord.documents.v1.ListEmailJobsResponse.email_jobs:type_name -> concord.documents.v1.EmailJob
-	35, // 28: concord.documents.v1.GetEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
-	3,  // 29: concord.documents.v1.ListSignatureRequestsRequest.state:type_name -> concord.documents.v1.SignatureState
-	34, // 30: concord.documents.v1.ListSignatureRequestsResponse.signature_requests:type_name -> concord.documents.v1.SignatureRequest
-	34, // 31: concord.documents.v1.SignDocumentResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
-	34, // 32: concord.documents.v1.WithdrawSignatureRequestResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
-	48, // 33: concord.documents.v1.PreviewOffboardingResponse.blockers:type_name -> concord.documents.v1.Blocker
-	48, // 34: concord.documents.v1.BeginOffboardingResponse.blockers:type_name -> concord.documents.v1.Blocker
-	6,  // 35: concord.documents.v1.FolderService.ListFolders:input_type -> concord.documents.v1.ListFoldersRequest
-	8,  // 36: concord.documents.v1.FolderService.GetFolder:input_type -> concord.documents.v1.GetFolderRequest
-	10, // 37: concord.documents.v1.FolderService.CreateFolder:input_type -> concord.documents.v1.CreateFolderRequest
-	12, // 38: concord.documents.v1.FolderService.PreviewDeleteFolder:input_type -> concord.documents.v1.PreviewDeleteFolderRequest
-	14, // 39: concord.documents.v1.FolderService.DeleteFolder:input_type -> concord.documents.v1.DeleteFolderRequest
-	16, // 40: concord.documents.v1.FolderService.RestoreFolder:input_type -> concord.documents.v1.RestoreFolderRequest
-	18, // 41: concord.documents.v1.FolderService.SetDocumentArchive:input_type -> concord.documents.v1.SetDocumentArchiveRequest
-	20, // 42: concord.documents.v1.DocumentService.ListDocuments:input_type -> concord.documents.v1.ListDocumentsRequest
-	22, // 43: concord.documents.v1.DocumentService.GetDocument:input_type -> concord.documents.v1.GetDocumentRequest
-	24, // 44: concord.documents.v1.DocumentService.InitiateUpload:input_type -> concord.documents.v1.InitiateUploadRequest
-	26, // 45: concord.documents.v1.DocumentService.InitiateDownload:input_type -> concord.documents.v1.InitiateDownloadRequest
-	28, // 46: concord.documents.v1.DocumentService.PublishDocument:input_type -> concord.documents.v1.PublishDocumentRequest
-	30, // 47: concord.documents.v1.DocumentService.RestoreDocument:input_type -> concord.documents.v1.RestoreDocumentRequest
-	32, // 48: concord.documents.v1.DocumentService.FileSystemDocument:input_type -> concord.documents.v1.FileSystemDocumentRequest
-	36, // 49: concord.documents.v1.EmailJobService.CreateEmailJob:input_type -> concord.documents.v1.CreateEmailJobRequest
-	38, // 50: concord.documents.v1.EmailJobService.ListEmailJobs:input_type -> concord.documents.v1.ListEmailJobsRequest
-	40, // 51: concord.documents.v1.EmailJobService.GetEmailJob:input_type -> concord.documents.v1.GetEmailJobRequest
-	42, // 52: concord.documents.v1.EmailJobService.ListSignatureRequests:input_type -> concord.documents.v1.ListSignatureRequestsRequest
-	44, // 53: concord.documents.v1.EmailJobService.SignDocument:input_type -> concord.documents.v1.SignDocumentRequest
-	46, // 54: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:input_type -> concord.documents.v1.WithdrawSignatureRequestRequest
-	49, // 55: concord.documents.v1.OffboardingService.PreviewOffboarding:input_type -> concord.documents.v1.PreviewOffboardingRequest
-	51, // 56: concord.documents.v1.OffboardingService.BeginOffboarding:input_type -> concord.documents.v1.BeginOffboardingRequest
-	53, // 57: concord.documents.v1.OffboardingService.AbortOffboarding:input_type -> concord.documents.v1.AbortOffboardingRequest
-	55, // 58: concord.documents.v1.OffboardingService.CommitOffboarding:input_type -> concord.documents.v1.CommitOffboardingRequest
-	57, // 59: concord.documents.v1.OffboardingService.ReverseOffboarding:input_type -> concord.documents.v1.ReverseOffboardingRequest
-	7,  // 60: concord.documents.v1.FolderService.ListFolders:output_type -> concord.documents.v1.ListFoldersResponse
-	9,  // 61: concord.documents.v1.FolderService.GetFolder:output_type -> concord.documents.v1.GetFolderResponse
-	11, // 62: concord.documents.v1.FolderService.CreateFolder:output_type -> concord.documents.v1.CreateFolderResponse
-	13, // 63: concord.documents.v1.FolderService.PreviewDeleteFolder:output_type -> concord.documents.v1.PreviewDeleteFolderResponse
-	15, // 64: concord.documents.v1.FolderService.DeleteFolder:output_type -> concord.documents.v1.DeleteFolderResponse
-	17, // 65: concord.documents.v1.FolderService.RestoreFolder:output_type -> concord.documents.v1.RestoreFolderResponse
-	19, // 66: concord.documents.v1.FolderService.SetDocumentArchive:output_type -> concord.documents.v1.SetDocumentArchiveResponse
-	21, // 67: concord.documents.v1.DocumentService.ListDocuments:output_type -> concord.documents.v1.ListDocumentsResponse
-	23, // 68: concord.documents.v1.DocumentService.GetDocument:output_type -> concord.documents.v1.GetDocumentResponse
-	25, // 69: concord.documents.v1.DocumentService.InitiateUpload:output_type -> concord.documents.v1.InitiateUploadResponse
-	27, // 70: concord.documents.v1.DocumentService.InitiateDownload:output_type -> concord.documents.v1.InitiateDownloadResponse
-	29, // 71: concord.documents.v1.DocumentService.PublishDocument:output_type -> concord.documents.v1.PublishDocumentResponse
-	31, // 72: concord.documents.v1.DocumentService.RestoreDocument:output_type -> concord.documents.v1.RestoreDocumentResponse
-	33, // 73: concord.documents.v1.DocumentService.FileSystemDocument:output_type -> concord.documents.v1.FileSystemDocumentResponse
-	37, // 74: concord.documents.v1.EmailJobService.CreateEmailJob:output_type -> concord.documents.v1.CreateEmailJobResponse
-	39, // 75: concord.documents.v1.EmailJobService.ListEmailJobs:output_type -> concord.documents.v1.ListEmailJobsResponse
-	41, // 76: concord.documents.v1.EmailJobService.GetEmailJob:output_type -> concord.documents.v1.GetEmailJobResponse
-	43, // 77: concord.documents.v1.EmailJobService.ListSignatureRequests:output_type -> concord.documents.v1.ListSignatureRequestsResponse
-	45, // 78: concord.documents.v1.EmailJobService.SignDocument:output_type -> concord.documents.v1.SignDocumentResponse
-	47, // 79: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:output_type -> concord.documents.v1.WithdrawSignatureRequestResponse
-	50, // 80: concord.documents.v1.OffboardingService.PreviewOffboarding:output_type -> concord.documents.v1.PreviewOffboardingResponse
-	52, // 81: concord.documents.v1.OffboardingService.BeginOffboarding:output_type -> concord.documents.v1.BeginOffboardingResponse
-	54, // 82: concord.documents.v1.OffboardingService.AbortOffboarding:output_type -> concord.documents.v1.AbortOffboardingResponse
-	56, // 83: concord.documents.v1.OffboardingService.CommitOffboarding:output_type -> concord.documents.v1.CommitOffboardingResponse
-	58, // 84: concord.documents.v1.OffboardingService.ReverseOffboarding:output_type -> concord.documents.v1.ReverseOffboardingResponse
-	60, // [60:85] is the sub-list for method output_type
-	35, // [35:60] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	0,  // 0: concord.documents.v1.Folder.kind:type_name -> concord.documents.v1.FolderKind
+	1,  // 1: concord.documents.v1.Folder.state:type_name -> concord.documents.v1.FolderState
+	17, // 2: concord.documents.v1.Folder.create_time:type_name -> google.protobuf.Timestamp
+	17, // 3: concord.documents.v1.Folder.delete_time:type_name -> google.protobuf.Timestamp
+	17, // 4: concord.documents.v1.Folder.purge_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: concord.documents.v1.ListFoldersRequest.kind:type_name -> concord.documents.v1.FolderKind
+	1,  // 6: concord.documents.v1.ListFoldersRequest.state:type_name -> concord.documents.v1.FolderState
+	2,  // 7: concord.documents.v1.ListFoldersResponse.folders:type_name -> concord.documents.v1.Folder
+	2,  // 8: concord.documents.v1.GetFolderResponse.folder:type_name -> concord.documents.v1.Folder
+	2,  // 9: concord.documents.v1.CreateFolderRequest.folder:type_name -> concord.documents.v1.Folder
+	2,  // 10: concord.documents.v1.CreateFolderResponse.folder:type_name -> concord.documents.v1.Folder
+	2,  // 11: concord.documents.v1.DeleteFolderResponse.folder:type_name -> concord.documents.v1.Folder
+	2,  // 12: concord.documents.v1.RestoreFolderResponse.folder:type_name -> concord.documents.v1.Folder
+	3,  // 13: concord.documents.v1.FolderService.ListFolders:input_type -> concord.documents.v1.ListFoldersRequest
+	5,  // 14: concord.documents.v1.FolderService.GetFolder:input_type -> concord.documents.v1.GetFolderRequest
+	7,  // 15: concord.documents.v1.FolderService.CreateFolder:input_type -> concord.documents.v1.CreateFolderRequest
+	9,  // 16: concord.documents.v1.FolderService.PreviewDeleteFolder:input_type -> concord.documents.v1.PreviewDeleteFolderRequest
+	11, // 17: concord.documents.v1.FolderService.DeleteFolder:input_type -> concord.documents.v1.DeleteFolderRequest
+	13, // 18: concord.documents.v1.FolderService.RestoreFolder:input_type -> concord.documents.v1.RestoreFolderRequest
+	15, // 19: concord.documents.v1.FolderService.SetDocumentArchive:input_type -> concord.documents.v1.SetDocumentArchiveRequest
+	4,  // 20: concord.documents.v1.FolderService.ListFolders:output_type -> concord.documents.v1.ListFoldersResponse
+	6,  // 21: concord.documents.v1.FolderService.GetFolder:output_type -> concord.documents.v1.GetFolderResponse
+	8,  // 22: concord.documents.v1.FolderService.CreateFolder:output_type -> concord.documents.v1.CreateFolderResponse
+	10, // 23: concord.documents.v1.FolderService.PreviewDeleteFolder:output_type -> concord.documents.v1.PreviewDeleteFolderResponse
+	12, // 24: concord.documents.v1.FolderService.DeleteFolder:output_type -> concord.documents.v1.DeleteFolderResponse
+	14, // 25: concord.documents.v1.FolderService.RestoreFolder:output_type -> concord.documents.v1.RestoreFolderResponse
+	16, // 26: concord.documents.v1.FolderService.SetDocumentArchive:output_type -> concord.documents.v1.SetDocumentArchiveResponse
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_concord_documents_v1_folder_service_proto_init() }
@@ -4431,10 +1237,10 @@ func file_concord_documents_v1_folder_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_documents_v1_folder_service_proto_rawDesc), len(file_concord_documents_v1_folder_service_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   55,
+			NumEnums:      2,
+			NumMessages:   15,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   1,
 		},
 		GoTypes:           file_concord_documents_v1_folder_service_proto_goTypes,
 		DependencyIndexes: file_concord_documents_v1_folder_service_proto_depIdxs,
