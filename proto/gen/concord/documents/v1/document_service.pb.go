@@ -806,7 +806,7 @@ type RestoreDocumentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name, firms/{firm}/documents/{document}.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The folder to restore to; empty takes the one it came from.
+	// The folder to restore to: a business folder, or the folder of a client in the client list.
 	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
 	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1125,10 +1125,10 @@ const file_concord_documents_v1_document_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
 	"\x17PublishDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xcf\x02\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xcc\x02\n" +
 	"\x16RestoreDocumentRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x85\x01\n" +
-	"\x06folder\x18\x02 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12*\n" +
+	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x82\x01\n" +
+	"\x06folder\x18\x02 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12*\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
 	"\x17RestoreDocumentResponse\x12:\n" +

@@ -86,6 +86,63 @@ func (SignatureState) EnumDescriptor() ([]byte, []int) {
 	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{0}
 }
 
+// DeliveryState is how far an e-mail is.
+type DeliveryState int32
+
+const (
+	// Not set.
+	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
+	// Waits for its turn, or for the next attempt.
+	DeliveryState_DELIVERY_STATE_PENDING DeliveryState = 1
+	// The mail server took it.
+	DeliveryState_DELIVERY_STATE_SENT DeliveryState = 2
+	// Given up; the problem says why.
+	DeliveryState_DELIVERY_STATE_FAILED DeliveryState = 3
+)
+
+// Enum value maps for DeliveryState.
+var (
+	DeliveryState_name = map[int32]string{
+		0: "DELIVERY_STATE_UNSPECIFIED",
+		1: "DELIVERY_STATE_PENDING",
+		2: "DELIVERY_STATE_SENT",
+		3: "DELIVERY_STATE_FAILED",
+	}
+	DeliveryState_value = map[string]int32{
+		"DELIVERY_STATE_UNSPECIFIED": 0,
+		"DELIVERY_STATE_PENDING":     1,
+		"DELIVERY_STATE_SENT":        2,
+		"DELIVERY_STATE_FAILED":      3,
+	}
+)
+
+func (x DeliveryState) Enum() *DeliveryState {
+	p := new(DeliveryState)
+	*p = x
+	return p
+}
+
+func (x DeliveryState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
+	return file_concord_documents_v1_email_job_service_proto_enumTypes[1].Descriptor()
+}
+
+func (DeliveryState) Type() protoreflect.EnumType {
+	return &file_concord_documents_v1_email_job_service_proto_enumTypes[1]
+}
+
+func (x DeliveryState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryState.Descriptor instead.
+func (DeliveryState) EnumDescriptor() ([]byte, []int) {
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{1}
+}
+
 // SignatureRequest asks one contact to sign one document.
 type SignatureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -209,8 +266,10 @@ type EmailJob struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Its signature requests.
 	SignatureRequests []*SignatureRequest `protobuf:"bytes,10,rep,name=signature_requests,json=signatureRequests,proto3" json:"signature_requests,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Its e-mails, one for each recipient.
+	Deliveries    []*EmailDelivery `protobuf:"bytes,11,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EmailJob) Reset() {
@@ -313,6 +372,86 @@ func (x *EmailJob) GetSignatureRequests() []*SignatureRequest {
 	return nil
 }
 
+func (x *EmailJob) GetDeliveries() []*EmailDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+// EmailDelivery is the e-mail that tells one recipient of a job. It carries a link to the portal, never the documents.
+type EmailDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact.
+	Contact string `protobuf:"bytes,1,opt,name=contact,proto3" json:"contact,omitempty"`
+	// How far it is.
+	State DeliveryState `protobuf:"varint,2,opt,name=state,proto3,enum=concord.documents.v1.DeliveryState" json:"state,omitempty"`
+	// When it was sent or given up.
+	CloseTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=close_time,json=closeTime,proto3" json:"close_time,omitempty"`
+	// What went wrong in the last attempt, in words; empty when nothing did.
+	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EmailDelivery) Reset() {
+	*x = EmailDelivery{}
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EmailDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EmailDelivery) ProtoMessage() {}
+
+func (x *EmailDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EmailDelivery.ProtoReflect.Descriptor instead.
+func (*EmailDelivery) Descriptor() ([]byte, []int) {
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EmailDelivery) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *EmailDelivery) GetState() DeliveryState {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+func (x *EmailDelivery) GetCloseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CloseTime
+	}
+	return nil
+}
+
+func (x *EmailDelivery) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // CreateEmailJobRequest sends one.
 type CreateEmailJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -324,7 +463,7 @@ type CreateEmailJobRequest struct {
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The text.
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
-	// The documents, of the client's folder.
+	// The documents, of the client's folder. Sending them publishes them to the client's contacts.
 	Documents []string `protobuf:"bytes,5,rep,name=documents,proto3" json:"documents,omitempty"`
 	// Those of them that wait for a signature.
 	ForSignature []string `protobuf:"bytes,6,rep,name=for_signature,json=forSignature,proto3" json:"for_signature,omitempty"`
@@ -338,7 +477,7 @@ type CreateEmailJobRequest struct {
 
 func (x *CreateEmailJobRequest) Reset() {
 	*x = CreateEmailJobRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[2]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +489,7 @@ func (x *CreateEmailJobRequest) String() string {
 func (*CreateEmailJobRequest) ProtoMessage() {}
 
 func (x *CreateEmailJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[2]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +502,7 @@ func (x *CreateEmailJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEmailJobRequest.ProtoReflect.Descriptor instead.
 func (*CreateEmailJobRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{2}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateEmailJobRequest) GetParent() string {
@@ -433,7 +572,7 @@ type CreateEmailJobResponse struct {
 
 func (x *CreateEmailJobResponse) Reset() {
 	*x = CreateEmailJobResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[3]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +584,7 @@ func (x *CreateEmailJobResponse) String() string {
 func (*CreateEmailJobResponse) ProtoMessage() {}
 
 func (x *CreateEmailJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[3]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +597,7 @@ func (x *CreateEmailJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateEmailJobResponse.ProtoReflect.Descriptor instead.
 func (*CreateEmailJobResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateEmailJobResponse) GetEmailJob() *EmailJob {
@@ -485,7 +624,7 @@ type ListEmailJobsRequest struct {
 
 func (x *ListEmailJobsRequest) Reset() {
 	*x = ListEmailJobsRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[4]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +636,7 @@ func (x *ListEmailJobsRequest) String() string {
 func (*ListEmailJobsRequest) ProtoMessage() {}
 
 func (x *ListEmailJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[4]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +649,7 @@ func (x *ListEmailJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEmailJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListEmailJobsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListEmailJobsRequest) GetParent() string {
@@ -554,7 +693,7 @@ type ListEmailJobsResponse struct {
 
 func (x *ListEmailJobsResponse) Reset() {
 	*x = ListEmailJobsResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +705,7 @@ func (x *ListEmailJobsResponse) String() string {
 func (*ListEmailJobsResponse) ProtoMessage() {}
 
 func (x *ListEmailJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +718,7 @@ func (x *ListEmailJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEmailJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListEmailJobsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListEmailJobsResponse) GetEmailJobs() []*EmailJob {
@@ -607,7 +746,7 @@ type GetEmailJobRequest struct {
 
 func (x *GetEmailJobRequest) Reset() {
 	*x = GetEmailJobRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +758,7 @@ func (x *GetEmailJobRequest) String() string {
 func (*GetEmailJobRequest) ProtoMessage() {}
 
 func (x *GetEmailJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +771,7 @@ func (x *GetEmailJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEmailJobRequest.ProtoReflect.Descriptor instead.
 func (*GetEmailJobRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetEmailJobRequest) GetName() string {
@@ -653,7 +792,7 @@ type GetEmailJobResponse struct {
 
 func (x *GetEmailJobResponse) Reset() {
 	*x = GetEmailJobResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +804,7 @@ func (x *GetEmailJobResponse) String() string {
 func (*GetEmailJobResponse) ProtoMessage() {}
 
 func (x *GetEmailJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +817,7 @@ func (x *GetEmailJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEmailJobResponse.ProtoReflect.Descriptor instead.
 func (*GetEmailJobResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetEmailJobResponse) GetEmailJob() *EmailJob {
@@ -707,7 +846,7 @@ type ListSignatureRequestsRequest struct {
 
 func (x *ListSignatureRequestsRequest) Reset() {
 	*x = ListSignatureRequestsRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +858,7 @@ func (x *ListSignatureRequestsRequest) String() string {
 func (*ListSignatureRequestsRequest) ProtoMessage() {}
 
 func (x *ListSignatureRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +871,7 @@ func (x *ListSignatureRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignatureRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListSignatureRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSignatureRequestsRequest) GetParent() string {
@@ -783,7 +922,7 @@ type ListSignatureRequestsResponse struct {
 
 func (x *ListSignatureRequestsResponse) Reset() {
 	*x = ListSignatureRequestsResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +934,7 @@ func (x *ListSignatureRequestsResponse) String() string {
 func (*ListSignatureRequestsResponse) ProtoMessage() {}
 
 func (x *ListSignatureRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +947,7 @@ func (x *ListSignatureRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSignatureRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListSignatureRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSignatureRequestsResponse) GetSignatureRequests() []*SignatureRequest {
@@ -842,7 +981,7 @@ type SignDocumentRequest struct {
 
 func (x *SignDocumentRequest) Reset() {
 	*x = SignDocumentRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +993,7 @@ func (x *SignDocumentRequest) String() string {
 func (*SignDocumentRequest) ProtoMessage() {}
 
 func (x *SignDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1006,7 @@ func (x *SignDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDocumentRequest.ProtoReflect.Descriptor instead.
 func (*SignDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SignDocumentRequest) GetName() string {
@@ -909,7 +1048,7 @@ type SignDocumentResponse struct {
 
 func (x *SignDocumentResponse) Reset() {
 	*x = SignDocumentResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[11]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1060,7 @@ func (x *SignDocumentResponse) String() string {
 func (*SignDocumentResponse) ProtoMessage() {}
 
 func (x *SignDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[11]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1073,7 @@ func (x *SignDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDocumentResponse.ProtoReflect.Descriptor instead.
 func (*SignDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SignDocumentResponse) GetSignatureRequest() *SignatureRequest {
@@ -959,7 +1098,7 @@ type WithdrawSignatureRequestRequest struct {
 
 func (x *WithdrawSignatureRequestRequest) Reset() {
 	*x = WithdrawSignatureRequestRequest{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[12]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1110,7 @@ func (x *WithdrawSignatureRequestRequest) String() string {
 func (*WithdrawSignatureRequestRequest) ProtoMessage() {}
 
 func (x *WithdrawSignatureRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[12]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1123,7 @@ func (x *WithdrawSignatureRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawSignatureRequestRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawSignatureRequestRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{12}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WithdrawSignatureRequestRequest) GetName() string {
@@ -1019,7 +1158,7 @@ type WithdrawSignatureRequestResponse struct {
 
 func (x *WithdrawSignatureRequestResponse) Reset() {
 	*x = WithdrawSignatureRequestResponse{}
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[13]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1170,7 @@ func (x *WithdrawSignatureRequestResponse) String() string {
 func (*WithdrawSignatureRequestResponse) ProtoMessage() {}
 
 func (x *WithdrawSignatureRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[13]
+	mi := &file_concord_documents_v1_email_job_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1183,7 @@ func (x *WithdrawSignatureRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawSignatureRequestResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawSignatureRequestResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{13}
+	return file_concord_documents_v1_email_job_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WithdrawSignatureRequestResponse) GetSignatureRequest() *SignatureRequest {
@@ -1067,7 +1206,7 @@ const file_concord_documents_v1_email_job_service_proto_rawDesc = "" +
 	"\acontact\x18\x05 \x01(\tR\acontact\x12:\n" +
 	"\x05state\x18\x06 \x01(\x0e2$.concord.documents.v1.SignatureStateR\x05state\x129\n" +
 	"\n" +
-	"close_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\"\xfc\x02\n" +
+	"close_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\"\xc1\x03\n" +
 	"\bEmailJob\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x16\n" +
@@ -1082,17 +1221,26 @@ const file_concord_documents_v1_email_job_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12U\n" +
 	"\x12signature_requests\x18\n" +
-	" \x03(\v2&.concord.documents.v1.SignatureRequestR\x11signatureRequests\"\xa8\x06\n" +
+	" \x03(\v2&.concord.documents.v1.SignatureRequestR\x11signatureRequests\x12C\n" +
+	"\n" +
+	"deliveries\x18\v \x03(\v2#.concord.documents.v1.EmailDeliveryR\n" +
+	"deliveries\"\xb9\x01\n" +
+	"\rEmailDelivery\x12\x18\n" +
+	"\acontact\x18\x01 \x01(\tR\acontact\x129\n" +
+	"\x05state\x18\x02 \x01(\x0e2#.concord.documents.v1.DeliveryStateR\x05state\x129\n" +
+	"\n" +
+	"close_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcloseTime\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xb2\x06\n" +
 	"\x15CreateEmailJobRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x82\x01\n" +
 	"\x06client\x18\x02 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12$\n" +
 	"\asubject\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\asubject\x12\"\n" +
-	"\amessage\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\amessage\x12\x91\x01\n" +
-	"\tdocuments\x18\x05 \x03(\tBs\xbaHp\x92\x01m\x10d\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\tdocuments\x12\x98\x01\n" +
-	"\rfor_signature\x18\x06 \x03(\tBs\xbaHp\x92\x01m\x10d\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\fforSignature\x12\x92\x01\n" +
+	"\amessage\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\amessage\x12\x95\x01\n" +
+	"\tdocuments\x18\x05 \x03(\tBw\xbaHt\x92\x01q\b\x01\x10d\x18\x01\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\tdocuments\x12\x9a\x01\n" +
+	"\rfor_signature\x18\x06 \x03(\tBu\xbaHr\x92\x01o\x10d\x18\x01\"irg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\fforSignature\x12\x96\x01\n" +
 	"\n" +
-	"recipients\x18\a \x03(\tBr\xbaHo\x92\x01l\x102\"hrf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
+	"recipients\x18\a \x03(\tBv\xbaHs\x92\x01p\b\x01\x102\x18\x01\"hrf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
 	"recipients\x12*\n" +
 	"\n" +
 	"request_id\x18\b \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
@@ -1145,7 +1293,12 @@ const file_concord_documents_v1_email_job_service_proto_rawDesc = "" +
 	"\x14SIGNATURE_STATE_OPEN\x10\x01\x12\x1a\n" +
 	"\x16SIGNATURE_STATE_SIGNED\x10\x02\x12\x1c\n" +
 	"\x18SIGNATURE_STATE_DECLINED\x10\x03\x12\x1d\n" +
-	"\x19SIGNATURE_STATE_WITHDRAWN\x10\x042\xb3\t\n" +
+	"\x19SIGNATURE_STATE_WITHDRAWN\x10\x04*\x7f\n" +
+	"\rDeliveryState\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DELIVERY_STATE_PENDING\x10\x01\x12\x17\n" +
+	"\x13DELIVERY_STATE_SENT\x10\x02\x12\x19\n" +
+	"\x15DELIVERY_STATE_FAILED\x10\x032\xb3\t\n" +
 	"\x0fEmailJobService\x12\xba\x01\n" +
 	"\x0eCreateEmailJob\x12+.concord.documents.v1.CreateEmailJobRequest\x1a,.concord.documents.v1.CreateEmailJobResponse\"M\x8a\xb5\x18 \n" +
 	"\x10email_job.create\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/{parent=firms/*}/emailJobs\x12\xb3\x01\n" +
@@ -1172,55 +1325,60 @@ func file_concord_documents_v1_email_job_service_proto_rawDescGZIP() []byte {
 	return file_concord_documents_v1_email_job_service_proto_rawDescData
 }
 
-var file_concord_documents_v1_email_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_concord_documents_v1_email_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_concord_documents_v1_email_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_concord_documents_v1_email_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_concord_documents_v1_email_job_service_proto_goTypes = []any{
 	(SignatureState)(0),                      // 0: concord.documents.v1.SignatureState
-	(*SignatureRequest)(nil),                 // 1: concord.documents.v1.SignatureRequest
-	(*EmailJob)(nil),                         // 2: concord.documents.v1.EmailJob
-	(*CreateEmailJobRequest)(nil),            // 3: concord.documents.v1.CreateEmailJobRequest
-	(*CreateEmailJobResponse)(nil),           // 4: concord.documents.v1.CreateEmailJobResponse
-	(*ListEmailJobsRequest)(nil),             // 5: concord.documents.v1.ListEmailJobsRequest
-	(*ListEmailJobsResponse)(nil),            // 6: concord.documents.v1.ListEmailJobsResponse
-	(*GetEmailJobRequest)(nil),               // 7: concord.documents.v1.GetEmailJobRequest
-	(*GetEmailJobResponse)(nil),              // 8: concord.documents.v1.GetEmailJobResponse
-	(*ListSignatureRequestsRequest)(nil),     // 9: concord.documents.v1.ListSignatureRequestsRequest
-	(*ListSignatureRequestsResponse)(nil),    // 10: concord.documents.v1.ListSignatureRequestsResponse
-	(*SignDocumentRequest)(nil),              // 11: concord.documents.v1.SignDocumentRequest
-	(*SignDocumentResponse)(nil),             // 12: concord.documents.v1.SignDocumentResponse
-	(*WithdrawSignatureRequestRequest)(nil),  // 13: concord.documents.v1.WithdrawSignatureRequestRequest
-	(*WithdrawSignatureRequestResponse)(nil), // 14: concord.documents.v1.WithdrawSignatureRequestResponse
-	(*timestamppb.Timestamp)(nil),            // 15: google.protobuf.Timestamp
+	(DeliveryState)(0),                       // 1: concord.documents.v1.DeliveryState
+	(*SignatureRequest)(nil),                 // 2: concord.documents.v1.SignatureRequest
+	(*EmailJob)(nil),                         // 3: concord.documents.v1.EmailJob
+	(*EmailDelivery)(nil),                    // 4: concord.documents.v1.EmailDelivery
+	(*CreateEmailJobRequest)(nil),            // 5: concord.documents.v1.CreateEmailJobRequest
+	(*CreateEmailJobResponse)(nil),           // 6: concord.documents.v1.CreateEmailJobResponse
+	(*ListEmailJobsRequest)(nil),             // 7: concord.documents.v1.ListEmailJobsRequest
+	(*ListEmailJobsResponse)(nil),            // 8: concord.documents.v1.ListEmailJobsResponse
+	(*GetEmailJobRequest)(nil),               // 9: concord.documents.v1.GetEmailJobRequest
+	(*GetEmailJobResponse)(nil),              // 10: concord.documents.v1.GetEmailJobResponse
+	(*ListSignatureRequestsRequest)(nil),     // 11: concord.documents.v1.ListSignatureRequestsRequest
+	(*ListSignatureRequestsResponse)(nil),    // 12: concord.documents.v1.ListSignatureRequestsResponse
+	(*SignDocumentRequest)(nil),              // 13: concord.documents.v1.SignDocumentRequest
+	(*SignDocumentResponse)(nil),             // 14: concord.documents.v1.SignDocumentResponse
+	(*WithdrawSignatureRequestRequest)(nil),  // 15: concord.documents.v1.WithdrawSignatureRequestRequest
+	(*WithdrawSignatureRequestResponse)(nil), // 16: concord.documents.v1.WithdrawSignatureRequestResponse
+	(*timestamppb.Timestamp)(nil),            // 17: google.protobuf.Timestamp
 }
 var file_concord_documents_v1_email_job_service_proto_depIdxs = []int32{
 	0,  // 0: concord.documents.v1.SignatureRequest.state:type_name -> concord.documents.v1.SignatureState
-	15, // 1: concord.documents.v1.SignatureRequest.close_time:type_name -> google.protobuf.Timestamp
-	15, // 2: concord.documents.v1.EmailJob.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 3: concord.documents.v1.EmailJob.signature_requests:type_name -> concord.documents.v1.SignatureRequest
-	2,  // 4: concord.documents.v1.CreateEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
-	2,  // 5: concord.documents.v1.ListEmailJobsResponse.email_jobs:type_name -> concord.documents.v1.EmailJob
-	2,  // 6: concord.documents.v1.GetEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
-	0,  // 7: concord.documents.v1.ListSignatureRequestsRequest.state:type_name -> concord.documents.v1.SignatureState
-	1,  // 8: concord.documents.v1.ListSignatureRequestsResponse.signature_requests:type_name -> concord.documents.v1.SignatureRequest
-	1,  // 9: concord.documents.v1.SignDocumentResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
-	1,  // 10: concord.documents.v1.WithdrawSignatureRequestResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
-	3,  // 11: concord.documents.v1.EmailJobService.CreateEmailJob:input_type -> concord.documents.v1.CreateEmailJobRequest
-	5,  // 12: concord.documents.v1.EmailJobService.ListEmailJobs:input_type -> concord.documents.v1.ListEmailJobsRequest
-	7,  // 13: concord.documents.v1.EmailJobService.GetEmailJob:input_type -> concord.documents.v1.GetEmailJobRequest
-	9,  // 14: concord.documents.v1.EmailJobService.ListSignatureRequests:input_type -> concord.documents.v1.ListSignatureRequestsRequest
-	11, // 15: concord.documents.v1.EmailJobService.SignDocument:input_type -> concord.documents.v1.SignDocumentRequest
-	13, // 16: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:input_type -> concord.documents.v1.WithdrawSignatureRequestRequest
-	4,  // 17: concord.documents.v1.EmailJobService.CreateEmailJob:output_type -> concord.documents.v1.CreateEmailJobResponse
-	6,  // 18: concord.documents.v1.EmailJobService.ListEmailJobs:output_type -> concord.documents.v1.ListEmailJobsResponse
-	8,  // 19: concord.documents.v1.EmailJobService.GetEmailJob:output_type -> concord.documents.v1.GetEmailJobResponse
-	10, // 20: concord.documents.v1.EmailJobService.ListSignatureRequests:output_type -> concord.documents.v1.ListSignatureRequestsResponse
-	12, // 21: concord.documents.v1.EmailJobService.SignDocument:output_type -> concord.documents.v1.SignDocumentResponse
-	14, // 22: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:output_type -> concord.documents.v1.WithdrawSignatureRequestResponse
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	17, // 1: concord.documents.v1.SignatureRequest.close_time:type_name -> google.protobuf.Timestamp
+	17, // 2: concord.documents.v1.EmailJob.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 3: concord.documents.v1.EmailJob.signature_requests:type_name -> concord.documents.v1.SignatureRequest
+	4,  // 4: concord.documents.v1.EmailJob.deliveries:type_name -> concord.documents.v1.EmailDelivery
+	1,  // 5: concord.documents.v1.EmailDelivery.state:type_name -> concord.documents.v1.DeliveryState
+	17, // 6: concord.documents.v1.EmailDelivery.close_time:type_name -> google.protobuf.Timestamp
+	3,  // 7: concord.documents.v1.CreateEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
+	3,  // 8: concord.documents.v1.ListEmailJobsResponse.email_jobs:type_name -> concord.documents.v1.EmailJob
+	3,  // 9: concord.documents.v1.GetEmailJobResponse.email_job:type_name -> concord.documents.v1.EmailJob
+	0,  // 10: concord.documents.v1.ListSignatureRequestsRequest.state:type_name -> concord.documents.v1.SignatureState
+	2,  // 11: concord.documents.v1.ListSignatureRequestsResponse.signature_requests:type_name -> concord.documents.v1.SignatureRequest
+	2,  // 12: concord.documents.v1.SignDocumentResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
+	2,  // 13: concord.documents.v1.WithdrawSignatureRequestResponse.signature_request:type_name -> concord.documents.v1.SignatureRequest
+	5,  // 14: concord.documents.v1.EmailJobService.CreateEmailJob:input_type -> concord.documents.v1.CreateEmailJobRequest
+	7,  // 15: concord.documents.v1.EmailJobService.ListEmailJobs:input_type -> concord.documents.v1.ListEmailJobsRequest
+	9,  // 16: concord.documents.v1.EmailJobService.GetEmailJob:input_type -> concord.documents.v1.GetEmailJobRequest
+	11, // 17: concord.documents.v1.EmailJobService.ListSignatureRequests:input_type -> concord.documents.v1.ListSignatureRequestsRequest
+	13, // 18: concord.documents.v1.EmailJobService.SignDocument:input_type -> concord.documents.v1.SignDocumentRequest
+	15, // 19: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:input_type -> concord.documents.v1.WithdrawSignatureRequestRequest
+	6,  // 20: concord.documents.v1.EmailJobService.CreateEmailJob:output_type -> concord.documents.v1.CreateEmailJobResponse
+	8,  // 21: concord.documents.v1.EmailJobService.ListEmailJobs:output_type -> concord.documents.v1.ListEmailJobsResponse
+	10, // 22: concord.documents.v1.EmailJobService.GetEmailJob:output_type -> concord.documents.v1.GetEmailJobResponse
+	12, // 23: concord.documents.v1.EmailJobService.ListSignatureRequests:output_type -> concord.documents.v1.ListSignatureRequestsResponse
+	14, // 24: concord.documents.v1.EmailJobService.SignDocument:output_type -> concord.documents.v1.SignDocumentResponse
+	16, // 25: concord.documents.v1.EmailJobService.WithdrawSignatureRequest:output_type -> concord.documents.v1.WithdrawSignatureRequestResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_concord_documents_v1_email_job_service_proto_init() }
@@ -1233,8 +1391,8 @@ func file_concord_documents_v1_email_job_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_documents_v1_email_job_service_proto_rawDesc), len(file_concord_documents_v1_email_job_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   14,
+			NumEnums:      2,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

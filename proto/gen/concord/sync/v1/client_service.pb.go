@@ -2988,13 +2988,13 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\x11ListClientHistory\x12).concord.sync.v1.ListClientHistoryRequest\x1a*.concord.sync.v1.ListClientHistoryResponse\"O\x8a\xb5\x18\x1d\n" +
 	"\fhistory.list\x12\x03\x03\x04\x05*\x06parent0\x02\x82\xd3\xe4\x93\x02(\x12&/v1/{parent=firms/*/clients/*}/history\x12\x96\x01\n" +
 	"\x13ExportClientHistory\x12+.concord.sync.v1.ExportClientHistoryRequest\x1a,.concord.sync.v1.ExportClientHistoryResponse\"\"\x8a\xb5\x18\x1e\n" +
-	"\x0ehistory.export\x12\x02\x03\x04*\x06parent0\x020\x012\xc4\x05\n" +
+	"\x0ehistory.export\x12\x02\x03\x04*\x06parent0\x020\x012\xcf\x05\n" +
 	"\x0eContactService\x12\xa4\x01\n" +
 	"\fListContacts\x12$.concord.sync.v1.ListContactsRequest\x1a%.concord.sync.v1.ListContactsResponse\"G\x8a\xb5\x18\x1e\n" +
-	"\fcontact.list\x12\x04\x03\x04\x05\a*\x06parent0\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=firms/*}/contacts\x12\xa2\x01\n" +
+	"\fcontact.list\x12\x04\x03\x04\x05\a*\x06parent0\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{parent=firms/*}/contacts\x12\xad\x01\n" +
 	"\n" +
-	"GetContact\x12\".concord.sync.v1.GetContactRequest\x1a#.concord.sync.v1.GetContactResponse\"K\x8a\xb5\x18\"\n" +
-	"\vcontact.get\x12\x05\x03\x04\x05\a\t\x1a\x04auth*\x04name0\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=firms/*/contacts/*}\x12\xbe\x01\n" +
+	"GetContact\x12\".concord.sync.v1.GetContactRequest\x1a#.concord.sync.v1.GetContactResponse\"V\x8a\xb5\x18-\n" +
+	"\vcontact.get\x12\x05\x03\x04\x05\a\t\x1a\x04auth\x1a\tdocuments*\x04name0\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=firms/*/contacts/*}\x12\xbe\x01\n" +
 	"\rUpdateContact\x12%.concord.sync.v1.UpdateContactRequest\x1a&.concord.sync.v1.UpdateContactResponse\"^\x8a\xb5\x18$\n" +
 	"\x0econtact.update\x12\x02\x03\x04*\fcontact.name0\x03\x82\xd3\xe4\x93\x020:\acontact2%/v1/{contact.name=firms/*/contacts/*}\x12\xa4\x01\n" +
 	"\rDeleteContact\x12%.concord.sync.v1.DeleteContactRequest\x1a&.concord.sync.v1.DeleteContactResponse\"D\x8a\xb5\x18\x1b\n" +
