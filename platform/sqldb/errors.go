@@ -117,11 +117,10 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 	if cause := contextError(ctx, err); cause != nil {
 		return &Error{Op: op, kind: ErrBusy, note: cause.Error(), cause: cause, lost: d == Postgres}
 	}
-	if d == Postgres {
-		if e := classifyPostgres(op, err); e != nil {
-			return e
-		}
-	} else if e := classifySQLite(op, err); e != nil {
+	if e := classifyPostgres(op, err); e != nil {
+		return e
+	}
+	if e := classifySQLite(op, err); e != nil {
 		return e
 	}
 	if connectionLost(err) {
