@@ -122,7 +122,7 @@ func (p Principal) Origin() Principal {
 }
 
 // As is the principal under which the named service calls others on behalf of p: itself, in p's firm, with p (or the
-// initiator p already carries) as the initiator. A service that acts for itself keeps having no initiator.
+// initiator p already carries) as the initiator. A service that acts for itself, or for nobody known, has no initiator.
 func (p Principal) As(service string) Principal {
 	out := Principal{Kind: Service, ID: service, Firm: p.Firm}
 	switch {
@@ -130,6 +130,7 @@ func (p Principal) As(service string) Principal {
 		out.Initiator = p.Initiator
 	case p.Kind == Service && p.Initiator != nil:
 		out.Initiator = p.Initiator
+	case p == Nobody():
 	default:
 		origin := p
 		origin.Initiator = nil

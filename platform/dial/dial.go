@@ -1,0 +1,222 @@
+// Package dial makes gRPC clients of the suite's services. Every client has a deadline for each call, keeps its
+// connections alive, spreads over the replicas DNS names, tries again what may be tried again, and carries an identity.
+//
+// # Identity
+//
+// A service calls another as itself, on behalf of whoever its context's principal is: a person's call makes the person
+// the initiator, a call that came from a service with an initiator keeps that initiator, and the firm goes along. Set
+// another firm with access.InFirm. The gateway passes on a token that auth minted for a person (WithToken), and vouches
+// for the address of somebody not signed in (AsNobody).
+//
+// # Trying again
+//
+// A unary call that ended UNAVAILABLE is tried again, up to three times within its deadline, when doing it twice is the
+// same as doing it once: the contract says that it changes nothing, or the request has a request_id. Each connection
+// has a budget, so that a service that is down is not buried.
+//
+// # Errors
+//
+// Errors of calls are *rpcerr.Error: errors.Is compares reasons, and the violations are there.
+package dial
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver/dns"
+
+	"github.com/concord-suite/concord/platform/access"
+)
+
+// Options is how a client behaves. The zero values of durations and sizes mean the defaults named.
+type Options struct {
+	// Audience is the name of the service that is called; tokens are meant for it alone.
+	Audience string
+	// Signer is this service's identity. Without one, calls are made as Nobody unless WithToken gives a token.
+	Signer *access.Signer
+	// Listener is where an in-memory server listens; the target is then only a name.
+	Listener *Listener
+	// TLS names the files to know the server by, and to be known by.
+	TLS TLS
+	// Insecure allows plain text, to a loopback address only.
+	Insecure bool
+	// Timeout is given to unary calls that have no deadline; default 10 s.
+	Timeout time.Duration
+	// MaxMessage bounds one message in bytes, both ways; default 4 MiB.
+	MaxMessage int
+	// Window is the HTTP/2 flow-control window of a stream in bytes; default the library's.
+	Window int32
+	// Tracer, Meter and Propagator are OpenTelemetry's; nil means the process-wide ones.
+	Tracer     trace.TracerProvider
+	Meter      metric.MeterProvider
+	Propagator propagation.TextMapPropagator
+}
+
+// TLS names the files of a client.
+type TLS struct {
+	// CAFile holds the authorities (PEM) that may vouch for the server.
+	CAFile string
+	// CertFile and KeyFile are the client's own certificate, for servers that ask; read again at each connection.
+	CertFile, KeyFile string
+	// ServerName is the name in the server's certificate, when it is not that of the target.
+	ServerName string
+}
+
+const (
+	defaultTimeout = 10 * time.Second
+	defaultMessage = 4 << 20
+)
+
+// serviceConfig spreads calls over all addresses of a name. Retries are not in it: see retry.go for why.
+const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}]}`
+
+// resolveOften lowers gRPC's 30 s between two look-ups of a name, once per process and before the first client: a
+// replica that has moved is found within a second. The library has no setting per client.
+var resolveOften = sync.OnceFunc(func() { dns.SetMinResolutionInterval(time.Second) })
+
+// New makes a client connection. It does not connect yet: the first call does.
+func New(target string, o Options) (*grpc.ClientConn, error) {
+	resolveOften()
+	if o.Audience == "" {
+		return nil, errors.New("dial: a client needs an audience")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.MaxMessage == 0 {
+		o.MaxMessage = defaultMessage
+	}
+	transport, err := o.transport(target)
+	if err != nil {
+		return nil, err
+	}
+	if o.Listener != nil && !strings.Contains(target, "://") {
+		target = "passthrough:///" + target
+	}
+	conn, err := grpc.NewClient(target, append(o.options(), grpc.WithTransportCredentials(transport))...)
+	if err != nil {
+		return nil, fmt.Errorf("dial: %s: %w", o.Audience, err)
+	}
+	return conn, nil
+}
+
+func (o Options) options() []grpc.DialOption {
+	r := newRetrier()
+	opts := []grpc.DialOption{
+		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDisableServiceConfig(), // a TXT record in DNS does not decide how we behave
+		grpc.WithDisableRetry(),
+		grpc.WithPerRPCCredentials(identity{signer: o.Signer, audience: o.Audience}),
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(o.telemetry()...)),
+		grpc.WithChainUnaryInterceptor(deadline(o.Timeout), errorsUnary, r.unary),
+		grpc.WithChainStreamInterceptor(errorsStream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(o.MaxMessage), grpc.MaxCallSendMsgSize(o.MaxMessage)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true, // a frozen peer shows in 40 s
+		}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			// A restarted service is reached again within moments; five seconds bound the load of trying.
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+	}
+	if o.Listener != nil {
+		opts = append(opts, grpc.WithContextDialer(o.Listener.dial))
+	}
+	if o.Window > 0 {
+		opts = append(opts, grpc.WithInitialWindowSize(o.Window), grpc.WithInitialConnWindowSize(o.Window))
+	}
+	return opts
+}
+
+func (o Options) telemetry() []otelgrpc.Option {
+	var opts []otelgrpc.Option
+	if o.Tracer != nil {
+		opts = append(opts, otelgrpc.WithTracerProvider(o.Tracer))
+	}
+	if o.Meter != nil {
+		opts = append(opts, otelgrpc.WithMeterProvider(o.Meter))
+	}
+	if o.Propagator != nil {
+		opts = append(opts, otelgrpc.WithPropagators(o.Propagator))
+	}
+	return opts
+}
+
+// transport decides how the server is reached. Tokens go over it, so plain text stays inside the machine.
+func (o Options) transport(target string) (credentials.TransportCredentials, error) {
+	switch {
+	case o.Listener != nil:
+		return insecure.NewCredentials(), nil
+	case o.TLS != TLS{}:
+		c, err := o.TLS.config()
+		if err != nil {
+			return nil, err
+		}
+		return credentials.NewTLS(c), nil
+	case !o.Insecure:
+		return nil, fmt.Errorf("dial: no TLS to %s: name the authorities, or allow plain text to a loopback address", o.Audience)
+	case !loopback(target):
+		return nil, fmt.Errorf("dial: plain text is for loopback addresses only, not %q", target)
+	}
+	return insecure.NewCredentials(), nil
+}
+
+func loopback(target string) bool {
+	if i := strings.LastIndex(target, "/"); i >= 0 {
+		target = target[i+1:]
+	}
+	host, _, err := net.SplitHostPort(target)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && ip.IsLoopback())
+}
+
+func (t TLS) config() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: t.ServerName}
+	if t.CAFile == "" {
+		return nil, errors.New("dial: TLS needs the file of the authorities")
+	}
+	pem, err := os.ReadFile(t.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("dial: authorities: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("dial: authorities: no certificate in %s", t.CAFile)
+	}
+	if t.CertFile == "" && t.KeyFile == "" {
+		return c, nil
+	}
+	own := func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("dial: own certificate: %w", err)
+		}
+		return &pair, nil
+	}
+	if _, err := own(); err != nil {
+		return nil, err
+	}
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own() }
+	return c, nil
+}
