@@ -89,14 +89,14 @@ func (d *document) finish(rules map[string]rule) error {
 	return errors.Join(errs...)
 }
 
-// applyRule writes what the RPC's rule says into its operation. Hand-written operations (no RPC behind them) say their
-// permission themselves.
+// applyRule writes what the RPC's rule says into its operation. A hand-written operation names the RPC it stands for in
+// x-concord-rpc.
 func applyRule(operation object, rules map[string]rule) error {
 	addProblem(operation)
-	if _, handWritten := operation["x-concord-permission"]; handWritten {
-		return nil
+	id, named := operation["x-concord-rpc"].(string)
+	if !named {
+		id, _ = operation["operationId"].(string)
 	}
-	id, _ := operation["operationId"].(string)
 	r, ok := rules[id]
 	if !ok {
 		return fmt.Errorf("operation %q has no RPC with a rule", id)
