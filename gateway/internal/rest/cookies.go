@@ -1,0 +1,43 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/concord-suite/concord/gateway/internal/session"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+)
+
+// cookieAnswers moves secrets of an answer from its body into cookies: the session token when a browser asked for that,
+// the browser binding of a connect attempt always.
+func cookieAnswers(cookies session.Cookies, sessions *session.Cache) func(context.Context, http.ResponseWriter, proto.Message) error {
+	give := func(ctx context.Context, w http.ResponseWriter, token *string, expires time.Time) {
+		if *token == "" || !session.WantsCookie(ctx) {
+			return
+		}
+		cookies.SetSession(w, *token, expires)
+		*token = ""
+	}
+	return func(ctx context.Context, w http.ResponseWriter, msg proto.Message) error {
+		switch m := msg.(type) {
+		case *authv1.StartSignInResponse:
+			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+		case *authv1.VerifyPinResponse:
+			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+		case *authv1.VerifyStepUpResponse:
+			sessions.ForgetToken(session.Token(ctx))
+			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+		case *authv1.SignOutResponse:
+			sessions.ForgetToken(session.Token(ctx))
+			cookies.ClearSession(w)
+		case *connectorv1.StartConnectAttemptResponse:
+			cookies.SetAttempt(w, m.GetBrowserBinding(), m.GetAttempt().GetExpireTime().AsTime())
+			m.BrowserBinding = ""
+		}
+		return nil
+	}
+}
