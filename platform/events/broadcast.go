@@ -1,0 +1,82 @@
+package events
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
+)
+
+const (
+	// broadcastRetry is the wait before a broadcast is taken up again after the bus failed.
+	broadcastRetry = time.Second
+	// broadcastIdle is after how long without a message or heartbeat the reader is made anew.
+	broadcastIdle = 5 * time.Second
+)
+
+// Broadcast calls fn with every event of one kind, in every process that asks, until ctx ends. It begins with the events
+// of the last `since`, so that a process that starts, or lost the bus for a while, misses none of that age.
+//
+// It is for what each process must know at once and soon may forget, such as revoked sessions. It keeps no place and no
+// inbox: fn sees events again after a reconnection and must not mind. What must not be lost goes to a Consumer.
+func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, logger *slog.Logger, since time.Duration, fn func(T)) {
+	var zero T
+	desc := zero.ProtoReflect().Descriptor()
+	ev, _ := proto.GetExtension(desc.Options(), optionsv1.E_Event).(*optionsv1.Event)
+	subject := ev.GetSubject()
+	emitter, _, _ := strings.Cut(subject, ".")
+	for ctx.Err() == nil {
+		err := broadcastOnce(ctx, js, strings.ToUpper(emitter), subject, since, func(data []byte) {
+			m, ok := zero.ProtoReflect().New().Interface().(T)
+			if !ok || proto.Unmarshal(data, m) != nil {
+				return
+			}
+			fn(m)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		logger.WarnContext(ctx, "broadcast interrupted; trying again", "subject", subject, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(broadcastRetry):
+		}
+	}
+}
+
+// broadcastOnce reads until the bus fails or ctx ends.
+func broadcastOnce(
+	ctx context.Context, js jetstream.JetStream, stream, subject string, since time.Duration, fn func([]byte),
+) error {
+	// The reader starts by the server's clock; ours only says how far back.
+	info, err := js.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	start := info.CachedInfo().TimeStamp.Add(-since)
+	reader, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
+	})
+	if err != nil {
+		return err
+	}
+	msgs, err := reader.Messages(jetstream.PullHeartbeat(broadcastIdle))
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, msgs.Stop)
+	defer stop()
+	defer msgs.Stop()
+	for {
+		m, err := msgs.Next()
+		if err != nil {
+			return err
+		}
+		fn(m.Data())
+	}
+}
