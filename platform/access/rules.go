@@ -46,7 +46,7 @@ type Rule struct {
 	// ClientStream and ServerStream tell which sides stream.
 	ClientStream, ServerStream bool
 
-	input protoreflect.MessageDescriptor
+	input, output protoreflect.MessageDescriptor
 }
 
 // Admits tells whether the rule names the kind.
@@ -54,6 +54,9 @@ func (r *Rule) Admits(k Kind) bool { return slices.Contains(r.Allow, k) }
 
 // Input is the descriptor of the request message.
 func (r *Rule) Input() protoreflect.MessageDescriptor { return r.input }
+
+// Output is the descriptor of the answer.
+func (r *Rule) Output() protoreflect.MessageDescriptor { return r.output }
 
 // RuleSet holds the rules of all RPCs of a server, by full method name.
 type RuleSet struct {
@@ -111,7 +114,7 @@ func ruleOf(m protoreflect.MethodDescriptor) (*Rule, error) {
 	r := &Rule{
 		Method: method, Permission: o.GetPermission(), Allow: o.GetAllow(), Services: o.GetServices(),
 		StepUp: o.GetStepUp(), FirmField: o.GetFirmField(), Self: o.GetSelf(), Audit: o.GetAudit(),
-		ClientStream: m.IsStreamingClient(), ServerStream: m.IsStreamingServer(), input: m.Input(),
+		ClientStream: m.IsStreamingClient(), ServerStream: m.IsStreamingServer(), input: m.Input(), output: m.Output(),
 	}
 	var mistakes []error
 	for _, what := range r.mistakes() {
