@@ -1,0 +1,356 @@
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stagingDir holds files that have no name yet, where the file system can not do without one. No key starts with a dot.
+const stagingDir = ".staging"
+
+// Local keeps blobs as files below one folder of one file system. Several processes may use the folder at once.
+type Local struct {
+	root  string
+	stage stager
+
+	mu    sync.Mutex
+	known map[string]bool // folders that are there, durably
+}
+
+// stager is how a file system lets a file be written before it has a name.
+type stager interface {
+	// open makes a file that no reader can find.
+	open() (*os.File, error)
+	// link gives it its name, or fails with fs.ErrExist.
+	link(f *os.File, path string) error
+	// close ends the file; it keeps only the names given by link.
+	close(f *os.File)
+}
+
+// OpenLocal uses the folder, which must exist and be writable, as a store.
+func OpenLocal(root string) (*Local, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("blob: %w", err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("blob: the folder %s does not exist", root)
+	case err != nil:
+		return nil, fmt.Errorf("blob: the folder %s can not be read: %w", root, reason(err))
+	case !info.IsDir():
+		return nil, fmt.Errorf("blob: %s is not a folder", root)
+	}
+	l := &Local{root: abs, known: map[string]bool{}}
+	if l.stage, err = newStager(abs); err != nil {
+		return nil, fmt.Errorf("blob: the folder %s can not be written: %w", root, reason(err))
+	}
+	return l, nil
+}
+
+// Stage implements Store.
+func (l *Local) Stage(ctx context.Context) (Staged, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := l.stage.open()
+	if err != nil {
+		return nil, failure("stage", err)
+	}
+	return &localStaged{store: l, file: f, hash: sha256.New()}, nil
+}
+
+// Open implements Store.
+func (l *Local) Open(_ context.Context, key Key) (Object, error) {
+	path, err := l.path(key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, failure("open", err)
+	}
+	stat, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, failure("open", err)
+	}
+	return &localObject{File: f, info: Info{Key: key, Size: stat.Size(), ModTime: stat.ModTime()}}, nil
+}
+
+// Delete implements Store.
+func (l *Local) Delete(_ context.Context, key Key) error {
+	path, err := l.path(key)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failure("delete", err)
+	}
+	return nil
+}
+
+// List implements Store.
+func (l *Local) List(ctx context.Context, prefix string, fn func(Info) error) error {
+	dir := strings.TrimSuffix(prefix, "/")
+	if prefix != "" && (dir == prefix || !filepath.IsLocal(filepath.FromSlash(dir)) || strings.HasPrefix(dir, ".")) {
+		return fmt.Errorf("blob: %q is not a prefix", prefix)
+	}
+	err := filepath.WalkDir(filepath.Join(l.root, filepath.FromSlash(dir)), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // removed meanwhile, or a firm that has stored nothing yet
+		case err != nil:
+			return failure("list", err)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case d.IsDir() && d.Name() == stagingDir:
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		rel, err := filepath.Rel(l.root, path)
+		if err != nil {
+			return failure("list", err)
+		}
+		key, err := ParseKey(filepath.ToSlash(rel))
+		if err != nil {
+			return nil // not ours: neither counted nor ever removed
+		}
+		stat, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return failure("list", err)
+		}
+		return fn(Info{Key: key, Size: stat.Size(), ModTime: stat.ModTime()})
+	})
+	return err
+}
+
+// Reclaim implements Store.
+func (l *Local) Reclaim(ctx context.Context, before time.Time) error {
+	entries, err := os.ReadDir(filepath.Join(l.root, stagingDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failure("reclaim", err)
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		stat, err := e.Info()
+		if err != nil || !stat.ModTime().Before(before) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(l.root, stagingDir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return failure("reclaim", err)
+		}
+	}
+	return nil
+}
+
+// Ready implements Store: it makes a file without a name and drops it.
+func (l *Local) Ready(context.Context) error {
+	f, err := l.stage.open()
+	if err != nil {
+		return failure("ready", err)
+	}
+	l.stage.close(f)
+	return nil
+}
+
+func (l *Local) path(key Key) (string, error) {
+	if !key.Valid() {
+		return "", fmt.Errorf("blob: %q is not a key", key.String())
+	}
+	return filepath.Join(l.root, filepath.FromSlash(key.String())), nil
+}
+
+// folder makes the folder of path durably: each new folder's name is synced in the one above it.
+func (l *Local) folder(path string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.makeFolder(filepath.Dir(path))
+}
+
+func (l *Local) makeFolder(dir string) error {
+	if dir == l.root || l.known[dir] {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := l.makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := syncFolder(parent); err != nil {
+		return err
+	}
+	l.known[dir] = true
+	return nil
+}
+
+// forget makes the next commits look at the folders again.
+func (l *Local) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.known)
+}
+
+type localObject struct {
+	*os.File
+	info Info
+}
+
+// Info implements Object.
+func (o *localObject) Info() Info { return o.info }
+
+type localStaged struct {
+	store  *Local
+	file   *os.File
+	hash   hash.Hash
+	size   int64
+	synced int64 // how much the disk was told to begin with
+	failed error
+	closed bool
+}
+
+// writeBehind is how much may wait in memory before the disk is told to begin: the disk then works while the rest still
+// arrives, and the sync at the end has little left to do. 8 MiB is a few hundredths of a second for a slow disk.
+const writeBehind = 8 << 20
+
+// Write implements Staged.
+func (s *localStaged) Write(p []byte) (int, error) {
+	if s.failed != nil {
+		return 0, s.failed
+	}
+	n, err := s.file.Write(p)
+	s.hash.Write(p[:n])
+	s.size += int64(n)
+	if err != nil {
+		s.failed = failure("write", err)
+		return n, s.failed
+	}
+	if s.size-s.synced >= writeBehind {
+		startWriting(s.file, s.synced, s.size-s.synced)
+		s.synced = s.size
+	}
+	return n, nil
+}
+
+// Sum implements Staged.
+func (s *localStaged) Sum() string { return Sum(s.hash.Sum(nil)) }
+
+// Size implements Staged.
+func (s *localStaged) Size() int64 { return s.size }
+
+// Commit implements Staged.
+func (s *localStaged) Commit(ctx context.Context, key Key) (bool, error) {
+	path, err := s.store.path(key)
+	switch {
+	case s.failed != nil:
+		return false, s.failed
+	case s.closed:
+		return false, failure("commit", fs.ErrClosed)
+	case err != nil:
+		return false, err
+	case key.SHA256 != s.Sum():
+		return false, ErrMismatch
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	}
+	if err := syncData(s.file); err != nil {
+		s.failed = failure("sync", err) // the kernel reports a lost write once; a second sync would lie
+		return false, s.failed
+	}
+	return s.link(path)
+}
+
+func (s *localStaged) link(path string) (created bool, err error) {
+	for attempt := 0; ; attempt++ {
+		if err := s.store.folder(path); err != nil {
+			return false, failure("commit", err)
+		}
+		err = s.store.stage.link(s.file, path)
+		if !errors.Is(err, fs.ErrNotExist) || attempt > 0 {
+			break
+		}
+		s.store.forget() // somebody removed the folder we knew
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		stat, err := os.Stat(path)
+		if err != nil {
+			return false, failure("commit", err)
+		}
+		if stat.Size() != s.size {
+			return false, ErrDamaged
+		}
+	case err != nil:
+		return false, failure("commit", err)
+	default:
+		created = true
+	}
+	// Also for a blob that was there: its writer may not have come to this line yet.
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return false, failure("commit", err)
+	}
+	return created, nil
+}
+
+// Discard implements Staged.
+func (s *localStaged) Discard() {
+	if !s.closed {
+		s.closed = true
+		s.store.stage.close(s.file)
+	}
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// failure says what was being done and, for a full disk or quota, that it is one. Paths are left out: they hold ids.
+func failure(op string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w (%s)", ErrNoSpace, op)
+	}
+	return fmt.Errorf("blob: %s: %w", op, reason(err))
+}
+
+// reason strips the path off an error of the file system.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		return link.Err
+	}
+	return err
+}
