@@ -65,7 +65,7 @@ func AdvisoryLock(tx *Tx, key string) error {
 	if tx.Dialect() != Postgres {
 		return nil
 	}
-	_, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, key)
+	_, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/' || $1, 0))`, key)
 	return err
 }
 

@@ -186,14 +186,22 @@ func TestWriteSkewIsRefused(t *testing.T) {
 	each(t, func(t *testing.T, db *sqldb.DB) {
 		put(t, db, "a")
 		put(t, db, "b")
-		var wg sync.WaitGroup
+		var wg, bothRead sync.WaitGroup
+		bothRead.Add(2)
 		for _, id := range []string{"a", "b"} {
+			meet := sync.OnceFunc(func() {
+				if db.Dialect() == sqldb.Postgres { // on SQLite they can not both be in a write transaction
+					bothRead.Done()
+					bothRead.Wait()
+				}
+			})
 			wg.Go(func() {
 				_ = db.Tx(context.Background(), func(tx *sqldb.Tx) error {
 					var busy int64
 					if err := tx.QueryRow(`SELECT count(*) FROM items WHERE done = $1`, true).Scan(&busy); err != nil || busy > 0 {
 						return err
 					}
+					meet()
 					_, err := tx.Exec(`UPDATE items SET done = $2 WHERE id = $1`, id, true)
 					return err
 				})

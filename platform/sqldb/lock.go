@@ -70,7 +70,7 @@ func (db *DB) TryLock(ctx context.Context, key string) (*Lock, error) {
 	}
 	l := &Lock{db: db, key: key, conn: conn}
 	var got bool
-	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 1))`, key).Scan(&got)
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '/' || $1, 1))`, key).Scan(&got)
 	if err == nil && got {
 		_, err = conn.ExecContext(ctx, `SET idle_session_timeout = '`+lockIdle+`'`)
 	}

@@ -85,9 +85,16 @@ func (tx *Tx) ready(args []any) error {
 	if tx.open != nil {
 		return tx.fail("exec", errOpenRows)
 	}
+	if err := unfitArgs(args); err != nil {
+		return tx.fail("argument", err)
+	}
+	return nil
+}
+
+func unfitArgs(args []any) error {
 	for i, a := range args {
 		if why := unfit(a); why != "" {
-			return tx.fail("argument", &invalidArg{fmt.Sprintf("$%d: %s", i+1, why)})
+			return &invalidArg{fmt.Sprintf("$%d: %s", i+1, why)}
 		}
 	}
 	return nil

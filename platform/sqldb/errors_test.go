@@ -1,0 +1,143 @@
+package sqldb_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
+)
+
+func TestConstraintsAreNamedTheSameWay(t *testing.T) {
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		require.NoError(t, exec(db, `INSERT INTO items (id, firm, code) VALUES ('a', 'acme', 'X1')`))
+		require.NoError(t, exec(db, `INSERT INTO parts (id, item) VALUES (1, 'a')`))
+		for _, c := range []struct {
+			query, constraint string
+			kind              error
+		}{
+			{`INSERT INTO items (id, firm) VALUES ('a', 'acme')`, "items_pkey", sqldb.ErrConflict},
+			{`INSERT INTO parts (id, item) VALUES (1, 'a')`, "parts_pkey", sqldb.ErrConflict},
+			{`INSERT INTO items (id, firm, code) VALUES ('b', 'acme', 'X1')`, "items_firm_code_key", sqldb.ErrConflict},
+			{`INSERT INTO items (id, firm, code) VALUES ('b', 'acme', 'x1')`, "items_low_code", sqldb.ErrConflict},
+			{`INSERT INTO parts (id, item) VALUES (2, 'nobody')`, "", sqldb.ErrConflict},
+			{`DELETE FROM items`, "", sqldb.ErrConflict},
+			{`UPDATE items SET n = -2000000000`, "items_n_positive", sqldb.ErrInvalid},
+			{`INSERT INTO items (id) VALUES ('c')`, "items.firm", sqldb.ErrInvalid},
+		} {
+			err := exec(db, c.query)
+			require.ErrorIs(t, err, c.kind, c.query)
+			if c.query == `INSERT INTO items (id, firm, code) VALUES ('b', 'acme', 'X1')` {
+				require.Contains(t, []string{"items_firm_code_key", "items_low_code"}, sqldb.Constraint(err), "violates both")
+				continue
+			}
+			require.Equal(t, c.constraint, sqldb.Constraint(err), c.query)
+		}
+	})
+}
+
+// No value that went into the database may come back inside an error: errors reach logs.
+func TestErrorsQuoteNoValues(t *testing.T) {
+	const secret = "s3cr3t-value"
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		put(t, db, secret)
+		for _, err := range []error{
+			exec(db, `INSERT INTO items (id, firm) VALUES ($1, 'acme')`, secret),
+			exec(db, `INSERT INTO parts (id, item) VALUES (1, $1)`, secret+"2"),
+			exec(db, `INSERT INTO items (id, firm, n) VALUES ('b', 'acme', $1)`, secret),
+			exec(db, `INSERT INTO items (id, firm, n) VALUES ('b', 'acme', CAST(cast($1 AS text) AS integer))`, secret+"\x00"),
+			db.Tx(context.Background(), func(tx *sqldb.Tx) error {
+				var n int
+				return tx.QueryRow(`SELECT id FROM items`).Scan(&n)
+			}),
+		} {
+			require.Error(t, err)
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				require.NotContains(t, e.Error(), secret)
+			}
+		}
+	})
+}
+
+func TestAMistakeInAStatementIsNamed(t *testing.T) {
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		require.ErrorContains(t, exec(db, `UPDATE items SET nonsense = 1`), "nonsense")
+	})
+}
+
+func TestNoRowIsNotFound(t *testing.T) {
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		tx(t, db, func(tx *sqldb.Tx) error {
+			var id string
+			require.ErrorIs(t, tx.QueryRow(`SELECT id FROM items`).Scan(&id), sqldb.ErrNotFound)
+			_, err := tx.Exec(`INSERT INTO items (id, firm) VALUES ('after', 'acme')`) // and the transaction goes on
+			return err
+		})
+		require.Equal(t, "after", one[string](t, db, `SELECT id FROM items`))
+	})
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	notADB := filepath.Join(dir, "text.db")
+	require.NoError(t, os.WriteFile(notADB, []byte("this is certainly no database, but it is long enough to be one"), 0o600))
+	readOnly := filepath.Join(dir, "closed")
+	require.NoError(t, os.Mkdir(readOnly, 0o500))
+	if os.Getuid() == 0 {
+		readOnly = "/sys" // file permissions do not stop root
+	}
+	for url, words := range map[string]string{
+		"":                                     "starts with",
+		"mysql://x":                            "starts with",
+		"sqlite:":                              "path of a file",
+		"sqlite::memory:":                      "path of a file",
+		"sqlite:x.db?mode=ro":                  "path of a file",
+		"sqlite:" + dir + "/no/such/dir/x.db":  "does not exist",
+		"sqlite:" + notADB:                     "not a database",
+		"sqlite:" + readOnly + "/x.db":         "can not be written",
+		"postgres://u:hunter2@host:notaport/x": "not a valid postgres:// URL",
+		"postgres://u:hunter2@127.0.0.1:1/x":   "no connection",
+		strings.Replace(sqldbtest.URL(t, sqldb.Postgres), ":///postgres", ":///nowhere", 1): "no such database",
+		"postgres:///nope?host=" + t.TempDir():                                              "no connection",
+	} {
+		db, err := sqldb.Open(context.Background(), sqldb.Config{URL: url})
+		if err == nil {
+			_ = db.Close()
+		}
+		require.ErrorContains(t, err, words, url)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+func TestFileIsForItsOwnerOnly(t *testing.T) {
+	url := sqldbtest.URL(t, sqldb.SQLite)
+	db := sqldbtest.Open(t, url, schema)
+	put(t, db, "a")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(url[len("sqlite:"):] + suffix)
+		require.NoError(t, err)
+		require.EqualValues(t, 0o600, info.Mode().Perm(), suffix)
+	}
+}
+
+func TestFullDiskIsSaidPlainly(t *testing.T) {
+	db := sqldbtest.Open(t, sqldbtest.URL(t, sqldb.SQLite), schema)
+	put(t, db, "before")
+	require.NoError(t, exec(db, `PRAGMA max_page_count = 30`)) // as full as a disk can be made to look from here
+	err := db.Tx(context.Background(), func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(`UPDATE items SET n = 1`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE items SET data = $1`, make([]byte, 1<<20))
+		return err
+	})
+	require.ErrorIs(t, err, sqldb.ErrDiskFull)
+	require.ErrorContains(t, err, "no room left")
+	require.EqualValues(t, 0, one[int64](t, db, `SELECT n FROM items`))
+}

@@ -1,0 +1,72 @@
+package sqldb_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
+)
+
+func TestOneHoldsALock(t *testing.T) {
+	ctx := context.Background()
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		lock, err := db.TryLock(ctx, "relay")
+		require.NoError(t, err)
+		require.NotNil(t, lock)
+		require.NoError(t, lock.Check(ctx))
+		second, err := db.TryLock(ctx, "relay")
+		require.NoError(t, err)
+		require.Nil(t, second)
+		other, err := db.TryLock(ctx, "another")
+		require.NoError(t, err)
+		require.NotNil(t, other)
+		other.Release()
+		lock.Release()
+		third, err := db.TryLock(ctx, "relay")
+		require.NoError(t, err)
+		require.NotNil(t, third)
+		third.Release()
+	})
+}
+
+func TestALockIsLostWithItsConnection(t *testing.T) {
+	ctx := context.Background()
+	url := sqldbtest.URL(t, sqldb.Postgres)
+	db, other := sqldbtest.Open(t, url, nil), sqldbtest.Open(t, url, nil)
+	lock, err := db.TryLock(ctx, "relay")
+	require.NoError(t, err)
+	defer lock.Release()
+	require.NoError(t, exec(other, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`))
+	require.ErrorIs(t, lock.Check(ctx), sqldb.ErrBusy)
+	got, err := other.TryLock(ctx, "relay")
+	require.NoError(t, err)
+	require.NotNil(t, got)
+	got.Release()
+}
+
+func TestWatch(t *testing.T) {
+	each(t, func(t *testing.T, db *sqldb.DB) {
+		changed, stop := db.Watch("outbox")
+		quiet := func() {
+			t.Helper()
+			select {
+			case <-changed:
+				t.Fatal("woken for nothing")
+			default:
+			}
+		}
+		_ = db.Tx(context.Background(), func(tx *sqldb.Tx) error { tx.Notify("outbox"); return errOwn })
+		quiet()
+		for range 3 {
+			tx(t, db, func(tx *sqldb.Tx) error { tx.Notify("outbox"); tx.Notify("else"); return nil })
+		}
+		<-changed
+		quiet()
+		stop()
+		tx(t, db, func(tx *sqldb.Tx) error { tx.Notify("outbox"); return nil })
+		quiet()
+	})
+}
