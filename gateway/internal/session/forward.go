@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/concord-suite/concord/platform/dial"
 )
@@ -40,8 +41,14 @@ type wrapped struct {
 	as func(context.Context) (context.Context, error)
 }
 
+// identify sets who makes the call. grpc-gateway puts the request's Authorization and forwarding headers into the call's
+// metadata by itself; they end here, so that a session token goes no further than the gateway.
+func (w wrapped) identify(ctx context.Context) (context.Context, error) {
+	return w.as(metadata.NewOutgoingContext(ctx, metadata.MD{}))
+}
+
 func (w wrapped) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, err := w.as(ctx)
+	ctx, err := w.identify(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,7 +58,7 @@ func (w wrapped) Invoke(ctx context.Context, method string, args, reply any, opt
 func (w wrapped) NewStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	ctx, err := w.as(ctx)
+	ctx, err := w.identify(ctx)
 	if err != nil {
 		return nil, err
 	}
