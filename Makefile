@@ -3,28 +3,67 @@ SHELL := /bin/bash -o pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-# Every module of the workspace; tools/ stands outside, so that its versions do not enter the workspace's choice.
+# Every module of the workspace. tools/ stands outside, so that its versions do not enter the workspace's choice.
 MODULES  := proto platform services/auth services/connector services/sync services/documents gateway sim allinone test
+SERVICES := auth connector sync documents
+# The programs, as binary:module:package in the module.
+PROGRAMS := concord:allinone:cmd/concord gateway:gateway:cmd/gateway sim:sim:cmd/sim \
+            $(foreach s,$(SERVICES),$(s):services/$(s):cmd/$(s))
 BIN      := $(CURDIR)/.cache/bin
 TOOLS    := $(BIN)/.tools
+
+# What the interop tests compare with: recorded exchanges and published documents of the providers.
+CONCORD_PROVIDER_DATA ?= ../shared/providers
+export CONCORD_PROVIDER_DATA := $(abspath $(CONCORD_PROVIDER_DATA))
+# More arguments for the program of `make run`, for example ARGS=--exit.
+ARGS ?=
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --- tools, built once from their pins
+# --- use it
 
-.PHONY: tools
-tools: $(TOOLS) $(BIN)/buf ## build the pinned generators and checkers into .cache/bin
+.PHONY: run
+run: bin/concord ## the whole suite on this machine, with the simulated upstream world, doing the main job
+	bin/concord demo $(ARGS)
 
-$(TOOLS): tools/go.mod tools/go.sum $(wildcard tools/*/*.go)
-	GOBIN=$(BIN) GOWORK=off go -C tools install tool ./...
-	@touch $@
+.PHONY: build
+build: ## every program into bin/
+	@set -e; $(foreach p,$(PROGRAMS),$(call build-program,$(subst :, ,$(p)),go build -o);)
 
-# buf has its own module: it asks for newer versions of what the generators are pinned to.
-$(BIN)/buf: tools/buf/go.mod tools/buf/go.sum
-	GOBIN=$(BIN) GOWORK=off go -C tools/buf install tool
-	@touch $@
+# $(call build-program,binary module package,go command with what comes before the output)
+build-program = $(2) bin/$(if $(filter concord,$(word 1,$(1))),concord,concord-$(word 1,$(1))) ./$(word 2,$(1))/$(word 3,$(1))
+
+.PHONY: bin/concord
+bin/concord:
+	go build -o $@ ./allinone/cmd/concord
+
+.PHONY: build-alone
+build-alone: ## every program as its image builds it: outside the workspace
+	@set -e; $(foreach p,$(PROGRAMS),$(call build-alone-program,$(subst :, ,$(p)));)
+
+build-alone-program = echo "$(word 2,$(1))"; GOWORK=off go -C $(word 2,$(1)) build -o /dev/null ./$(word 3,$(1))
+
+# --- test it
+
+.PHONY: test
+test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a real NATS server; nothing may be skipped
+	REQUIRE_POSTGRES=1 $(BIN)/testreport \
+		-- go test -json -race -timeout 15m work \
+		-- env GOWORK=off go -C tools test -json ./...
+
+.PHONY: interop
+interop: $(TOOLS) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
+	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }
+	REQUIRE_POSTGRES=1 $(BIN)/testreport -- go test -json -count=1 -tags interop -run '^TestInterop' -timeout 10m work
+
+.PHONY: bench
+bench: ## the benchmarks behind docs/performance.md
+	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -benchmem -timeout 60m work
+
+.PHONY: check
+check: lint generate-check build build-alone test ## what a change must pass
 
 # --- contract
 
@@ -34,4 +73,57 @@ generate: tools ## generate Go, gateway and OpenAPI from the contract
 
 .PHONY: generate-check
 generate-check: tools ## fail when the committed generated code is not what the contract gives
-	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && tools/generate.sh "$$out/gen" && { diff -r "$$out/gen" proto/gen | head -n 60; }
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && tools/generate.sh "$$out/gen" \
+		&& { diff -r "$$out/gen" proto/gen | head -n 60; }
+
+.PHONY: third-party
+third-party: tools
+	@$(BIN)/thirdparty proto/third_party.txt proto/third_party
+
+.PHONY: breaking
+breaking: third-party ## fail when the contract breaks what the last release published
+	cd proto && $(BIN)/buf build --exclude-source-info --path concord -o ../.cache/contract.binpb
+	$(BIN)/buf breaking .cache/contract.binpb --against proto/baseline.binpb --exclude-imports
+
+.PHONY: baseline
+baseline: third-party ## take the contract as it is for the released one (part of a release)
+	cd proto && $(BIN)/buf build --exclude-source-info --path concord -o baseline.binpb
+
+# --- care
+
+.PHONY: lint
+lint: tools third-party breaking tidy-check ## everything that can be said without running it
+	cd proto && $(BIN)/buf lint
+	@unformatted=$$(gofmt -l $(addsuffix /,$(MODULES)) tools | grep -v /gen/); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet -tags interop work
+	$(BIN)/staticcheck -tags interop $(MODULES:%=./%/...)
+	$(BIN)/errcheck -ignoretests -ignoregenerated -exclude tools/lint/errcheck.txt $(MODULES:%=./%/...)
+	$(BIN)/archcheck
+	$(BIN)/shapecheck
+	$(BIN)/modsync
+	$(BIN)/depscheck
+	$(BIN)/changes
+
+.PHONY: tidy-check
+tidy-check: ## fail when a go.mod is not what its module needs
+	@set -e; for m in $(MODULES) tools; do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done
+
+.PHONY: deps-update
+deps-update: tools ## write deps.txt of every module; say why in the review
+	$(BIN)/depscheck -w
+
+.PHONY: tools
+tools: $(TOOLS) $(BIN)/buf $(BIN)/staticcheck ## build the pinned generators and checkers into .cache/bin
+
+$(TOOLS): tools/go.mod tools/go.sum $(wildcard tools/*/*.go tools/internal/*/*.go)
+	GOBIN=$(BIN) GOWORK=off go -C tools install tool ./...
+	@touch $@
+
+# buf and the linters have modules of their own: they ask for newer versions of what the generators are pinned to.
+$(BIN)/buf: tools/buf/go.mod tools/buf/go.sum
+	GOBIN=$(BIN) GOWORK=off go -C tools/buf install tool
+	@touch $@
+
+$(BIN)/staticcheck: tools/lint/go.mod tools/lint/go.sum
+	GOBIN=$(BIN) GOWORK=off go -C tools/lint install tool
+	@touch $@

@@ -65,10 +65,11 @@ type report struct {
 	packagesFailed          int
 	commandFailed           bool
 	output                  map[string]*strings.Builder // by package and test, until it is known to have passed
+	tests                   map[string]int              // tests that ran, by package
 }
 
 func newReport(out io.Writer) *report {
-	return &report{out: out, output: map[string]*strings.Builder{}}
+	return &report{out: out, output: map[string]*strings.Builder{}, tests: map[string]int{}}
 }
 
 // run runs one command and reads its events. A command that fails without an event saying so counts as a failure.
@@ -130,6 +131,7 @@ func (r *report) take(e event) {
 			r.endPackage(e, key)
 			return
 		}
+		r.tests[e.Package]++
 		switch e.Action {
 		case "pass":
 			r.passed++
@@ -145,11 +147,13 @@ func (r *report) take(e event) {
 	}
 }
 
-// endPackage prints a package's line. A package without tests is passed over.
+// endPackage prints a package's line. A package in which no test ran is passed over.
 func (r *report) endPackage(e event, key string) {
 	switch e.Action {
 	case "pass":
-		fmt.Fprintf(r.out, "ok   %7.2fs  %s\n", e.Elapsed, e.Package)
+		if r.tests[e.Package] > 0 {
+			fmt.Fprintf(r.out, "ok   %7.2fs  %s\n", e.Elapsed, e.Package)
+		}
 	case "fail":
 		r.packagesFailed++
 		r.show(key)
