@@ -1,0 +1,57 @@
+package xpm
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// charsets are the encodings an answer may have; nil is UTF-8. Another one is refused by name: guessing would change
+// people's names.
+var charsets = map[string]encoding.Encoding{
+	"utf-8": nil, "utf8": nil, "us-ascii": nil,
+	"iso-8859-1": charmap.ISO8859_1, "latin1": charmap.ISO8859_1, "windows-1252": charmap.Windows1252,
+	"utf-16": unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
+}
+
+// decodeText returns the document as UTF-8, and how an encoding named in the document itself is to be read. A byte order
+// mark decides, then the charset of the HTTP header, then the document's declaration: a server that writes a document
+// into a string declares the string's encoding, UTF-16, whatever it sends.
+func decodeText(in io.Reader, contentType string) (io.Reader, func(string, io.Reader) (io.Reader, error), error) {
+	text := bufio.NewReaderSize(in, 16<<10)
+	asIs := func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+	mark, err := text.Peek(3)
+	if err != nil && len(mark) == 0 {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(mark, []byte{0xEF, 0xBB, 0xBF}):
+		_, err := text.Discard(3)
+		return text, asIs, err
+	case bytes.HasPrefix(mark, []byte{0xFF, 0xFE}), bytes.HasPrefix(mark, []byte{0xFE, 0xFF}):
+		return charsets["utf-16"].NewDecoder().Reader(text), asIs, nil
+	}
+	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
+		out, err := decoder(params["charset"], text)
+		return out, asIs, err
+	}
+	return text, decoder, nil
+}
+
+func decoder(name string, in io.Reader) (io.Reader, error) {
+	enc, known := charsets[strings.ToLower(strings.TrimSpace(name))]
+	if !known {
+		return nil, fmt.Errorf("its encoding %q is not supported", name)
+	}
+	if enc == nil {
+		return in, nil
+	}
+	return enc.NewDecoder().Reader(in), nil
+}
