@@ -29,7 +29,9 @@ type record struct {
 	err                    error
 }
 
-func newAudits() *audits { return &audits{ended: make(chan record, 1000), denied: make(chan record, 1000)} }
+func newAudits() *audits {
+	return &audits{ended: make(chan record, 1000), denied: make(chan record, 1000)}
+}
 
 func recordOf(call *access.Call, err error) record {
 	return record{call.Rule.Method, call.Firm(), call.Resource(), err}
@@ -39,7 +41,9 @@ func (a *audits) Begin(ctx context.Context, call *access.Call) (context.Context,
 	return ctx, func(err error) { a.ended <- recordOf(call, err) }
 }
 
-func (a *audits) Denied(_ context.Context, call *access.Call, err error) { a.denied <- recordOf(call, err) }
+func (a *audits) Denied(_ context.Context, call *access.Call, err error) {
+	a.denied <- recordOf(call, err)
+}
 
 // house is a running test server with a client.
 type house struct {

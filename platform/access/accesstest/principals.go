@@ -18,10 +18,14 @@ const (
 )
 
 // id makes the id of the test principal of a kind; they differ in their last digit.
-func id(k access.Kind) string { return "01920000-0000-7000-8000-0000000001" + string([]byte{'0', byte('0' + k)}) }
+func id(k access.Kind) string {
+	return "01920000-0000-7000-8000-0000000001" + string([]byte{'0', byte('0' + k)})
+}
 
 // SessionID is the session of the test principal of a kind.
-func SessionID(k access.Kind) string { return "01920000-0000-7000-8000-0000000002" + string([]byte{'0', byte('0' + k)}) }
+func SessionID(k access.Kind) string {
+	return "01920000-0000-7000-8000-0000000002" + string([]byte{'0', byte('0' + k)})
+}
 
 // Of makes a principal of a kind, in the firm when the kind belongs to one. People have a strong session without a
 // step-up; an Add-In acts for Staff; a service is "sync" and acts for nobody.

@@ -68,7 +68,9 @@ func New(edits ...func(*descriptorpb.FileDescriptorProto)) (*Things, error) {
 	if err := t.Files.RegisterFile(fd); err != nil {
 		return nil, fmt.Errorf("servetest: %w", err)
 	}
-	t.Unary = func(context.Context, string, *dynamicpb.Message) (*dynamicpb.Message, error) { return t.Response(""), nil }
+	t.Unary = func(context.Context, string, *dynamicpb.Message) (*dynamicpb.Message, error) {
+		return t.Response(""), nil
+	}
 	t.Stream = func(_ string, s Stream) error {
 		if _, err := s.Recv(); err != nil {
 			return err
