@@ -1595,7 +1595,8 @@ type UpdateConnectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connection with its name, etag and the wanted options.
 	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
-	// The fields to take, under "options"; empty takes all of them.
+	// The fields to take: paths under "options", and "removals_suspended", which can only be set to false and says that an
+	// administrator has reviewed the change of tenant. Empty takes all options.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

@@ -34,7 +34,8 @@ const (
 	Listing_LISTING_CLIENTS Listing = 1
 	// Every contact that is not deleted, with the clients it belongs to.
 	Listing_LISTING_CONTACTS Listing = 2
-	// The clients changed since a time, contacts within them.
+	// The clients changed since a time, archived and deleted ones too, and after them their contacts. A contact's links are
+	// those to clients of this listing, not all it has. A page can't be resumed: its token begins the listing again.
 	Listing_LISTING_CHANGED_CLIENTS Listing = 3
 )
 
@@ -152,7 +153,8 @@ type Record struct {
 	//	*Record_Client
 	//	*Record_Contact
 	Kind isRecord_Kind `protobuf_oneof:"kind"`
-	// SHA-256 over the fields in canonical form, hex: equal hashes mean nothing changed.
+	// SHA-256 over state and fields in canonical form, hex: equal hashes mean nothing changed. Groups are left out, so that a
+	// client has the same hash in every listing.
 	Hash          string `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -370,7 +372,10 @@ type ClientFields struct {
 	// The date of birth, YYYY-MM-DD, individuals only.
 	BirthDate string `protobuf:"bytes,16,opt,name=birth_date,json=birthDate,proto3" json:"birth_date,omitempty"`
 	// The names of the groups.
-	Groups        []string `protobuf:"bytes,17,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []string `protobuf:"bytes,17,rep,name=groups,proto3" json:"groups,omitempty"`
+	// The fields of this message that the listing does not carry, by name: they are unknown, not empty. XPM's page lists
+	// carry no groups.
+	Unread        []string `protobuf:"bytes,18,rep,name=unread,proto3" json:"unread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -520,6 +525,13 @@ func (x *ClientFields) GetBirthDate() string {
 func (x *ClientFields) GetGroups() []string {
 	if x != nil {
 		return x.Groups
+	}
+	return nil
+}
+
+func (x *ClientFields) GetUnread() []string {
+	if x != nil {
+		return x.Unread
 	}
 	return nil
 }
@@ -768,7 +780,8 @@ type StreamRecordsResponse struct {
 	Page int32 `protobuf:"varint,1,opt,name=page,proto3" json:"page,omitempty"`
 	// The records of the page.
 	Records []*Record `protobuf:"bytes,2,rep,name=records,proto3" json:"records,omitempty"`
-	// What resumes after this page; empty on the last one.
+	// What resumes after this page; empty on the last one. A page too large for one message comes in several, of which only
+	// the last resumes after it.
 	ResumeToken string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// True on the last page of a listing that was read completely.
 	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
@@ -780,7 +793,8 @@ type StreamRecordsResponse struct {
 	Calls int32 `protobuf:"varint,7,opt,name=calls,proto3" json:"calls,omitempty"`
 	// The tenant the page came from, as answered.
 	TenantId string `protobuf:"bytes,8,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// Set when the listing showed that it moved under the reader (a repeated or reordered page): no removal can be proven from it.
+	// Set when the listing showed that it moved under the reader (a repeated, reordered or short page): no removal can be
+	// proven from it.
 	Drifted       bool `protobuf:"varint,9,opt,name=drifted,proto3" json:"drifted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1025,7 +1039,7 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\x06region\x18\x03 \x01(\tR\x06region\x12\x1f\n" +
 	"\vpostal_code\x18\x04 \x01(\tR\n" +
 	"postalCode\x12\x18\n" +
-	"\acountry\x18\x05 \x01(\tR\acountry\"\xc8\x04\n" +
+	"\acountry\x18\x05 \x01(\tR\acountry\"\xe0\x04\n" +
 	"\fClientFields\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x1f\n" +
@@ -1049,7 +1063,8 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\x0ecompany_number\x18\x0f \x01(\tR\rcompanyNumber\x12\x1d\n" +
 	"\n" +
 	"birth_date\x18\x10 \x01(\tR\tbirthDate\x12\x16\n" +
-	"\x06groups\x18\x11 \x03(\tR\x06groups\"\xc0\x01\n" +
+	"\x06groups\x18\x11 \x03(\tR\x06groups\x12\x16\n" +
+	"\x06unread\x18\x12 \x03(\tR\x06unread\"\xc0\x01\n" +
 	"\rContactFields\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x14\n" +
