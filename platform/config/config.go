@@ -51,10 +51,11 @@ func Prefix(service string) string {
 	return "CONCORD_" + strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_"
 }
 
-// Load fills cfg, a pointer to a struct, and checks it. When settings are wrong the error is a Mistakes with all of them;
-// any other error means that the file could not be read or that the struct's own tags are wrong.
-func Load(src Source, cfg any) error {
-	fields, structs, err := walk(cfg)
+// Load fills cfgs, pointers to structs whose settings stand side by side, and checks them. When settings are wrong the
+// error is a Mistakes with all of them; any other error means that the file could not be read or that a struct's own tags
+// are wrong.
+func Load(src Source, cfgs ...any) error {
+	fields, structs, err := walk(cfgs)
 	if err != nil {
 		return err
 	}

@@ -137,6 +137,22 @@ func TestFileNamedByTheEnvironmentAndSections(t *testing.T) {
 	require.NoError(t, config.Load(config.Source{Service: "auth", File: write(t, "")}, &cfg))
 }
 
+func TestStructsSideBySide(t *testing.T) {
+	var process struct {
+		Addr string `config:"addr" doc:"A."`
+	}
+	var service struct {
+		Timeout time.Duration `config:"timeout" doc:"T."`
+	}
+	src := config.Source{Service: "auth", Environ: []string{"CONCORD_AUTH_ADDR=a", "CONCORD_AUTH_TIMEOUT=1s"}}
+	require.NoError(t, config.Load(src, &process, &service))
+	require.Equal(t, "a", process.Addr)
+	require.Equal(t, time.Second, service.Timeout)
+	require.ErrorContains(t, config.Load(src, &process), "CONCORD_AUTH_TIMEOUT: is not a setting")
+	again := process
+	require.ErrorContains(t, config.Load(src, &process, &again), "two settings share the variable ADDR")
+}
+
 func TestPrintRedactsAndLoadsAgain(t *testing.T) {
 	cfg, err := load(t, "", "CONCORD_AUTH_SMS_URL=https://user:hush-hush@sms.example/send", "CONCORD_AUTH_PORT=1",
 		"CONCORD_AUTH_SMS_TOKEN=hush-hush")

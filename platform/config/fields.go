@@ -34,15 +34,17 @@ var (
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// walk lists the settings of cfg in the order of the struct. An error means that the struct is wrong, not the settings.
-func walk(cfg any) ([]field, []structure, error) {
-	pointer := reflect.ValueOf(cfg)
-	if pointer.Kind() != reflect.Pointer || pointer.Elem().Kind() != reflect.Struct {
-		return nil, nil, fmt.Errorf("config: want a pointer to a struct, got %T", cfg)
-	}
+// walk lists the settings of cfgs in the order of the structs. An error means that a struct is wrong, not the settings.
+func walk(cfgs []any) ([]field, []structure, error) {
 	w := walker{taken: map[string]bool{configFile: true}}
-	if err := w.structure(pointer.Elem(), nil); err != nil {
-		return nil, nil, err
+	for _, cfg := range cfgs {
+		pointer := reflect.ValueOf(cfg)
+		if pointer.Kind() != reflect.Pointer || pointer.Elem().Kind() != reflect.Struct {
+			return nil, nil, fmt.Errorf("config: want a pointer to a struct, got %T", cfg)
+		}
+		if err := w.structure(pointer.Elem(), nil); err != nil {
+			return nil, nil, err
+		}
 	}
 	return w.fields, w.structs, nil
 }

@@ -13,8 +13,8 @@ import (
 const redacted = "[redacted]"
 
 // Print writes the settings in force as a YAML file that Load understands, secrets replaced by "[redacted]".
-func Print(w io.Writer, cfg any) error {
-	fields, _, err := walk(cfg)
+func Print(w io.Writer, cfgs ...any) error {
+	fields, _, err := walk(cfgs)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func redactText(text string) string {
 }
 
 // Doc writes a Markdown table of the service's settings: key, variable, default, rules, meaning.
-func Doc(w io.Writer, service string, cfg any) error {
-	fields, _, err := walk(cfg)
+func Doc(w io.Writer, service string, cfgs ...any) error {
+	fields, _, err := walk(cfgs)
 	if err != nil {
 		return err
 	}
