@@ -1,0 +1,84 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
+)
+
+// screen shows people what goes on: a moving bar on a terminal, plain lines elsewhere.
+type screen struct {
+	out      io.Writer
+	terminal bool
+	last     string
+}
+
+func newScreen(out io.Writer) *screen {
+	s := &screen{out: out}
+	if f, ok := out.(*os.File); ok {
+		if st, err := f.Stat(); err == nil {
+			s.terminal = st.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+		}
+	}
+	return s
+}
+
+func (s *screen) say(format string, args ...any) {
+	s.endBar()
+	fmt.Fprintf(s.out, format+"\n", args...)
+}
+
+func (s *screen) step(n, of int, what string) { s.say("\n[%d/%d] %s", n, of, what) }
+
+const barWidth = 30
+
+// progress shows a run as it moves. Elsewhere than on a terminal only a new phase is worth a line.
+func (s *screen) progress(run *syncv1.Run) {
+	phase := strings.ToLower(strings.TrimPrefix(run.GetPhase().String(), "RUN_PHASE_"))
+	if phase == "unspecified" {
+		phase = strings.ToLower(strings.TrimPrefix(run.GetState().String(), "RUN_STATE_"))
+	}
+	if !s.terminal {
+		if phase != s.last {
+			s.last = phase
+			fmt.Fprintf(s.out, "      %-8s %6d of %d records, %d calls %s\n", phase, run.GetDone(), run.GetTotal(), run.GetCalls(), run.GetMessage())
+		}
+		return
+	}
+	filled := 0
+	if run.GetTotal() > 0 {
+		filled = int(min(run.GetDone(), run.GetTotal()) * barWidth / run.GetTotal())
+	}
+	eta := ""
+	if t := run.GetEta(); t != nil {
+		eta = ", ready at " + t.AsTime().Local().Format(time.TimeOnly)
+	}
+	s.last = phase
+	fmt.Fprintf(s.out, "\r\x1b[K      %-8s [%s%s] %d/%d, %d calls%s", phase,
+		strings.Repeat("█", filled), strings.Repeat("·", barWidth-filled), run.GetDone(), run.GetTotal(), run.GetCalls(), eta)
+}
+
+// endBar leaves the line of a bar.
+func (s *screen) endBar() {
+	if s.terminal && s.last != "" {
+		fmt.Fprintln(s.out)
+	}
+	s.last = ""
+}
+
+// table prints rows under a title, in two aligned columns.
+func (s *screen) table(title string, rows []row) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, utf8.RuneCountInString(r.What))
+	}
+	s.say("\n%s\n%s", title, strings.Repeat("─", max(utf8.RuneCountInString(title), width+20)))
+	for _, r := range rows {
+		s.say("%s%s  %s", r.What, strings.Repeat(" ", width-utf8.RuneCountInString(r.What)), r.Value)
+	}
+}
