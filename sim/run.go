@@ -30,6 +30,10 @@ func Run(ctx context.Context, args []string, now func() time.Time, stdout, stder
 		fmt.Fprintf(stderr, "concord-sim takes flags only, not %q\n", flags.Arg(0))
 		return 2
 	}
+	if cfg.Clients == 0 || cfg.ClockFactor == 0 { // Config takes zero for the default, a person who types it does not
+		fmt.Fprintln(stderr, "concord-sim: -clients and -clock-factor must be at least 1")
+		return 2
+	}
 	if _, err := cfg.complete(); err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			fmt.Fprintln(stderr, "concord-sim: -"+line)

@@ -64,7 +64,8 @@ type World struct {
 	mail     *sinks.Mailbox
 	mailAddr string
 	sms      *sinks.Gateway
-	stop     chan struct{}
+	base     context.Context // of every request; ends when the world does
+	end      context.CancelFunc
 	served   chan error
 	closing  sync.Once
 	closed   error
@@ -83,8 +84,10 @@ func Start(ctx context.Context, cfg Config) (*World, error) {
 	if err := populate(store, cfg); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	w := &World{store: store, stop: make(chan struct{}), served: make(chan error, 1)}
+	w := &World{store: store, served: make(chan error, 1)}
+	w.base, w.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := w.listen(cfg); err != nil {
+		w.end()
 		return nil, errors.Join(err, store.Close())
 	}
 	context.AfterFunc(ctx, func() { _ = w.Close() }) // Close keeps its error for whoever calls it
@@ -100,16 +103,17 @@ func (w *World) listen(cfg Config) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for SMTP: %w", err), listener.Close())
 	}
-	injector := faults.New(w.store, w.stop)
+	injector := faults.New(w.store)
 	inbox := sinks.NewInbox(w.store)
 	handler, err := w.handler(cfg, injector, inbox)
 	if err != nil {
 		return errors.Join(err, listener.Close(), mail.Close())
 	}
 	w.listener, w.mailAddr = listener, mail.Addr().String()
-	w.mail = sinks.ServeMail(mail, inbox, injector, w.stop)
+	w.mail = sinks.ServeMail(w.base, mail, inbox, injector)
 	// 10 s for the request's head is what a caller on the same machine never needs.
-	w.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	w.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return w.base }}
 	go func() { w.served <- w.http.Serve(listener) }()
 	return nil
 }
@@ -153,7 +157,7 @@ const shutdownGrace = 2 * time.Second
 // Close ends the world and writes what is left to write. It can be called more than once.
 func (w *World) Close() error {
 	w.closing.Do(func() {
-		close(w.stop)
+		w.end()
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 		defer cancel()
 		err := w.http.Shutdown(ctx)

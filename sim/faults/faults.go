@@ -75,13 +75,10 @@ func Match(pattern, text string) bool {
 // Injector applies the world's faults to HTTP requests.
 type Injector struct {
 	store *world.Store
-	stop  <-chan struct{}
 }
 
-// New returns an injector. Frozen requests are let go when stop is closed.
-func New(store *world.Store, stop <-chan struct{}) *Injector {
-	return &Injector{store: store, stop: stop}
-}
+// New returns an injector of the world's faults.
+func New(store *world.Store) *Injector { return &Injector{store: store} }
 
 // Next returns the fault that strikes a request with these properties now, or nil, and counts it.
 func (i *Injector) Next(method, target, query, tenant string) (*world.Fault, error) {
@@ -157,13 +154,8 @@ func (i *Injector) strike(w http.ResponseWriter, r *http.Request, f *world.Fault
 	switch f.Kind {
 	case Status:
 		refuse(w, f)
-	case Slow:
-		if !i.pause(r.Context(), f.Delay.Duration()) {
-			panic(http.ErrAbortHandler)
-		}
-		next.ServeHTTP(w, r)
-	case Frozen:
-		if !i.freeze(r.Context(), f.ID) {
+	case Slow, Frozen:
+		if !i.Hold(r.Context(), f) {
 			panic(http.ErrAbortHandler)
 		}
 		next.ServeHTTP(w, r)
@@ -185,21 +177,23 @@ func (i *Injector) strike(w http.ResponseWriter, r *http.Request, f *world.Fault
 	}
 }
 
-// pause waits; false means the caller or the world went away meanwhile.
-func (i *Injector) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// Hold waits as long as a slow or frozen fault says. False means ctx ended first.
+func (i *Injector) Hold(ctx context.Context, f *world.Fault) bool {
+	if f.Kind == Frozen {
+		return i.thaw(ctx, f.ID)
+	}
+	timer := time.NewTimer(f.Delay.Duration())
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
 	case <-ctx.Done():
-	case <-i.stop:
+		return false
 	}
-	return false
 }
 
-// freeze waits until the fault is removed; false means the caller or the world went away first.
-func (i *Injector) freeze(ctx context.Context, id string) bool {
+// thaw waits until a fault is removed.
+func (i *Injector) thaw(ctx context.Context, id string) bool {
 	for {
 		changed := i.store.Changed()
 		var there bool
@@ -210,8 +204,6 @@ func (i *Injector) freeze(ctx context.Context, id string) bool {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return false
-		case <-i.stop:
 			return false
 		}
 	}

@@ -36,8 +36,7 @@ func Consent(ctx context.Context, authorizeURL string, choice Choice) (*url.URL,
 	if err != nil {
 		return nil, err
 	}
-	page, _, err = b.submit(authorizeURL, page, "/identity/login", url.Values{"person": {choice.Person}})
-	if err != nil {
+	if _, _, err = b.submit(authorizeURL, page, "/identity/login", url.Values{"person": {choice.Person}}); err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
 	}
 	if page, _, err = b.open(http.MethodGet, authorizeURL, nil); err != nil {

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,15 +28,15 @@ type Mailbox struct {
 	faults   *faults.Injector
 	listener net.Listener
 	work     sync.WaitGroup
-	stop     <-chan struct{}
+	ctx      context.Context
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool // nil once closed
 }
 
-// ServeMail takes mail on listener until Close. Closing stop lets frozen commands go.
-func ServeMail(listener net.Listener, inbox *Inbox, injector *faults.Injector, stop <-chan struct{}) *Mailbox {
-	m := &Mailbox{inbox: inbox, faults: injector, listener: listener, stop: stop, conns: map[net.Conn]bool{}}
+// ServeMail takes mail on listener until Close. The end of ctx lets frozen commands go.
+func ServeMail(ctx context.Context, listener net.Listener, inbox *Inbox, injector *faults.Injector) *Mailbox {
+	m := &Mailbox{ctx: ctx, inbox: inbox, faults: injector, listener: listener, conns: map[net.Conn]bool{}}
 	m.work.Go(m.accept)
 	return m
 }
@@ -126,13 +127,8 @@ func (d *dialogue) trip(verb string) (done bool, err error) {
 	switch f.Kind {
 	case faults.Status:
 		return true, d.say("%d simulated failure", f.Status)
-	case faults.Slow:
-		select {
-		case <-time.After(f.Delay.Duration()):
-			return false, nil
-		case <-d.box.stop:
-			return true, nil
-		}
+	case faults.Slow, faults.Frozen:
+		return !d.box.faults.Hold(d.box.ctx, f), nil
 	default:
 		return true, nil
 	}

@@ -86,7 +86,7 @@ func (s *Service) one(c *call, found *world.Client) content {
 	r := s.gather(c.tenant, []*world.Client{found}, inGet)
 	return func(w *writer) {
 		if !w.v30 && c.Method == http.MethodGet {
-			w.text("WebUrl", "http://"+c.Host+"/practice/Client/"+found.UUID+"/Detail")
+			w.text("WebUrl", "http://"+c.Host+"/control/clients/"+found.UUID)
 		}
 		w.client(found, r, inGet)
 	}
