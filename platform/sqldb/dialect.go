@@ -69,6 +69,15 @@ func AdvisoryLock(tx *Tx, key string) error {
 	return err
 }
 
+// NowMicros returns an expression for the database's clock in the form of Micros. Ages of rows are measured by one
+// clock that way, however many processes write them.
+func (d Dialect) NowMicros() string {
+	if d == Postgres {
+		return "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+	}
+	return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+}
+
 // Micros returns t as UTC microseconds since 1970, the form in which times are stored. What is below a microsecond is
 // cut off. The zero time.Time becomes its own large negative number and comes back as the zero time.
 func Micros(t time.Time) int64 { return t.UnixMicro() }

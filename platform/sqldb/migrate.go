@@ -141,14 +141,13 @@ func (p part) load(d Dialect) ([]migration, error) {
 }
 
 func createRecord(tx *Tx) error {
-	number, now := "INTEGER", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
-	end := "STRICT"
+	number, end := "INTEGER", "STRICT"
 	if tx.Dialect() == Postgres {
-		number, now, end = "BIGINT", "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)", ""
+		number, end = "BIGINT", ""
 	}
 	_, err := tx.Exec(`CREATE TABLE IF NOT EXISTS schema_migrations (
 		part TEXT NOT NULL, version ` + number + ` NOT NULL, checksum TEXT NOT NULL,
-		applied_at ` + number + ` NOT NULL DEFAULT (` + now + `),
+		applied_at ` + number + ` NOT NULL DEFAULT (` + tx.Dialect().NowMicros() + `),
 		PRIMARY KEY (part, version)) ` + end)
 	return err
 }

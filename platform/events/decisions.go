@@ -1,0 +1,80 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+)
+
+// Parked is an event that was put aside, without its payload: who runs an installation sees no firm's data.
+type Parked struct {
+	Consumer, ID, State, Reason   string
+	Source, Subject, Firm, Entity string
+	Sequence                      int64
+	Attempts                      int       // that failed
+	Time                          time.Time // of the event
+	Due                           time.Time // of the next attempt, when WAITING
+	Changed                       time.Time // of the state
+	DecidedBy, DecidedReason      string    // who retried or discarded it last, and why
+}
+
+// ErrNotParked says that no such event waits for a decision.
+var ErrNotParked = errors.New("events: no such event is put aside")
+
+// ListParked returns up to limit events that were put aside, of one consumer or (empty) all, in the given state or
+// (empty) any, oldest id first. after is the id of the last one of the previous page.
+func ListParked(ctx context.Context, db *sqldb.DB, consumer, state, after string, limit int) (all []Parked, err error) {
+	err = db.Read(ctx, func(tx *sqldb.Tx) error {
+		all, err = sqldb.Collect(tx, func(r *sqldb.Rows) (p Parked, err error) {
+			var at, due, changed int64
+			err = r.Scan(&p.Consumer, &p.ID, &p.State, &p.Reason, &p.Source, &p.Subject, &p.Firm, &p.Entity, &p.Sequence,
+				&p.Attempts, &at, &due, &changed, &p.DecidedBy, &p.DecidedReason)
+			p.Time, p.Due, p.Changed = sqldb.FromMicros(at), sqldb.FromMicros(due), sqldb.FromMicros(changed)
+			return p, err
+		}, `SELECT consumer, event_id, state, reason, source, subject, firm, entity, sequence, attempts, event_time, due_at,
+			changed_at, decided_by, decided_reason FROM events_parked
+			WHERE ($1 = '' OR consumer = $1) AND ($2 = '' OR state = $2) AND event_id > $3 ORDER BY event_id, consumer LIMIT $4`,
+			consumer, state, after, limit)
+		return err
+	})
+	return all, err
+}
+
+// Retry makes a parked or waiting event due now; the consumer tries it within RetryPoll. who is the id of the person,
+// why their words. ErrNotParked when it is not put aside, or was discarded.
+func Retry(ctx context.Context, db *sqldb.DB, consumer, id, who, why string) error {
+	return decide(ctx, db, `UPDATE events_parked SET state = 'WAITING', due_at = `+db.Dialect().NowMicros()+`,
+		changed_at = `+db.Dialect().NowMicros()+`, decided_by = $3, decided_reason = $4
+		WHERE consumer = $1 AND event_id = $2 AND state <> 'DISCARDED'`, consumer, id, who, why)
+}
+
+// Discard ends the attempts at an event for good. Its payload is removed; that it existed, who discarded it and why
+// stays for InboxRetention. ErrNotParked when it is not put aside, or was discarded before.
+func Discard(ctx context.Context, db *sqldb.DB, consumer, id, who, why string) error {
+	return decide(ctx, db, `UPDATE events_parked SET state = 'DISCARDED', payload = $5,
+		changed_at = `+db.Dialect().NowMicros()+`, decided_by = $3, decided_reason = $4
+		WHERE consumer = $1 AND event_id = $2 AND state <> 'DISCARDED'`, consumer, id, who, why, []byte{})
+}
+
+func decide(ctx context.Context, db *sqldb.DB, statement string, args ...any) error {
+	return db.Tx(ctx, func(tx *sqldb.Tx) error {
+		n, err := tx.Exec(statement, args...)
+		if err == nil && n == 0 {
+			return ErrNotParked
+		}
+		tx.Notify(asideTopic)
+		return err
+	})
+}
+
+// Newer reports whether sequence is above everything Newer was asked about key so far, and remembers it. A handler for
+// which the order of an entity's events matters asks it first and does nothing when it says no. key names the consumer's
+// view of the entity, "documents/client/<uuid>" for example; two handlers with different effects use different keys.
+func Newer(tx *sqldb.Tx, key string, sequence int64) (bool, error) {
+	n, err := tx.Exec(`INSERT INTO events_sequences (entity, sequence) VALUES ($1, $2)
+		ON CONFLICT (entity) DO UPDATE SET sequence = excluded.sequence WHERE events_sequences.sequence < excluded.sequence`,
+		key, sequence)
+	return n == 1, err
+}

@@ -1,0 +1,210 @@
+package events
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+)
+
+// RelayOptions changes how a Relay works. The zero value is right for production.
+type RelayOptions struct {
+	Replicas   int              // of streams that the relay has to make; 0 means 1
+	Batch      int              // rows published and marked together; 0 means 256
+	Poll       time.Duration    // how often to look without being woken; 0 means 100 ms on PostgreSQL, 1 s on SQLite
+	CheckEvery time.Duration    // how often to look whether the bus still has what it took; 0 means 30 s
+	Retention  time.Duration    // of published rows; 0 means OutboxRetention
+	Now        func() time.Time // 0 means time.Now
+	Log        *slog.Logger     // nil means nowhere
+	Meter      metric.Meter     // nil means nowhere
+}
+
+// Relay publishes the outbox of one service. Any number of replicas may run one: they agree by a lock who publishes, and
+// when they are wrong about it (a frozen process that thaws), the bus and the inboxes recognise what comes twice.
+type Relay struct {
+	db     *sqldb.DB
+	js     jetstream.JetStream
+	source string
+	opt    RelayOptions
+
+	published, republished metric.Int64Counter
+	reconnected            atomic.Bool // the bus may be another one than before
+	streams                map[string]*streamState
+	walk                   walk
+	lastBeacon             time.Time
+}
+
+// NewRelay returns a relay for the outbox in db. source is the name of the service; it goes into every event.
+func NewRelay(db *sqldb.DB, js jetstream.JetStream, source string, opt RelayOptions) *Relay {
+	if opt.Batch <= 0 {
+		opt.Batch = 256
+	}
+	if opt.Poll <= 0 {
+		opt.Poll = time.Second // on SQLite only a command of an operator writes from another process
+		if db.Dialect() == sqldb.Postgres {
+			opt.Poll = 100 * time.Millisecond
+		}
+	}
+	if opt.CheckEvery <= 0 {
+		opt.CheckEvery = 30 * time.Second
+	}
+	if opt.Retention <= 0 {
+		opt.Retention = OutboxRetention
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Meter == nil {
+		opt.Meter = noop.NewMeterProvider().Meter("")
+	}
+	opt.Log = opt.Log.With("part", "relay", "source", source)
+	r := &Relay{db: db, js: js, source: source, opt: opt}
+	r.published = counter(opt.Meter, "concord.events.published", "Events given to the bus.")
+	r.republished = counter(opt.Meter, "concord.events.republished", "Events that the bus had lost and was given again.")
+	return r
+}
+
+// counter makes an instrument; a meter that refuses it must not stop the events.
+func counter(m metric.Meter, name, about string) metric.Int64Counter {
+	c, err := m.Int64Counter(name, metric.WithDescription(about))
+	if err != nil {
+		return noop.Int64Counter{}
+	}
+	return c
+}
+
+const (
+	// followWait is how often a replica that does not publish asks whether it should.
+	followWait = time.Second
+	// leadWait is how long a replica that failed leaves the work to others before it tries again.
+	leadWait = 500 * time.Millisecond
+	// stepWait bounds one pass, so that a frozen database or bus makes the relay let go of the lock.
+	stepWait = 30 * time.Second
+	// lockCheck is how often the holder shows that it is alive; a third of what the server allows.
+	lockCheck = 5 * time.Second
+	// purgeEvery is how often old rows are removed.
+	purgeEvery = 10 * time.Minute
+)
+
+// Run publishes until ctx ends and returns nil then. What goes wrong meanwhile is logged and tried again.
+func (r *Relay) Run(ctx context.Context) error {
+	stop := r.watchBus()
+	defer stop()
+	pub, err := newPublisher(r.js)
+	if err != nil {
+		return err
+	}
+	defer pub.js.CleanupPublisher()
+	for ctx.Err() == nil {
+		lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
+		wait := followWait
+		if lock != nil {
+			err = r.lead(ctx, lock, pub)
+			lock.Release()
+			wait = leadWait
+		}
+		if err != nil && ctx.Err() == nil {
+			r.opt.Log.Warn("publishing stopped and will be tried again", "error", err)
+		}
+		sleep(ctx, wait)
+	}
+	return nil
+}
+
+// watchBus notes reconnections: whoever answers then may have lost messages, or be new.
+func (r *Relay) watchBus() (stop func()) {
+	nc := r.js.Conn()
+	changes := nc.StatusChanged(nats.CONNECTED)
+	go func() {
+		for range changes { // closed by RemoveStatusListener
+			r.reconnected.Store(true)
+		}
+	}()
+	return func() { nc.RemoveStatusListener(changes) }
+}
+
+// lead publishes for as long as this replica holds the lock and nothing fails.
+func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) error {
+	changed, stop := r.db.Watch(outboxTopic)
+	defer stop()
+	poll, alive := time.NewTicker(r.opt.Poll), time.NewTicker(lockCheck)
+	check, purge := time.NewTicker(r.opt.CheckEvery), time.NewTicker(purgeEvery)
+	for _, t := range []*time.Ticker{poll, alive, check, purge} {
+		defer t.Stop()
+	}
+	r.streams, r.walk = map[string]*streamState{}, walk{}
+	err := r.step(ctx, r.Purge)
+	r.reconnected.Store(true)
+	for err == nil {
+		if r.reconnected.Swap(false) {
+			if err = r.step(ctx, r.compare); err != nil {
+				return err
+			}
+		}
+		var more bool
+		err = r.step(ctx, func(ctx context.Context) (err error) { more, err = r.batch(ctx, pub); return err })
+		if err != nil {
+			return err
+		}
+		var next <-chan struct{}
+		if more {
+			next = closed
+		}
+		select {
+		case <-next:
+		case <-changed:
+		case <-poll.C:
+		case <-alive.C:
+			err = r.step(ctx, lock.Check)
+		case <-check.C:
+			err = r.step(ctx, r.compare)
+		case <-purge.C:
+			err = r.step(ctx, r.Purge)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return err
+}
+
+// closed is always ready to receive from.
+var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// step runs fn within stepWait.
+func (r *Relay) step(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, stepWait)
+	defer cancel()
+	return fn(ctx)
+}
+
+// Lag returns the age of the oldest committed event that is not published yet, 0 when there is none, by the database's
+// clock.
+func (r *Relay) Lag(ctx context.Context) (time.Duration, error) {
+	var us int64
+	err := r.db.QueryRow(ctx, `SELECT coalesce(`+r.db.Dialect().NowMicros()+` - min(created_at), 0)
+		FROM events_outbox WHERE published_seq IS NULL`).Scan(&us)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(us) * time.Microsecond, nil
+}
+
+// sleep waits d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
