@@ -75,6 +75,16 @@ func (s *Slot) Hash(password string, salt []byte) string {
 	return s.params.format(salt, s.params.key(normal(password), salt))
 }
 
+// Rehash makes the PHC string of a password with today's costs under the salt of the hash it replaces, which is the salt
+// of the address.
+func (s *Slot) Rehash(password, old string) string {
+	salt := NewSalt()
+	if h, err := parse(old); err == nil {
+		salt = []byte(h.salt)
+	}
+	return s.Hash(password, salt)
+}
+
 // Result says how a password compares with one stored hash.
 type Result struct {
 	// Match is true when it is the password.

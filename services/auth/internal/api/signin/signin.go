@@ -1,0 +1,260 @@
+// Package signin opens sessions: password first, then a PIN when one is needed.
+//
+// What it keeps to, beside the rules of packages password, factor and session:
+//
+//   - A wrong password, an unknown address and an account that may not sign in answer alike, after the same work.
+//   - Nothing is sent before the password was right, and nothing is sent inside a transaction.
+//   - A wrong PIN is counted in the transaction that looked at it; a right one is used up there. However many try at
+//     once, one of them wins.
+//   - The policy is read again in the transaction that opens a session: a sign-in that was under way when a second
+//     factor became required does not slip through.
+package signin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/password"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// Why somebody is not signed in. See also password.ErrBusy.
+var (
+	// ErrRefused: something does not fit; which thing is never said.
+	ErrRefused = errors.New("signin: refused")
+	// ErrExpired: the challenge is over, used, or was never there.
+	ErrExpired = errors.New("signin: the challenge is over")
+	// ErrDisabled: PINs are switched off for the account.
+	ErrDisabled = errors.New("signin: PINs are switched off after too many wrong ones")
+	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is.
+	errStrongFactor = errors.New("step-up needs a PIN by text message, and the account has no mobile to send one to")
+)
+
+// WaitError says when to try again.
+type WaitError struct{ Until time.Time }
+
+// Error implements error.
+func (e *WaitError) Error() string { return "signin: too many attempts" }
+
+// AmbiguousError says that address and password fit several firms.
+type AmbiguousError struct{ Firms []string }
+
+// Error implements error.
+func (e *AmbiguousError) Error() string { return "signin: the address fits several firms" }
+
+// UndeliverableError says that no PIN could be handed over, and why: in words, and by the codes of package delivery.
+type UndeliverableError struct {
+	Why error
+	// Temporary is true when trying again later may help.
+	Temporary bool
+}
+
+// Error implements error.
+func (e *UndeliverableError) Error() string { return "signin: no PIN could be sent: " + e.Why.Error() }
+
+// Service signs people in. Its fields are set once, before use.
+type Service struct {
+	DB     *sqldb.DB
+	Hasher *password.Hasher
+	Vault  *vault.Vault
+	// SMS and Mail may be nil: then that way does not exist.
+	SMS  *delivery.SMS
+	Mail *delivery.Mail
+	Now  func() time.Time
+	// Host is the name of the site, for the last line of text messages.
+	Host string
+	// SMSPerHour bounds the text messages to one account.
+	SMSPerHour int
+	Logger     *slog.Logger
+
+	lines lines
+}
+
+// Credentials is what somebody shows first.
+type Credentials struct {
+	// Email is as typed.
+	Email    string
+	Password string
+	// Firm narrows to one firm's account; empty for all.
+	Firm string
+	// Address is the network address, as the gateway saw it; empty when unknown.
+	Address string
+}
+
+// Pending is a challenge waiting for its PIN.
+type Pending struct {
+	ID      string
+	Channel factor.Channel
+	// Hint is where the PIN went, masked.
+	Hint    string
+	Expires time.Time
+	Resend  time.Time
+}
+
+// Opened is an open session and the one showing of its token.
+type Opened struct {
+	Session session.Session
+	Token   string
+	Account account.Account
+}
+
+// Outcome is how a sign-in goes on: exactly one of the two is set.
+type Outcome struct {
+	Pending *Pending
+	Opened  *Opened
+}
+
+// Start checks the password and sends a PIN, or opens the session when the firm asks for no second factor.
+func (s *Service) Start(ctx context.Context, c Credentials) (Outcome, error) {
+	email, err := account.NormalizeEmail(c.Email)
+	if err != nil {
+		email = "" // nobody has it, and nobody is told so
+	}
+	subject := pairOf(email, c.Address)
+	leave, err := s.lines.enter(ctx, subject)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer leave()
+	var candidates []account.Account
+	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		if err := s.mayTry(tx, email, c.Address); err != nil {
+			return err
+		}
+		candidates, err = candidatesOf(tx, email, c.Firm)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	chosen, rehashed, err := s.compare(ctx, c, candidates)
+	switch {
+	case errors.Is(err, ErrRefused):
+		if noted := s.wrongPassword(ctx, email, c.Address, candidates); noted != nil {
+			return Outcome{}, noted
+		}
+		return Outcome{}, err
+	case err != nil:
+		return Outcome{}, err
+	}
+	return s.proceed(ctx, chosen, rehashed, c.Address)
+}
+
+// candidatesOf returns the accounts a sign-in is for.
+func candidatesOf(tx *sqldb.Tx, email, firm string) ([]account.Account, error) {
+	all, err := store.AccountsByEmail(tx, email)
+	if err != nil || firm == "" {
+		return all, err
+	}
+	var out []account.Account
+	for _, a := range all {
+		if a.Firm == firm {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// compare finds the account whose password it is, and hashes the password anew when its hash is of old costs. Without a
+// firm named, the operator's account goes before those of firms, since it cannot be named.
+func (s *Service) compare(ctx context.Context, c Credentials, candidates []account.Account) (chosen account.Account, rehashed string, err error) {
+	hashes := make([]string, len(candidates))
+	for i, a := range candidates {
+		hashes[i] = a.Password
+	}
+	var fits []account.Account
+	err = s.Hasher.Do(ctx, func(slot *password.Slot) error {
+		for i, r := range slot.Check(c.Password, hashes) {
+			if !r.Match {
+				continue
+			}
+			fits = append(fits, candidates[i])
+			if r.Stale {
+				rehashed = slot.Rehash(c.Password, hashes[i])
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return chosen, "", err
+	case len(fits) == 0:
+		return chosen, "", ErrRefused
+	case len(fits) == 1:
+		return fits[0], rehashed, nil
+	}
+	several := &AmbiguousError{}
+	for _, a := range fits {
+		if a.Kind == account.Operator {
+			return a, rehashed, nil
+		}
+		several.Firms = append(several.Firms, a.Firm)
+	}
+	return chosen, "", several
+}
+
+// proceed goes on after the right password.
+func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed, address string) (Outcome, error) {
+	var out Outcome
+	var sending *sending
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		out, sending = Outcome{}, nil
+		now := s.Now()
+		a, err := store.Account(tx, chosen.Firm, chosen.ID)
+		if err != nil {
+			return err
+		}
+		if a.State != account.Active || a.Password != chosen.Password {
+			return ErrRefused // disabled, or given another password, while it was being checked
+		}
+		if rehashed != "" {
+			a.Password = rehashed
+		}
+		if err := s.forgive(tx, a.Email, address); err != nil {
+			return err
+		}
+		firm, err := store.FirmOf(tx, a.Firm)
+		if err != nil {
+			return err
+		}
+		if !firm.NeedsSecondFactor(a) {
+			opened, err := s.open(tx, a, session.Session{
+				Strength: session.Single, Methods: []string{session.MethodPassword}, Address: address,
+			}, now)
+			out.Opened = &opened
+			return err
+		}
+		sending, err = s.challenge(tx, a, firm, "", address, now)
+		return err
+	})
+	if err != nil || sending == nil {
+		return out, err
+	}
+	return s.deliver(ctx, sending)
+}
+
+// open inserts a session for an account that has shown what it needs to, and notes the sign-in.
+func (s *Service) open(tx *sqldb.Tx, a account.Account, opened session.Session, now time.Time) (Opened, error) {
+	token, hash := session.NewToken(session.ForPerson)
+	opened.ID = uuid.Must(uuid.NewV7()).String()
+	opened.Firm, opened.Account, opened.Kind = a.Firm, a.ID, session.Person
+	opened.Created, opened.Used, opened.Expires = now, now, now.Add(session.Life)
+	a.LastSignIn = now
+	if err := store.InsertSession(tx, hash, opened); err != nil {
+		return Opened{}, err
+	}
+	if err := store.UpdateAccount(tx, a); err != nil {
+		return Opened{}, err
+	}
+	return Opened{Session: opened, Token: token, Account: a}, recordOpened(tx, a, opened, now)
+}

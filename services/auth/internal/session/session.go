@@ -1,0 +1,130 @@
+// Package session says what a session is, how strong it is and when it is over.
+//
+// A session is known to its holder by an opaque random token, and to the database by the token's SHA-256 only. It ends
+// twelve hours after it was opened, after thirty minutes without use, or when somebody ends it. An Add-In's session hangs
+// on the session of the person who consented and ends with it.
+package session
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"github.com/concord-suite/concord/services/auth/internal/account"
+)
+
+const (
+	// Life is the longest a session lasts. Nothing is signed in for longer than a day, by a good margin.
+	Life = 12 * time.Hour
+	// Idle is how long a session may go unused.
+	Idle = 30 * time.Minute
+	// StepUp is how long a fresh confirmation counts.
+	StepUp = 10 * time.Minute
+	// TouchEvery is how often use is written down: often enough for Idle, rarely enough not to write on every call.
+	TouchEvery = time.Minute
+	// ConsentLife is how long an Add-In may take to redeem its code.
+	ConsentLife = time.Minute
+)
+
+// Strength grades a session by what was shown to open it.
+type Strength int
+
+// The grades.
+const (
+	// Single: the password alone.
+	Single Strength = 1
+	// Weak: the password and a PIN by e-mail.
+	Weak Strength = 2
+	// Strong: the password and a PIN by SMS.
+	Strong Strength = 3
+)
+
+// What was shown, by the names of RFC 8176 where it has one.
+const (
+	MethodPassword = "pwd"
+	MethodOTP      = "otp"
+	MethodSMS      = "sms"
+	MethodEmail    = "email"
+)
+
+// Kind tells a person's session from an Add-In's.
+type Kind string
+
+// The kinds.
+const (
+	Person Kind = "PERSON"
+	AddIn  Kind = "ADD_IN"
+)
+
+// Session is one.
+type Session struct {
+	// ID is a UUID; it is no secret.
+	ID      string
+	Firm    string
+	Account string
+	Kind    Kind
+	// Parent is the session of the person who consented, for an Add-In's.
+	Parent string
+	// AddIn is the Add-In's name, for an Add-In's.
+	AddIn    string
+	Strength Strength
+	Methods  []string
+	Created  time.Time
+	Expires  time.Time
+	// Used is when it was used last, to the minute.
+	Used        time.Time
+	StepUpUntil time.Time
+	// Ended is when it was ended before its time; zero when it was not.
+	Ended   time.Time
+	Address string
+}
+
+// Live tells whether the session may be used at the given time.
+func (s Session) Live(now time.Time) bool {
+	return s.Ended.IsZero() && now.Before(s.Expires) && now.Before(s.Used.Add(Idle))
+}
+
+// NeedsTouch tells whether the use at the given time is to be written down.
+func (s Session) NeedsTouch(now time.Time) bool { return !now.Before(s.Used.Add(TouchEvery)) }
+
+// Allowed tells whether a session of this strength is enough for the account under the firm's policy.
+func (s Session) Allowed(f account.Firm, a account.Account) bool {
+	return s.Strength > Single || !f.NeedsSecondFactor(a)
+}
+
+// Purpose says what an opaque token is for. It begins every token, so that one found in a log or a repository says what
+// was lost, and so that one kind is never looked up as another.
+type Purpose string
+
+// The purposes.
+const (
+	ForPerson     Purpose = "cps_"
+	ForAddIn      Purpose = "cai_"
+	ForAgent      Purpose = "cag_"
+	ForConsent    Purpose = "cac_"
+	ForInvitation Purpose = "civ_"
+	ForSetup      Purpose = "cst_"
+	ForChallenge  Purpose = "cch_"
+)
+
+// tokenBytes is the randomness of a token: 256 bits, twice what the standards ask for.
+const tokenBytes = 32
+
+// NewToken makes an opaque token and the hash to store.
+func NewToken(p Purpose) (token string, hash []byte) {
+	random := make([]byte, tokenBytes)
+	_, _ = rand.Read(random) // never fails: it ends the program instead
+	token = string(p) + base64.RawURLEncoding.EncodeToString(random)
+	return token, Hash(token)
+}
+
+// Hash is what the database knows a token by. The token is random, so a plain hash is enough.
+func Hash(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// Is tells whether a token was made for the purpose.
+func (p Purpose) Is(token string) bool { return strings.HasPrefix(token, string(p)) }

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"strings"
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+)
+
+const sessionColumns = `id, firm, account, kind, parent, add_in, strength, methods, created_at, expires_at, used_at,
+	step_up_until, ended_at, address`
+
+func scanSession(r *sqldb.Rows) (session.Session, error) {
+	var s session.Session
+	var methods string
+	err := r.Scan(sessionDest(&s, &methods)...)
+	s.Methods = strings.Fields(methods)
+	return s, err
+}
+
+func sessionDest(s *session.Session, methods *string) []any {
+	return []any{&s.ID, &s.Firm, &s.Account, &s.Kind, &s.Parent, &s.AddIn, &s.Strength, methods, when{&s.Created},
+		when{&s.Expires}, when{&s.Used}, when{&s.StepUpUntil}, when{&s.Ended}, &s.Address}
+}
+
+// InsertSession adds a session under the hash of its token.
+func InsertSession(tx *sqldb.Tx, hash []byte, s session.Session) error {
+	_, err := tx.Exec(`INSERT INTO sessions (token_hash, `+sessionColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, hash, s.ID, s.Firm, s.Account, s.Kind,
+		s.Parent, s.AddIn, int(s.Strength), strings.Join(s.Methods, " "), micros(s.Created), micros(s.Expires),
+		micros(s.Used), micros(s.StepUpUntil), micros(s.Ended), s.Address)
+	return err
+}
+
+// Session returns a session by its id, or ErrNotFound.
+func Session(tx *sqldb.Tx, id string) (session.Session, error) {
+	return one(tx, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE id = $1`, id)
+}
+
+// Holder is what a session check needs to know of the account.
+type Holder struct {
+	Kind        account.Kind
+	Role        account.Role
+	Contact     string
+	State       account.State
+	DisplayName string
+}
+
+const resolveQuery = `SELECT s.id, s.firm, s.account, s.kind, s.parent, s.add_in, s.strength, s.methods, s.created_at,
+	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, a.kind, a.role, a.contact, a.state, a.display_name
+	FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.token_hash = $1`
+
+// SessionByToken returns the session of a token and whose it is, or ErrNotFound. It is the query of every session check.
+func SessionByToken(tx *sqldb.Tx, hash []byte) (s session.Session, h Holder, err error) {
+	var methods string
+	err = tx.QueryRow(resolveQuery, hash).Scan(append(sessionDest(&s, &methods),
+		&h.Kind, &h.Role, &h.Contact, &h.State, &h.DisplayName)...)
+	s.Methods = strings.Fields(methods)
+	return s, h, err
+}
+
+// TouchSession notes when a session was used.
+func TouchSession(tx *sqldb.Tx, id string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE sessions SET used_at = $2 WHERE id = $1 AND used_at < $2`, id, micros(now))
+	return err
+}
+
+// SessionCursor is the last row of a page of sessions.
+type SessionCursor struct {
+	Created int64
+	ID      string
+}
+
+// ListSessions returns the sessions of an account that are not over, newest first, after the cursor.
+func ListSessions(tx *sqldb.Tx, account string, now time.Time, after SessionCursor, limit int) ([]session.Session, error) {
+	return sqldb.Collect(tx, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE account = $1 AND ended_at = 0
+		AND expires_at > $2 AND used_at > $3 AND (created_at, id) < ($4, $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
+		account, micros(now), micros(now.Add(-session.Idle)), after.Created, after.ID, limit)
+}
+
+// End names which sessions to end. Empty fields do not narrow; at least one of Session, Account and Firm is set.
+type End struct {
+	// Session ends one session and the Add-In sessions that hang on it.
+	Session string
+	// Account ends all sessions of an account.
+	Account string
+	// Firm ends those of the firm's staff.
+	Firm string
+	// Below ends only sessions weaker than this; 0 ends all.
+	Below session.Strength
+}
+
+// ended is a session that was ended, and whose firm it was in.
+type ended struct{ id, firm string }
+
+// endSessions ends sessions that are not over and returns them.
+func endSessions(tx *sqldb.Tx, e End, now time.Time) ([]ended, error) {
+	below := e.Below
+	if below == 0 {
+		below = session.Strong + 1
+	}
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (s ended, err error) { return s, r.Scan(&s.id, &s.firm) },
+		`UPDATE sessions SET ended_at = $1
+		WHERE ended_at = 0 AND expires_at > $1 AND strength < $2
+		AND ($3 = '' OR id = $3 OR parent = $3) AND ($4 = '' OR account = $4)
+		AND ($5 = '' OR (firm = $5 AND account IN (SELECT id FROM accounts WHERE firm = $5 AND kind = 'STAFF')))
+		RETURNING id, firm`, micros(now), int(below), e.Session, e.Account, e.Firm)
+}
+
+// MoveAddIns hangs the Add-In sessions of one session on another of the same person.
+func MoveAddIns(tx *sqldb.Tx, from, to string) error {
+	_, err := tx.Exec(`UPDATE sessions SET parent = $2 WHERE parent = $1 AND ended_at = 0`, from, to)
+	return err
+}
