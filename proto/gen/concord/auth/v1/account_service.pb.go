@@ -160,8 +160,10 @@ type Staff struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// The last sign-in, unset when there was none.
 	LastSignInTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_sign_in_time,json=lastSignInTime,proto3" json:"last_sign_in_time,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// True when PINs are switched off for the account after too many wrong ones in a row.
+	PinDisabled   bool `protobuf:"varint,10,opt,name=pin_disabled,json=pinDisabled,proto3" json:"pin_disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Staff) Reset() {
@@ -257,6 +259,13 @@ func (x *Staff) GetLastSignInTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Staff) GetPinDisabled() bool {
+	if x != nil {
+		return x.PinDisabled
+	}
+	return false
+}
+
 // ContactLogin is a contact's portal login.
 type ContactLogin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -267,7 +276,9 @@ type ContactLogin struct {
 	// The e-mail address.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
 	// The state.
-	State         AccountState `protobuf:"varint,4,opt,name=state,proto3,enum=concord.auth.v1.AccountState" json:"state,omitempty"`
+	State AccountState `protobuf:"varint,4,opt,name=state,proto3,enum=concord.auth.v1.AccountState" json:"state,omitempty"`
+	// True when PINs are switched off for the account after too many wrong ones in a row.
+	PinDisabled   bool `protobuf:"varint,5,opt,name=pin_disabled,json=pinDisabled,proto3" json:"pin_disabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -328,6 +339,13 @@ func (x *ContactLogin) GetState() AccountState {
 		return x.State
 	}
 	return AccountState_ACCOUNT_STATE_UNSPECIFIED
+}
+
+func (x *ContactLogin) GetPinDisabled() bool {
+	if x != nil {
+		return x.PinDisabled
+	}
+	return false
 }
 
 // InviteStaffRequest invites a person.
@@ -779,6 +797,98 @@ func (x *DisableStaffResponse) GetStaff() *Staff {
 	return nil
 }
 
+// ReinstatePinRequest names the account.
+type ReinstatePinRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff} or firms/{firm}/contactLogins/{login}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReinstatePinRequest) Reset() {
+	*x = ReinstatePinRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReinstatePinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReinstatePinRequest) ProtoMessage() {}
+
+func (x *ReinstatePinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReinstatePinRequest.ProtoReflect.Descriptor instead.
+func (*ReinstatePinRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ReinstatePinRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReinstatePinRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ReinstatePinResponse confirms it.
+type ReinstatePinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReinstatePinResponse) Reset() {
+	*x = ReinstatePinResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReinstatePinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReinstatePinResponse) ProtoMessage() {}
+
+func (x *ReinstatePinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReinstatePinResponse.ProtoReflect.Descriptor instead.
+func (*ReinstatePinResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{11}
+}
+
 // InviteContactRequest gives a login.
 type InviteContactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -800,7 +910,7 @@ type InviteContactRequest struct {
 
 func (x *InviteContactRequest) Reset() {
 	*x = InviteContactRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +922,7 @@ func (x *InviteContactRequest) String() string {
 func (*InviteContactRequest) ProtoMessage() {}
 
 func (x *InviteContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +935,7 @@ func (x *InviteContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteContactRequest.ProtoReflect.Descriptor instead.
 func (*InviteContactRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InviteContactRequest) GetParent() string {
@@ -881,7 +991,7 @@ type InviteContactResponse struct {
 
 func (x *InviteContactResponse) Reset() {
 	*x = InviteContactResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1003,7 @@ func (x *InviteContactResponse) String() string {
 func (*InviteContactResponse) ProtoMessage() {}
 
 func (x *InviteContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1016,7 @@ func (x *InviteContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteContactResponse.ProtoReflect.Descriptor instead.
 func (*InviteContactResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InviteContactResponse) GetContactLogin() *ContactLogin {
@@ -931,7 +1041,7 @@ type ListContactLoginsRequest struct {
 
 func (x *ListContactLoginsRequest) Reset() {
 	*x = ListContactLoginsRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[12]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1053,7 @@ func (x *ListContactLoginsRequest) String() string {
 func (*ListContactLoginsRequest) ProtoMessage() {}
 
 func (x *ListContactLoginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[12]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1066,7 @@ func (x *ListContactLoginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactLoginsRequest.ProtoReflect.Descriptor instead.
 func (*ListContactLoginsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{12}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListContactLoginsRequest) GetParent() string {
@@ -993,7 +1103,7 @@ type ListContactLoginsResponse struct {
 
 func (x *ListContactLoginsResponse) Reset() {
 	*x = ListContactLoginsResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[13]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1115,7 @@ func (x *ListContactLoginsResponse) String() string {
 func (*ListContactLoginsResponse) ProtoMessage() {}
 
 func (x *ListContactLoginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[13]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1128,7 @@ func (x *ListContactLoginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactLoginsResponse.ProtoReflect.Descriptor instead.
 func (*ListContactLoginsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{13}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListContactLoginsResponse) GetContactLogins() []*ContactLogin {
@@ -1050,7 +1160,7 @@ type FenceContactLoginsRequest struct {
 
 func (x *FenceContactLoginsRequest) Reset() {
 	*x = FenceContactLoginsRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[14]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1172,7 @@ func (x *FenceContactLoginsRequest) String() string {
 func (*FenceContactLoginsRequest) ProtoMessage() {}
 
 func (x *FenceContactLoginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[14]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1185,7 @@ func (x *FenceContactLoginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceContactLoginsRequest.ProtoReflect.Descriptor instead.
 func (*FenceContactLoginsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{14}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FenceContactLoginsRequest) GetFirm() string {
@@ -1110,7 +1220,7 @@ type FenceContactLoginsResponse struct {
 
 func (x *FenceContactLoginsResponse) Reset() {
 	*x = FenceContactLoginsResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[15]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1232,7 @@ func (x *FenceContactLoginsResponse) String() string {
 func (*FenceContactLoginsResponse) ProtoMessage() {}
 
 func (x *FenceContactLoginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[15]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1245,7 @@ func (x *FenceContactLoginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceContactLoginsResponse.ProtoReflect.Descriptor instead.
 func (*FenceContactLoginsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{15}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FenceContactLoginsResponse) GetContactsWithLogin() []string {
@@ -1158,7 +1268,7 @@ type LiftContactLoginFenceRequest struct {
 
 func (x *LiftContactLoginFenceRequest) Reset() {
 	*x = LiftContactLoginFenceRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[16]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1280,7 @@ func (x *LiftContactLoginFenceRequest) String() string {
 func (*LiftContactLoginFenceRequest) ProtoMessage() {}
 
 func (x *LiftContactLoginFenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[16]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1293,7 @@ func (x *LiftContactLoginFenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftContactLoginFenceRequest.ProtoReflect.Descriptor instead.
 func (*LiftContactLoginFenceRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{16}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LiftContactLoginFenceRequest) GetFirm() string {
@@ -1209,7 +1319,7 @@ type LiftContactLoginFenceResponse struct {
 
 func (x *LiftContactLoginFenceResponse) Reset() {
 	*x = LiftContactLoginFenceResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[17]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1331,7 @@ func (x *LiftContactLoginFenceResponse) String() string {
 func (*LiftContactLoginFenceResponse) ProtoMessage() {}
 
 func (x *LiftContactLoginFenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[17]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1344,7 @@ func (x *LiftContactLoginFenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftContactLoginFenceResponse.ProtoReflect.Descriptor instead.
 func (*LiftContactLoginFenceResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{17}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{19}
 }
 
 // AuthorizeAddInRequest is the person's consent.
@@ -1254,7 +1364,7 @@ type AuthorizeAddInRequest struct {
 
 func (x *AuthorizeAddInRequest) Reset() {
 	*x = AuthorizeAddInRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[18]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1376,7 @@ func (x *AuthorizeAddInRequest) String() string {
 func (*AuthorizeAddInRequest) ProtoMessage() {}
 
 func (x *AuthorizeAddInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[18]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1389,7 @@ func (x *AuthorizeAddInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeAddInRequest.ProtoReflect.Descriptor instead.
 func (*AuthorizeAddInRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{18}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AuthorizeAddInRequest) GetParent() string {
@@ -1321,7 +1431,7 @@ type AuthorizeAddInResponse struct {
 
 func (x *AuthorizeAddInResponse) Reset() {
 	*x = AuthorizeAddInResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[19]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1443,7 @@ func (x *AuthorizeAddInResponse) String() string {
 func (*AuthorizeAddInResponse) ProtoMessage() {}
 
 func (x *AuthorizeAddInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[19]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1456,7 @@ func (x *AuthorizeAddInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeAddInResponse.ProtoReflect.Descriptor instead.
 func (*AuthorizeAddInResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{19}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AuthorizeAddInResponse) GetCode() string {
@@ -1371,7 +1481,7 @@ type ExchangeAddInCodeRequest struct {
 
 func (x *ExchangeAddInCodeRequest) Reset() {
 	*x = ExchangeAddInCodeRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1493,7 @@ func (x *ExchangeAddInCodeRequest) String() string {
 func (*ExchangeAddInCodeRequest) ProtoMessage() {}
 
 func (x *ExchangeAddInCodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1506,7 @@ func (x *ExchangeAddInCodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeAddInCodeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeAddInCodeRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{20}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExchangeAddInCodeRequest) GetCode() string {
@@ -1433,7 +1543,7 @@ type ExchangeAddInCodeResponse struct {
 
 func (x *ExchangeAddInCodeResponse) Reset() {
 	*x = ExchangeAddInCodeResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1555,7 @@ func (x *ExchangeAddInCodeResponse) String() string {
 func (*ExchangeAddInCodeResponse) ProtoMessage() {}
 
 func (x *ExchangeAddInCodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1568,7 @@ func (x *ExchangeAddInCodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeAddInCodeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeAddInCodeResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{21}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExchangeAddInCodeResponse) GetAccessToken() string {
@@ -1490,7 +1600,7 @@ type CreateAgentRequest struct {
 
 func (x *CreateAgentRequest) Reset() {
 	*x = CreateAgentRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1612,7 @@ func (x *CreateAgentRequest) String() string {
 func (*CreateAgentRequest) ProtoMessage() {}
 
 func (x *CreateAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1625,7 @@ func (x *CreateAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAgentRequest.ProtoReflect.Descriptor instead.
 func (*CreateAgentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{22}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateAgentRequest) GetParent() string {
@@ -1552,7 +1662,7 @@ type CreateAgentResponse struct {
 
 func (x *CreateAgentResponse) Reset() {
 	*x = CreateAgentResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1674,7 @@ func (x *CreateAgentResponse) String() string {
 func (*CreateAgentResponse) ProtoMessage() {}
 
 func (x *CreateAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1687,7 @@ func (x *CreateAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAgentResponse.ProtoReflect.Descriptor instead.
 func (*CreateAgentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{23}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateAgentResponse) GetAgent() string {
@@ -1598,7 +1708,7 @@ var File_concord_auth_v1_account_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\n" +
-	"%concord/auth/v1/account_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x02\n" +
+	"%concord/auth/v1/account_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x03\n" +
 	"\x05Staff\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
@@ -1609,12 +1719,15 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x05state\x18\a \x01(\x0e2\x1d.concord.auth.v1.AccountStateR\x05state\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12E\n" +
-	"\x11last_sign_in_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0elastSignInTime\"\x87\x01\n" +
+	"\x11last_sign_in_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0elastSignInTime\x12!\n" +
+	"\fpin_disabled\x18\n" +
+	" \x01(\bR\vpinDisabled\"\xaa\x01\n" +
 	"\fContactLogin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12\x14\n" +
 	"\x05email\x18\x03 \x01(\tR\x05email\x123\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x1d.concord.auth.v1.AccountStateR\x05state\"\xbb\x02\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1d.concord.auth.v1.AccountStateR\x05state\x12!\n" +
+	"\fpin_disabled\x18\x05 \x01(\bR\vpinDisabled\"\xbb\x02\n" +
 	"\x12InviteStaffRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +
@@ -1646,7 +1759,12 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"D\n" +
 	"\x14DisableStaffResponse\x12,\n" +
-	"\x05staff\x18\x01 \x01(\v2\x16.concord.auth.v1.StaffR\x05staff\"\x8e\x03\n" +
+	"\x05staff\x18\x01 \x01(\v2\x16.concord.auth.v1.StaffR\x05staff\"\xd0\x01\n" +
+	"\x13ReinstatePinRequest\x12\x8c\x01\n" +
+	"\x04name\x18\x01 \x01(\tBx\xbaHurs2q^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/(staff|contactLogins)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x16\n" +
+	"\x14ReinstatePinResponse\"\x8e\x03\n" +
 	"\x14InviteContactRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x85\x01\n" +
 	"\acontact\x18\x02 \x01(\tBk\xbaHhrf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\acontact\x12 \n" +
@@ -1715,7 +1833,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATE_INVITED\x10\x01\x12\x18\n" +
 	"\x14ACCOUNT_STATE_ACTIVE\x10\x02\x12\x1a\n" +
-	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xdc\x0e\n" +
+	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xc6\x10\n" +
 	"\x0eAccountService\x12\xa7\x01\n" +
 	"\vInviteStaff\x12#.concord.auth.v1.InviteStaffRequest\x1a$.concord.auth.v1.InviteStaffResponse\"M\x8a\xb5\x18\x1d\n" +
 	"\fstaff.invite\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{parent=firms/*}/staff:invite\x12\x95\x01\n" +
@@ -1725,7 +1843,9 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\bGetStaff\x12 .concord.auth.v1.GetStaffRequest\x1a!.concord.auth.v1.GetStaffResponse\">\x8a\xb5\x18\x18\n" +
 	"\tstaff.get\x12\x03\x03\x04\x05*\x04name0\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=firms/*/staff/*}\x12\xaa\x01\n" +
 	"\fDisableStaff\x12$.concord.auth.v1.DisableStaffRequest\x1a%.concord.auth.v1.DisableStaffResponse\"M\x8a\xb5\x18\x1c\n" +
-	"\rstaff.disable\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=firms/*/staff/*}:disable\x12\xbc\x01\n" +
+	"\rstaff.disable\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=firms/*/staff/*}:disable\x12\xe7\x01\n" +
+	"\fReinstatePin\x12$.concord.auth.v1.ReinstatePinRequest\x1a%.concord.auth.v1.ReinstatePinResponse\"\x89\x01\x8a\xb5\x18\x1d\n" +
+	"\rpin.reinstate\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02b:\x01*Z4:\x01*\"//v1/{name=firms/*/contactLogins/*}:reinstatePin\"'/v1/{name=firms/*/staff/*}:reinstatePin\x12\xbc\x01\n" +
 	"\rInviteContact\x12%.concord.auth.v1.InviteContactRequest\x1a&.concord.auth.v1.InviteContactResponse\"\\\x8a\xb5\x18$\n" +
 	"\x14contact_login.invite\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{parent=firms/*}/contactLogins:invite\x12\xbd\x01\n" +
 	"\x11ListContactLogins\x12).concord.auth.v1.ListContactLoginsRequest\x1a*.concord.auth.v1.ListContactLoginsResponse\"Q\x8a\xb5\x18#\n" +
@@ -1754,7 +1874,7 @@ func file_concord_auth_v1_account_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_auth_v1_account_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(Role)(0),                             // 0: concord.auth.v1.Role
 	(AccountState)(0),                     // 1: concord.auth.v1.AccountState
@@ -1768,27 +1888,29 @@ var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(*GetStaffResponse)(nil),              // 9: concord.auth.v1.GetStaffResponse
 	(*DisableStaffRequest)(nil),           // 10: concord.auth.v1.DisableStaffRequest
 	(*DisableStaffResponse)(nil),          // 11: concord.auth.v1.DisableStaffResponse
-	(*InviteContactRequest)(nil),          // 12: concord.auth.v1.InviteContactRequest
-	(*InviteContactResponse)(nil),         // 13: concord.auth.v1.InviteContactResponse
-	(*ListContactLoginsRequest)(nil),      // 14: concord.auth.v1.ListContactLoginsRequest
-	(*ListContactLoginsResponse)(nil),     // 15: concord.auth.v1.ListContactLoginsResponse
-	(*FenceContactLoginsRequest)(nil),     // 16: concord.auth.v1.FenceContactLoginsRequest
-	(*FenceContactLoginsResponse)(nil),    // 17: concord.auth.v1.FenceContactLoginsResponse
-	(*LiftContactLoginFenceRequest)(nil),  // 18: concord.auth.v1.LiftContactLoginFenceRequest
-	(*LiftContactLoginFenceResponse)(nil), // 19: concord.auth.v1.LiftContactLoginFenceResponse
-	(*AuthorizeAddInRequest)(nil),         // 20: concord.auth.v1.AuthorizeAddInRequest
-	(*AuthorizeAddInResponse)(nil),        // 21: concord.auth.v1.AuthorizeAddInResponse
-	(*ExchangeAddInCodeRequest)(nil),      // 22: concord.auth.v1.ExchangeAddInCodeRequest
-	(*ExchangeAddInCodeResponse)(nil),     // 23: concord.auth.v1.ExchangeAddInCodeResponse
-	(*CreateAgentRequest)(nil),            // 24: concord.auth.v1.CreateAgentRequest
-	(*CreateAgentResponse)(nil),           // 25: concord.auth.v1.CreateAgentResponse
-	(*timestamppb.Timestamp)(nil),         // 26: google.protobuf.Timestamp
+	(*ReinstatePinRequest)(nil),           // 12: concord.auth.v1.ReinstatePinRequest
+	(*ReinstatePinResponse)(nil),          // 13: concord.auth.v1.ReinstatePinResponse
+	(*InviteContactRequest)(nil),          // 14: concord.auth.v1.InviteContactRequest
+	(*InviteContactResponse)(nil),         // 15: concord.auth.v1.InviteContactResponse
+	(*ListContactLoginsRequest)(nil),      // 16: concord.auth.v1.ListContactLoginsRequest
+	(*ListContactLoginsResponse)(nil),     // 17: concord.auth.v1.ListContactLoginsResponse
+	(*FenceContactLoginsRequest)(nil),     // 18: concord.auth.v1.FenceContactLoginsRequest
+	(*FenceContactLoginsResponse)(nil),    // 19: concord.auth.v1.FenceContactLoginsResponse
+	(*LiftContactLoginFenceRequest)(nil),  // 20: concord.auth.v1.LiftContactLoginFenceRequest
+	(*LiftContactLoginFenceResponse)(nil), // 21: concord.auth.v1.LiftContactLoginFenceResponse
+	(*AuthorizeAddInRequest)(nil),         // 22: concord.auth.v1.AuthorizeAddInRequest
+	(*AuthorizeAddInResponse)(nil),        // 23: concord.auth.v1.AuthorizeAddInResponse
+	(*ExchangeAddInCodeRequest)(nil),      // 24: concord.auth.v1.ExchangeAddInCodeRequest
+	(*ExchangeAddInCodeResponse)(nil),     // 25: concord.auth.v1.ExchangeAddInCodeResponse
+	(*CreateAgentRequest)(nil),            // 26: concord.auth.v1.CreateAgentRequest
+	(*CreateAgentResponse)(nil),           // 27: concord.auth.v1.CreateAgentResponse
+	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
 }
 var file_concord_auth_v1_account_service_proto_depIdxs = []int32{
 	0,  // 0: concord.auth.v1.Staff.role:type_name -> concord.auth.v1.Role
 	1,  // 1: concord.auth.v1.Staff.state:type_name -> concord.auth.v1.AccountState
-	26, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
-	26, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
+	28, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
+	28, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: concord.auth.v1.ContactLogin.state:type_name -> concord.auth.v1.AccountState
 	0,  // 5: concord.auth.v1.InviteStaffRequest.role:type_name -> concord.auth.v1.Role
 	2,  // 6: concord.auth.v1.InviteStaffResponse.staff:type_name -> concord.auth.v1.Staff
@@ -1797,31 +1919,33 @@ var file_concord_auth_v1_account_service_proto_depIdxs = []int32{
 	2,  // 9: concord.auth.v1.DisableStaffResponse.staff:type_name -> concord.auth.v1.Staff
 	3,  // 10: concord.auth.v1.InviteContactResponse.contact_login:type_name -> concord.auth.v1.ContactLogin
 	3,  // 11: concord.auth.v1.ListContactLoginsResponse.contact_logins:type_name -> concord.auth.v1.ContactLogin
-	26, // 12: concord.auth.v1.ExchangeAddInCodeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	28, // 12: concord.auth.v1.ExchangeAddInCodeResponse.expire_time:type_name -> google.protobuf.Timestamp
 	4,  // 13: concord.auth.v1.AccountService.InviteStaff:input_type -> concord.auth.v1.InviteStaffRequest
 	6,  // 14: concord.auth.v1.AccountService.ListStaff:input_type -> concord.auth.v1.ListStaffRequest
 	8,  // 15: concord.auth.v1.AccountService.GetStaff:input_type -> concord.auth.v1.GetStaffRequest
 	10, // 16: concord.auth.v1.AccountService.DisableStaff:input_type -> concord.auth.v1.DisableStaffRequest
-	12, // 17: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
-	14, // 18: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
-	16, // 19: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
-	18, // 20: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
-	20, // 21: concord.auth.v1.AccountService.AuthorizeAddIn:input_type -> concord.auth.v1.AuthorizeAddInRequest
-	22, // 22: concord.auth.v1.AccountService.ExchangeAddInCode:input_type -> concord.auth.v1.ExchangeAddInCodeRequest
-	24, // 23: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
-	5,  // 24: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
-	7,  // 25: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
-	9,  // 26: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
-	11, // 27: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
-	13, // 28: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
-	15, // 29: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
-	17, // 30: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
-	19, // 31: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
-	21, // 32: concord.auth.v1.AccountService.AuthorizeAddIn:output_type -> concord.auth.v1.AuthorizeAddInResponse
-	23, // 33: concord.auth.v1.AccountService.ExchangeAddInCode:output_type -> concord.auth.v1.ExchangeAddInCodeResponse
-	25, // 34: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
-	24, // [24:35] is the sub-list for method output_type
-	13, // [13:24] is the sub-list for method input_type
+	12, // 17: concord.auth.v1.AccountService.ReinstatePin:input_type -> concord.auth.v1.ReinstatePinRequest
+	14, // 18: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
+	16, // 19: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
+	18, // 20: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
+	20, // 21: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
+	22, // 22: concord.auth.v1.AccountService.AuthorizeAddIn:input_type -> concord.auth.v1.AuthorizeAddInRequest
+	24, // 23: concord.auth.v1.AccountService.ExchangeAddInCode:input_type -> concord.auth.v1.ExchangeAddInCodeRequest
+	26, // 24: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
+	5,  // 25: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
+	7,  // 26: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
+	9,  // 27: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
+	11, // 28: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
+	13, // 29: concord.auth.v1.AccountService.ReinstatePin:output_type -> concord.auth.v1.ReinstatePinResponse
+	15, // 30: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
+	17, // 31: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
+	19, // 32: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
+	21, // 33: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
+	23, // 34: concord.auth.v1.AccountService.AuthorizeAddIn:output_type -> concord.auth.v1.AuthorizeAddInResponse
+	25, // 35: concord.auth.v1.AccountService.ExchangeAddInCode:output_type -> concord.auth.v1.ExchangeAddInCodeResponse
+	27, // 36: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
+	25, // [25:37] is the sub-list for method output_type
+	13, // [13:25] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
 	13, // [13:13] is the sub-list for extension extendee
 	0,  // [0:13] is the sub-list for field type_name
@@ -1838,7 +1962,7 @@ func file_concord_auth_v1_account_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_account_service_proto_rawDesc), len(file_concord_auth_v1_account_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	AccountService_ListStaff_FullMethodName             = "/concord.auth.v1.AccountService/ListStaff"
 	AccountService_GetStaff_FullMethodName              = "/concord.auth.v1.AccountService/GetStaff"
 	AccountService_DisableStaff_FullMethodName          = "/concord.auth.v1.AccountService/DisableStaff"
+	AccountService_ReinstatePin_FullMethodName          = "/concord.auth.v1.AccountService/ReinstatePin"
 	AccountService_InviteContact_FullMethodName         = "/concord.auth.v1.AccountService/InviteContact"
 	AccountService_ListContactLogins_FullMethodName     = "/concord.auth.v1.AccountService/ListContactLogins"
 	AccountService_FenceContactLogins_FullMethodName    = "/concord.auth.v1.AccountService/FenceContactLogins"
@@ -38,7 +39,7 @@ const (
 //
 // AccountService keeps staff, contact logins, Add-Ins and agents.
 type AccountServiceClient interface {
-	// InviteStaff makes an account and sends an invitation by e-mail.
+	// InviteStaff makes an account and sends an invitation by e-mail. Somebody who has not accepted yet, or was disabled, is invited anew.
 	InviteStaff(ctx context.Context, in *InviteStaffRequest, opts ...grpc.CallOption) (*InviteStaffResponse, error)
 	// ListStaff lists the firm's staff.
 	ListStaff(ctx context.Context, in *ListStaffRequest, opts ...grpc.CallOption) (*ListStaffResponse, error)
@@ -46,6 +47,8 @@ type AccountServiceClient interface {
 	GetStaff(ctx context.Context, in *GetStaffRequest, opts ...grpc.CallOption) (*GetStaffResponse, error)
 	// DisableStaff ends all sessions of a member of staff and refuses new ones.
 	DisableStaff(ctx context.Context, in *DisableStaffRequest, opts ...grpc.CallOption) (*DisableStaffResponse, error)
+	// ReinstatePin lets an account use PINs again after twenty wrong ones in a row had switched them off. The caller makes sure that it speaks with the person.
+	ReinstatePin(ctx context.Context, in *ReinstatePinRequest, opts ...grpc.CallOption) (*ReinstatePinResponse, error)
 	// InviteContact gives a contact a portal login and sends an invitation by e-mail.
 	InviteContact(ctx context.Context, in *InviteContactRequest, opts ...grpc.CallOption) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
@@ -104,6 +107,16 @@ func (c *accountServiceClient) DisableStaff(ctx context.Context, in *DisableStaf
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DisableStaffResponse)
 	err := c.cc.Invoke(ctx, AccountService_DisableStaff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ReinstatePin(ctx context.Context, in *ReinstatePinRequest, opts ...grpc.CallOption) (*ReinstatePinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReinstatePinResponse)
+	err := c.cc.Invoke(ctx, AccountService_ReinstatePin_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +199,7 @@ func (c *accountServiceClient) CreateAgent(ctx context.Context, in *CreateAgentR
 //
 // AccountService keeps staff, contact logins, Add-Ins and agents.
 type AccountServiceServer interface {
-	// InviteStaff makes an account and sends an invitation by e-mail.
+	// InviteStaff makes an account and sends an invitation by e-mail. Somebody who has not accepted yet, or was disabled, is invited anew.
 	InviteStaff(context.Context, *InviteStaffRequest) (*InviteStaffResponse, error)
 	// ListStaff lists the firm's staff.
 	ListStaff(context.Context, *ListStaffRequest) (*ListStaffResponse, error)
@@ -194,6 +207,8 @@ type AccountServiceServer interface {
 	GetStaff(context.Context, *GetStaffRequest) (*GetStaffResponse, error)
 	// DisableStaff ends all sessions of a member of staff and refuses new ones.
 	DisableStaff(context.Context, *DisableStaffRequest) (*DisableStaffResponse, error)
+	// ReinstatePin lets an account use PINs again after twenty wrong ones in a row had switched them off. The caller makes sure that it speaks with the person.
+	ReinstatePin(context.Context, *ReinstatePinRequest) (*ReinstatePinResponse, error)
 	// InviteContact gives a contact a portal login and sends an invitation by e-mail.
 	InviteContact(context.Context, *InviteContactRequest) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
@@ -229,6 +244,9 @@ func (UnimplementedAccountServiceServer) GetStaff(context.Context, *GetStaffRequ
 }
 func (UnimplementedAccountServiceServer) DisableStaff(context.Context, *DisableStaffRequest) (*DisableStaffResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisableStaff not implemented")
+}
+func (UnimplementedAccountServiceServer) ReinstatePin(context.Context, *ReinstatePinRequest) (*ReinstatePinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReinstatePin not implemented")
 }
 func (UnimplementedAccountServiceServer) InviteContact(context.Context, *InviteContactRequest) (*InviteContactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method InviteContact not implemented")
@@ -340,6 +358,24 @@ func _AccountService_DisableStaff_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AccountServiceServer).DisableStaff(ctx, req.(*DisableStaffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ReinstatePin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReinstatePinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ReinstatePin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ReinstatePin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ReinstatePin(ctx, req.(*ReinstatePinRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -492,6 +528,10 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DisableStaff",
 			Handler:    _AccountService_DisableStaff_Handler,
+		},
+		{
+			MethodName: "ReinstatePin",
+			Handler:    _AccountService_ReinstatePin_Handler,
 		},
 		{
 			MethodName: "InviteContact",

@@ -772,7 +772,7 @@ type RequireTwoFactorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// True when enforcement was off before.
 	SwitchedOn bool `protobuf:"varint,1,opt,name=switched_on,json=switchedOn,proto3" json:"switched_on,omitempty"`
-	// How many weaker sessions must step up or have ended.
+	// How many weaker sessions have ended.
 	SessionsAffected int32 `protobuf:"varint,2,opt,name=sessions_affected,json=sessionsAffected,proto3" json:"sessions_affected,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache

@@ -748,10 +748,8 @@ type Session struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// Until when step-up actions are allowed; unset when not.
 	StepUpExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=step_up_expire_time,json=stepUpExpireTime,proto3" json:"step_up_expire_time,omitempty"`
-	// True when the firm asks for more than this session has shown: the person must step up to go on.
-	SecondFactorRequired bool `protobuf:"varint,11,opt,name=second_factor_required,json=secondFactorRequired,proto3" json:"second_factor_required,omitempty"`
-	// The address and program it was opened from, to be recognised in a list.
-	Origin        string `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The network address it was opened from, to be recognised in a list.
+	Origin        string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,13 +854,6 @@ func (x *Session) GetStepUpExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Session) GetSecondFactorRequired() bool {
-	if x != nil {
-		return x.SecondFactorRequired
-	}
-	return false
-}
-
 func (x *Session) GetOrigin() string {
 	if x != nil {
 		return x.Origin
@@ -922,7 +913,7 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\vdisplayName\"7\n" +
 	"\x19ClaimInstallationResponse\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\"\x89\x04\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"\xd3\x03\n" +
 	"\aSession\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.concord.options.v1.PrincipalKindR\x04kind\x12\x18\n" +
@@ -936,9 +927,8 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\vexpire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12I\n" +
 	"\x13step_up_expire_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x10stepUpExpireTime\x124\n" +
-	"\x16second_factor_required\x18\v \x01(\bR\x14secondFactorRequired\x12\x16\n" +
-	"\x06origin\x18\f \x01(\tR\x06origin2\xb8\x06\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x10stepUpExpireTime\x12\x16\n" +
+	"\x06origin\x18\v \x01(\tR\x06origin2\xb8\x06\n" +
 	"\rSignInService\x12\x88\x01\n" +
 	"\vStartSignIn\x12#.concord.auth.v1.StartSignInRequest\x1a$.concord.auth.v1.StartSignInResponse\".\x8a\xb5\x18\x14\n" +
 	"\rsession.start\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/sign-in\x12\xa1\x01\n" +
