@@ -1,0 +1,93 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/concord-suite/concord/services/sync/internal/client"
+)
+
+// Presence is what is known of a linked record at its provider.
+type Presence string
+
+// The presences.
+const (
+	// Present: there, as far as is known.
+	Present Presence = "PRESENT"
+	// Gone: the provider said that it is archived, closed, deleted or absent.
+	Gone Presence = "GONE"
+	// Kept: gone there, and a person decided to keep the client here. Nothing removes it until it was there again.
+	Kept Presence = "KEPT"
+)
+
+// Held is what is held of a record: its link, and where its client stands.
+type Held struct {
+	Record, Client string
+	Hash           string
+	// BaseAt is the provider's clock when the base was agreed; GoneAt when the record was said to be gone.
+	BaseAt, GoneAt time.Time
+	Presence       Presence
+	OutOfScope     bool
+	LinkVersion    int64
+
+	ClientState   client.State
+	ClientVersion int64
+	ListSource    string
+	// Offboarding is the client's last one; Hand says that a person started it; OpenHere that the client has not left
+	// through it yet.
+	Offboarding    string
+	Hand, OpenHere bool
+}
+
+// Seen is a record as a listing has it.
+type Seen struct {
+	Active bool
+	Hash   string
+	// At is the provider's clock when it answered the page.
+	At time.Time
+}
+
+// Verdict is what a listed record means for what is held of it.
+type Verdict struct {
+	// Update: its fields differ from the base.
+	Update bool
+	// Back: it is there again, or in scope again; the link says so from now on.
+	Back bool
+	// Restore: its client had left because the record was gone, and comes back.
+	Restore bool
+	// Cancel: its client is about to leave because the record was gone, and stays.
+	Cancel bool
+}
+
+// Nothing tells whether nothing is to be done.
+func (v Verdict) Nothing() bool { return v == Verdict{} }
+
+// Classify compares a listed record with what is held of it. A page that the provider answered before what is held was
+// agreed on, or before the record was said to be gone, is older news and changes nothing: later changes win over earlier
+// pages. A record that is listed as archived or deleted changes nothing here either: that is a removal, which needs more
+// proof than a line in a listing.
+func Classify(seen Seen, held Held) Verdict {
+	var v Verdict
+	if !seen.Active || seen.At.Before(held.BaseAt) {
+		return v
+	}
+	v.Update = seen.Hash != held.Hash
+	if held.OutOfScope {
+		v.Back = true
+	}
+	if held.Presence == Present || !seen.At.After(held.GoneAt) {
+		return v
+	}
+	v.Back = true
+	if held.Presence == Gone {
+		v.Restore = held.ClientState == client.Offboarded
+		v.Cancel = held.OpenHere && !held.Hand
+	}
+	return v
+}
+
+// Stale tells whether the ground of a change moved: the client or the link is another version than the change was made
+// on, the link leads to another client, or the client is no longer simply in the list.
+func (c *Change) Stale(now Held) bool {
+	return now.Client != c.Client || now.LinkVersion != c.LinkVersion || now.ClientVersion != c.ClientVersion ||
+		now.ClientState != client.Listed || now.Presence != Present
+}

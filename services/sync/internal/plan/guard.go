@@ -1,0 +1,48 @@
+package plan
+
+import "fmt"
+
+// The guard of connections that set none: at most 5 clients, or a tenth, leave without a person's word.
+const (
+	defaultFloor    = 5
+	defaultPermille = 100
+)
+
+// Guard is how many removals of one full run apply by themselves.
+type Guard struct {
+	// Permille is the share of the connection's linked clients, in thousandths; Floor the number always let through.
+	Permille, Floor int64
+}
+
+// Limit is the most removals let through for this many linked clients: the floor or the share, whichever is more. A
+// share of a client is none. Neither set means the defaults.
+func (g Guard) Limit(linked int64) int64 {
+	if g.Permille <= 0 && g.Floor <= 0 {
+		g = Guard{Permille: defaultPermille, Floor: defaultFloor}
+	}
+	return max(g.Floor, linked*g.Permille/1000, 0)
+}
+
+// Conditions are what else keeps removals from applying by themselves.
+type Conditions struct {
+	Guard     Guard
+	Linked    int64
+	Review    bool // the connection's removal policy asks for a person
+	Suspended bool // the tenant is another than the last time
+}
+
+// Withheld says in words why this many removals wait for a person; "" when they need not.
+func (c Conditions) Withheld(candidates int64) string {
+	switch limit := c.Guard.Limit(c.Linked); {
+	case candidates == 0:
+		return ""
+	case c.Suspended:
+		return "the connection's tenant is another than the last time; removals wait until somebody has looked at them"
+	case candidates > limit:
+		return fmt.Sprintf("%d of %d clients would leave, more than the %d that may leave without a decision",
+			candidates, c.Linked, limit)
+	case c.Review:
+		return "this connection asks for a decision on every removal"
+	}
+	return ""
+}

@@ -1,0 +1,47 @@
+package run
+
+import (
+	"hash/fnv"
+	"time"
+)
+
+const (
+	// MaxAttempts bounds how often in a row a run meets an error before it ends FAILED: with the waits below, about
+	// five minutes, which covers a restart on the other side and most hiccups of a provider. A person who waits for
+	// longer than that wants to be told.
+	MaxAttempts = 8
+	// MaxRestarts bounds how often a listing is begun anew because the provider no longer takes the page token.
+	MaxRestarts = 3
+
+	firstWait = time.Second
+	maxWait   = 2 * time.Minute
+)
+
+// Backoff is how long to wait after the n-th error in a row (n from 1): 1 s, 2 s, 4 s … 2 min.
+func Backoff(n int64) time.Duration {
+	if n < 1 {
+		n = 1
+	}
+	if n > 8 {
+		return maxWait
+	}
+	return min(firstWait<<(n-1), maxWait)
+}
+
+// DueAt is when a connection's next scheduled full run is due: its interval after the last one ended, less a jitter of
+// up to a tenth of the interval, a day at most, that is the connection's own. So the connections of an installation that
+// were made on one day spread over time, and "every 30 days" never becomes more than 30.
+func DueAt(connection string, last time.Time, everyDays int64) time.Time {
+	interval := time.Duration(everyDays) * 24 * time.Hour
+	span := min(interval/10, 24*time.Hour)
+	if span <= 0 {
+		return last.Add(interval)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(connection))
+	return last.Add(interval - time.Duration(h.Sum64()%uint64(span)))
+}
+
+// FailedPause is how long after a scheduled run that failed the next one is due at the earliest: it has tried for
+// minutes already, and a broken connection must not eat the day's calls.
+const FailedPause = 6 * time.Hour

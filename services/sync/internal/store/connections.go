@@ -1,0 +1,110 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/run"
+)
+
+const connectionColumns = `c.id, c.firm, c.provider, c.tenant, c.state, c.state_reason, c.selection, c.review_new,
+	c.review_removals, c.guard_permille, c.guard_floor, c.full_every_days, c.removals_suspended, c.established_at,
+	c.full_wanted, c.wanted_by`
+
+func scanConnection(scan func(...any) error, more ...any) (c run.Connection, err error) {
+	var established int64
+	err = scan(append([]any{
+		&c.ID, &c.Firm, &c.Provider, &c.Tenant, &c.State, &c.StateReason, &c.Selection, &c.ReviewNew, &c.ReviewRemovals,
+		&c.Guard.Permille, &c.Guard.Floor, &c.FullEveryDays, &c.RemovalsSuspended, &established, &c.FullWanted, &c.WantedBy,
+	}, more...)...)
+	c.EstablishedAt = fromMicros(established)
+	return c, err
+}
+
+// Connection returns a connection of a firm, or sqldb.ErrNotFound.
+func Connection(tx *sqldb.Tx, firm, id string) (run.Connection, error) {
+	row := tx.QueryRow(`SELECT `+connectionColumns+` FROM connections c WHERE c.id = $1 AND c.firm = $2`, id, firm)
+	return scanConnection(row.Scan)
+}
+
+// PutConnection takes over what connector said of a connection, unless something newer was said before. seq is the
+// sequence of the event; 0 for what was asked and not told, which only fills a gap.
+func PutConnection(tx *sqldb.Tx, c run.Connection, seq int64) error {
+	_, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, selection, review_new,
+			review_removals, guard_permille, guard_floor, full_every_days, removals_suspended, event_seq, established_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, tenant = excluded.tenant, state = excluded.state,
+			state_reason = excluded.state_reason, selection = excluded.selection, review_new = excluded.review_new,
+			review_removals = excluded.review_removals, guard_permille = excluded.guard_permille,
+			guard_floor = excluded.guard_floor, full_every_days = excluded.full_every_days,
+			removals_suspended = excluded.removals_suspended, event_seq = excluded.event_seq,
+			established_at = excluded.established_at
+		WHERE connections.event_seq < excluded.event_seq`,
+		c.ID, c.Firm, c.Provider, c.Tenant, c.State, c.StateReason, c.Selection, c.ReviewNew, c.ReviewRemovals,
+		c.Guard.Permille, c.Guard.Floor, c.FullEveryDays, c.RemovalsSuspended, seq, micros(c.EstablishedAt))
+	return err
+}
+
+// SetConnectionState takes over a change of state, unless something newer was said before.
+func SetConnectionState(tx *sqldb.Tx, firm, id string, state run.ConnectionState, reason string, seq int64) error {
+	_, err := tx.Exec(`UPDATE connections SET state = $3, state_reason = $4, event_seq = $5
+		WHERE id = $1 AND firm = $2 AND event_seq < $5`, id, firm, state, reason, seq)
+	return err
+}
+
+// WantFull asks for a full run of a connection as soon as none is under way.
+func WantFull(tx *sqldb.Tx, id, by string) error {
+	_, err := tx.Exec(`UPDATE connections SET full_wanted = TRUE, wanted_by = $2 WHERE id = $1`, id, by)
+	tx.Notify(TopicRuns)
+	return err
+}
+
+// AdoptLinks gives a new connection the links of a removed one to the same tenant: clients and links stay when an
+// administrator disconnects and connects again. It does nothing when c has links already.
+func AdoptLinks(tx *sqldb.Tx, c run.Connection) error {
+	var former string
+	err := tx.QueryRow(`SELECT c.id FROM connections c WHERE c.firm = $1 AND c.provider = $2 AND c.tenant = $3
+			AND c.id <> $4 AND c.state = 'DISCONNECTED' AND EXISTS (SELECT 1 FROM links l WHERE l.connection = c.id)
+			AND NOT EXISTS (SELECT 1 FROM links l WHERE l.connection = $4)
+		ORDER BY c.established_at DESC, c.id DESC LIMIT 1`, c.Firm, c.Provider, c.Tenant, c.ID).Scan(&former)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{"links", "contact_links", "relations", "ignored_records"} {
+		if _, err := tx.Exec(`UPDATE `+table+` SET connection = $2 WHERE connection = $1 AND tenant = $3`,
+			former, c.ID, c.Tenant); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(`UPDATE clients SET list_source = $2 WHERE firm = $3 AND list_source = $1`, former, c.ID, c.Firm)
+	return err
+}
+
+// Idle is a connection without a run under way, and how its last full run ended.
+type Idle struct {
+	Connection run.Connection
+	// LastFull is when the last full run ended, zero when there was none; Failed that it failed.
+	LastFull time.Time
+	Failed   bool
+}
+
+// IdleConnections returns up to limit usable connections, after the id given, that want full runs, now or by schedule,
+// and have no run under way.
+func IdleConnections(tx *sqldb.Tx, after string, limit int) ([]Idle, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (i Idle, err error) {
+		var ended int64
+		var state run.State
+		i.Connection, err = scanConnection(r.Scan, &ended, &state)
+		i.LastFull, i.Failed = fromMicros(ended), state == run.Failed
+		return i, err
+	}, `SELECT `+connectionColumns+`, coalesce(r.ended_at, 0), coalesce(r.state, '')
+		FROM connections c LEFT JOIN runs r ON r.id = (SELECT f.id FROM runs f
+			WHERE f.connection = c.id AND f.tenant = c.tenant AND f.kind = 'FULL' ORDER BY f.created_at DESC, f.id DESC LIMIT 1)
+		WHERE c.id > $1 AND c.state IN ('ACTIVE', 'DEGRADED') AND (c.full_wanted OR c.full_every_days > 0)
+			AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.connection = c.id AND a.state IN ('QUEUED', 'RUNNING', 'PARKED'))
+		ORDER BY c.id LIMIT $2`, after, limit)
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/match"
+	"github.com/concord-suite/concord/services/sync/internal/plan"
+)
+
+const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.presence, l.out_of_scope, l.version,
+	c.state, c.version, c.list_source, c.offboarding, coalesce(o.origin, ''), coalesce(o.state, '')`
+
+const heldFrom = ` FROM links l JOIN clients c ON c.id = l.client
+	LEFT JOIN offboardings o ON o.id = c.offboarding AND c.offboarding <> ''`
+
+func scanHeld(scan func(...any) error) (h plan.Held, err error) {
+	var baseAt, goneAt int64
+	var origin, state string
+	err = scan(&h.Record, &h.Client, &h.Hash, &baseAt, &goneAt, &h.Presence, &h.OutOfScope, &h.LinkVersion,
+		&h.ClientState, &h.ClientVersion, &h.ListSource, &h.Offboarding, &origin, &state)
+	h.BaseAt, h.GoneAt = fromMicros(baseAt), fromMicros(goneAt)
+	h.Hand, h.OpenHere = origin == "HAND", state == "PREPARING" || state == "BLOCKED"
+	return h, err
+}
+
+// HeldOf returns what is held of records of a connection's tenant, by record id. Records linked to nobody are left out.
+func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]plan.Held, error) {
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (plan.Held, error) { return scanHeld(r.Scan) },
+		`SELECT `+heldColumns+heldFrom+` WHERE l.connection = $1 AND l.tenant = $2 AND `+anyOf(tx, "l.record_id", 3),
+		connection, tenant, ids(tx, records))
+	out := make(map[string]plan.Held, len(all))
+	for _, h := range all {
+		out[h.Record] = h
+	}
+	return out, err
+}
+
+// Ignored returns those of the records that a person said to leave alone.
+func Ignored(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]bool, error) {
+	return set(sqldb.Collect(tx, scanString, `SELECT record_id FROM ignored_records
+		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records)))
+}
+
+func set(items []string, err error) (map[string]bool, error) {
+	out := make(map[string]bool, len(items))
+	for _, i := range items {
+		out[i] = true
+	}
+	return out, err
+}
+
+// Ignore leaves a record alone from now on.
+func Ignore(tx *sqldb.Tx, firm, connection, tenant, record, by string, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO ignored_records (connection, tenant, record_id, firm, decided_by, decided_at)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, connection, tenant, record, firm, by, micros(now))
+	return err
+}
+
+// Candidates returns the clients of a firm without a link to the tenant, or that left through it, which share a key
+// with one of the records. They come by key, since one client may fit several records.
+func Candidates(tx *sqldb.Tx, firm, connection, tenant string, keys []match.Keys) ([]match.Candidate, error) {
+	var names, codes, numbers []string
+	for _, k := range keys {
+		names, codes, numbers = appendKey(names, k.Name), appendKey(codes, k.Code), appendKey(numbers, k.Business)
+	}
+	// Three lookups by index and not one with OR, of which a planner may make a scan.
+	by := func(key string, n int) string {
+		return `SELECT c.id, c.fields, c.state FROM clients c WHERE c.firm = $1 AND c.` + key + ` <> '' AND ` +
+			anyOf(tx, "c."+key, n) + ` AND (c.state = 'OFFBOARDED' OR NOT EXISTS (SELECT 1 FROM links l
+				WHERE l.client = c.id AND l.connection = $2 AND l.tenant = $3))`
+	}
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (c match.Candidate, err error) {
+		var fields string
+		var state client.State
+		err = r.Scan(&c.Client, &fields, &state)
+		c.Fields, c.Left = client.ParseFields(fields), state == client.Offboarded
+		return c, err
+	}, `SELECT id, fields, state FROM (`+by("name_key", 4)+` UNION `+by("code_key", 5)+` UNION `+by("business_key", 6)+`) AS f
+		ORDER BY id`, firm, connection, tenant, ids(tx, names), ids(tx, codes), ids(tx, numbers))
+}
+
+func appendKey(keys []string, k string) []string {
+	if k == "" {
+		return keys
+	}
+	return append(keys, k)
+}
+
+// PutLink ties a record to an existing client, in place of the client's former link to the same tenant, if any: a
+// record that was archived and made anew upstream is another record of the same client.
+func PutLink(tx *sqldb.Tx, firm, clientID string, l NewLink, now time.Time) error {
+	_, err := tx.Exec(`DELETE FROM links WHERE client = $1 AND connection = $2 AND tenant = $3`, clientID, l.Connection, l.Tenant)
+	if err != nil {
+		return err
+	}
+	return insertLinks(tx, firm, micros(now), []NewClient{{ID: clientID, Link: &l}})
+}
+
+// SetPresence notes what is known of linked records at their provider, by its clock at.
+func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p plan.Presence, at time.Time) error {
+	if len(records) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE links SET presence = $4, gone_at = $5, out_of_scope = FALSE, version = version + 1
+		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3),
+		connection, tenant, ids(tx, records), string(p), micros(at))
+	return err
+}
+
+// KeepClient notes that a person keeps a client although its list source no longer has it.
+func KeepClient(tx *sqldb.Tx, clientID string) error {
+	_, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1 WHERE client = $1 AND presence = 'GONE'
+		AND connection = (SELECT c.list_source FROM clients c WHERE c.id = $1)`, clientID)
+	return err
+}
+
+// KeepRecords notes that a person keeps the clients of removals that were refused.
+func KeepRecords(tx *sqldb.Tx, planID string) error {
+	_, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1
+		WHERE presence = 'PRESENT' AND EXISTS (SELECT 1 FROM changes h WHERE h.plan = $1 AND h.kind = 'ARCHIVE'
+			AND h.state = 'REJECTED' AND h.connection = links.connection AND h.tenant = links.tenant
+			AND h.record_id = links.record_id)`, planID)
+	return err
+}
+
+// LinkedClients counts the clients in the list that a connection's tenant decides about.
+func LinkedClients(tx *sqldb.Tx, connection, tenant string) (n int64, err error) {
+	return n, tx.QueryRow(`SELECT count(*) FROM links l JOIN clients c ON c.id = l.client
+		WHERE l.connection = $1 AND l.tenant = $2 AND c.list_source = $1 AND c.state <> 'OFFBOARDED'`, connection, tenant).Scan(&n)
+}

@@ -1,0 +1,169 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/offboard"
+)
+
+// TopicOffboardings is notified when there is an off-boarding to work on.
+const TopicOffboardings = "sync.offboardings"
+
+const offboardingColumns = `o.id, o.firm, o.client, o.client_name, o.state, o.step, o.origin, o.reason, o.started_by,
+	o.initiator, o.override, o.plan, o.change, o.proof_at, o.blockers, o.trail_seq, o.filed_seq, o.history_document,
+	o.folder, o.folder_removed, o.document_count, o.fenced, o.logins, o.contacts_removed, o.contacts_released,
+	o.contacts_kept, o.missing, o.cancel_requested, o.reverse_requested, o.attempts, o.last_error, o.next_at, o.epoch,
+	o.created_at, o.archived_at, o.ended_at`
+
+func scanOffboarding(scan func(...any) error) (o offboard.Offboarding, err error) {
+	var blockers, fenced, logins, missing string
+	var proof, next, created, archived, ended int64
+	err = scan(&o.ID, &o.Firm, &o.Client, &o.ClientName, &o.State, &o.Step, &o.Origin, &o.Reason, &o.StartedBy, &o.Initiator,
+		&o.Override, &o.Plan, &o.Change, &proof, &blockers, &o.TrailSeq, &o.FiledSeq, &o.HistoryDocument, &o.Folder,
+		&o.FolderRemoved, &o.DocumentCount, &fenced, &logins, &o.ContactsRemoved, &o.ContactsReleased, &o.ContactsKept,
+		&missing, &o.CancelRequested, &o.ReverseRequested, &o.Attempts, &o.LastError, &next, &o.Epoch, &created, &archived, &ended)
+	o.Blockers, o.Fenced, o.Logins, o.Missing = client.ParseBlockers(blockers), parseList(fenced), parseList(logins), parseList(missing)
+	o.ProofAt, o.NextAt = fromMicros(proof), fromMicros(next)
+	o.CreatedAt, o.ArchivedAt, o.EndedAt = fromMicros(created), fromMicros(archived), fromMicros(ended)
+	return o, err
+}
+
+// StartOffboarding makes the saga of a client that leaves. The caller has locked the client and knows that it has none
+// under way.
+func StartOffboarding(tx *sqldb.Tx, o offboard.Offboarding, firstLine string, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO offboardings (id, firm, client, client_name, state, step, origin, reason, started_by,
+			initiator, override, plan, change, proof_at, next_at, created_at)
+		VALUES ($1, $2, $3, $4, 'PREPARING', 'BEGIN', $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
+		o.ID, o.Firm, o.Client, o.ClientName, string(o.Origin), o.Reason, o.StartedBy, o.Initiator, o.Override, o.Plan,
+		o.Change, micros(o.ProofAt), micros(now))
+	if err != nil {
+		return err
+	}
+	tx.Notify(TopicOffboardings)
+	return AddLine(tx, o.ID, firstLine, now)
+}
+
+// AddLine adds a line to the receipt of an off-boarding.
+func AddLine(tx *sqldb.Tx, id, text string, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO offboarding_steps (offboarding, seq, occurred_at, description)
+		SELECT $1, coalesce(max(seq), 0) + 1, $2, $3 FROM offboarding_steps WHERE offboarding = $1`, id, micros(now), text)
+	return err
+}
+
+// Offboarding returns an off-boarding of a firm with its receipt, or sqldb.ErrNotFound.
+func Offboarding(tx *sqldb.Tx, firm, id string) (offboard.Offboarding, error) {
+	o, err := scanOffboarding(tx.QueryRow(`SELECT `+offboardingColumns+` FROM offboardings o
+		WHERE o.id = $1 AND o.firm = $2`, id, firm).Scan)
+	if err != nil {
+		return o, err
+	}
+	o.Steps, err = sqldb.Collect(tx, func(r *sqldb.Rows) (l offboard.Line, err error) {
+		var at int64
+		err = r.Scan(&at, &l.Text)
+		l.At = fromMicros(at)
+		return l, err
+	}, `SELECT occurred_at, description FROM offboarding_steps WHERE offboarding = $1 ORDER BY seq`, id)
+	return o, err
+}
+
+// LockOffboarding returns an off-boarding with its row locked until the transaction ends, or sqldb.ErrNotFound.
+func LockOffboarding(tx *sqldb.Tx, firm, id string) (offboard.Offboarding, error) {
+	return scanOffboarding(tx.QueryRow(`SELECT `+offboardingColumns+` FROM offboardings o
+		WHERE o.id = $1 AND o.firm = $2`+tx.Dialect().ForUpdate(), id, firm).Scan)
+}
+
+// Offboardings lists up to limit off-boardings of a firm, newest first and without receipts, before a time and id; those
+// in a state, when given.
+func Offboardings(tx *sqldb.Tx, firm, state string, beforeAt int64, beforeID string, limit int) ([]offboard.Offboarding, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (offboard.Offboarding, error) { return scanOffboarding(r.Scan) },
+		`SELECT `+offboardingColumns+` FROM offboardings o WHERE o.firm = $1 AND ($2 = '' OR o.state = $2)
+			AND (o.created_at, o.id) < ($3, $4) ORDER BY o.created_at DESC, o.id DESC LIMIT $5`,
+		firm, state, beforeAt, beforeID, limit)
+}
+
+// ClaimOffboarding takes an off-boarding that is due and nobody works on for owner, or returns sqldb.ErrNotFound.
+func ClaimOffboarding(tx *sqldb.Tx, owner string, now time.Time, lease time.Duration) (offboard.Offboarding, error) {
+	var id string
+	err := tx.QueryRow(`SELECT id FROM offboardings WHERE state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING')
+			AND next_at <= $1 AND lease_until < $1 ORDER BY next_at, id LIMIT 1`+tx.Dialect().SkipLocked(), micros(now)).Scan(&id)
+	if err != nil {
+		return offboard.Offboarding{}, err
+	}
+	if _, err := tx.Exec(`UPDATE offboardings SET lease_owner = $2, lease_until = $3, epoch = epoch + 1 WHERE id = $1`,
+		id, owner, micros(now.Add(lease))); err != nil {
+		return offboard.Offboarding{}, err
+	}
+	return scanOffboarding(tx.QueryRow(`SELECT `+offboardingColumns+` FROM offboardings o WHERE o.id = $1`, id).Scan)
+}
+
+// HoldOffboarding locks an off-boarding that was claimed in an epoch, or says ErrLeaseLost.
+func HoldOffboarding(tx *sqldb.Tx, id string, epoch int64) (offboard.Offboarding, error) {
+	o, err := scanOffboarding(tx.QueryRow(`SELECT `+offboardingColumns+` FROM offboardings o
+		WHERE o.id = $1 AND o.epoch = $2 AND o.lease_owner <> ''`+tx.Dialect().ForUpdate(), id, epoch).Scan)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return o, ErrLeaseLost
+	}
+	return o, err
+}
+
+// SaveOffboarding writes a held off-boarding back. A zero leaseUntil gives it up; it is taken up again at NextAt.
+func SaveOffboarding(tx *sqldb.Tx, o *offboard.Offboarding, leaseUntil time.Time) error {
+	n, err := tx.Exec(`UPDATE offboardings SET state = $3, step = $4, reason = $5, override = $6, blockers = $7, trail_seq = $8,
+			filed_seq = $9, history_document = $10, folder = $11, folder_removed = $12, document_count = $13, fenced = $14,
+			logins = $15, contacts_removed = $16, contacts_released = $17, contacts_kept = $18, missing = $19,
+			cancel_requested = $20, reverse_requested = $21, attempts = $22, last_error = $23, next_at = $24,
+			archived_at = $25, ended_at = $26, lease_until = $27, initiator = $28,
+			lease_owner = CASE WHEN $27 = 0 THEN '' ELSE lease_owner END
+		WHERE id = $1 AND epoch = $2`,
+		o.ID, o.Epoch, string(o.State), string(o.Step), o.Reason, o.Override, client.BlockersJSON(o.Blockers), o.TrailSeq,
+		o.FiledSeq, o.HistoryDocument, o.Folder, o.FolderRemoved, o.DocumentCount, list(o.Fenced), list(o.Logins),
+		o.ContactsRemoved, o.ContactsReleased, o.ContactsKept, list(o.Missing), o.CancelRequested, o.ReverseRequested,
+		o.Attempts, o.LastError, micros(o.NextAt), micros(o.ArchivedAt), micros(o.EndedAt), micros(leaseUntil), o.Initiator)
+	if err == nil && n != 1 {
+		return ErrLeaseLost
+	}
+	if leaseUntil.IsZero() {
+		tx.Notify(TopicOffboardings)
+	}
+	return err
+}
+
+// RenewOffboarding extends the lease of a held off-boarding, or says ErrLeaseLost.
+func RenewOffboarding(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
+	n, err := tx.Exec(`UPDATE offboardings SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND lease_owner <> ''`,
+		id, epoch, micros(until))
+	if err == nil && n != 1 {
+		return ErrLeaseLost
+	}
+	return err
+}
+
+// WakeBlocked has the blocked off-boarding of a client looked at again, if there is one.
+func WakeBlocked(tx *sqldb.Tx, clientID string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE offboardings SET next_at = $2 WHERE client = $1 AND state IN ('PREPARING', 'BLOCKED')
+		AND next_at > $2`, clientID, micros(now))
+	tx.Notify(TopicOffboardings)
+	return err
+}
+
+// PutFates writes down what became of the contacts a client left behind.
+func PutFates(tx *sqldb.Tx, offboarding string, fates map[string]offboard.Fate) error {
+	_, err := tx.CopyIn("offboarding_contacts", []string{"offboarding", "contact", "fate"}, func(yield func([]any) bool) {
+		for contact, fate := range fates {
+			if !yield([]any{offboarding, contact, string(fate)}) {
+				return
+			}
+		}
+	})
+	return err
+}
+
+// Fates returns what PutFates wrote.
+func Fates(tx *sqldb.Tx, offboarding string) (map[string]offboard.Fate, error) {
+	out := map[string]offboard.Fate{}
+	return out, pairs(tx, func(contact, fate string) { out[contact] = offboard.Fate(fate) },
+		`SELECT contact, fate FROM offboarding_contacts WHERE offboarding = $1`, offboarding)
+}

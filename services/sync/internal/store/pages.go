@@ -1,0 +1,203 @@
+package store
+
+import (
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/plan"
+	"github.com/concord-suite/concord/services/sync/internal/run"
+)
+
+// Page is what is kept of a page of a listing: the ids on it, and what it said of the listing. An unchanged record
+// costs its id here, in one row per page, until the run ends.
+type Page struct {
+	Run     string
+	Listing run.Step
+	Number  int64
+	// Seen are the ids of active records, Flagged those listed as archived or deleted.
+	Seen, Flagged     []string
+	Records           int64
+	Complete, Drifted bool
+	Announced         int64
+	Tenant            string
+	ServerTime        time.Time
+}
+
+// AddPage keeps a page.
+func AddPage(tx *sqldb.Tx, p Page) error {
+	_, err := tx.Exec(`INSERT INTO run_pages (run, listing, page, records, seen, flagged, complete, drifted, announced, tenant, server_time)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		p.Run, string(p.Listing), p.Number, p.Records, array(p.Seen), array(p.Flagged), p.Complete, p.Drifted, p.Announced,
+		p.Tenant, micros(p.ServerTime))
+	return err
+}
+
+// array is list, with [] for none.
+func array(items []string) string {
+	if len(items) == 0 {
+		return "[]"
+	}
+	return list(items)
+}
+
+// DropPages forgets the pages of a listing that is begun anew, and what was kept of contacts with them.
+func DropPages(tx *sqldb.Tx, runID string, listing run.Step) error {
+	if _, err := tx.Exec(`DELETE FROM run_pages WHERE run = $1 AND listing = $2`, runID, string(listing)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM staged_contacts WHERE run = $1`, runID)
+	return err
+}
+
+// ListingOf takes the pages of a listing together. NowTenant and SelectionMoved are the caller's to fill in.
+func ListingOf(tx *sqldb.Tx, r *run.Run, listing run.Step) (plan.Listing, error) {
+	l := plan.Listing{WantTenant: r.Tenant, NowTenant: r.Tenant}
+	var complete, drifted int64
+	err := tx.QueryRow(`SELECT count(*), coalesce(max(CASE WHEN complete THEN 1 ELSE 0 END), 0),
+			coalesce(max(CASE WHEN drifted THEN 1 ELSE 0 END), 0), coalesce(sum(records), 0), coalesce(min(announced), -1),
+			coalesce(max(announced), -1), count(DISTINCT tenant), coalesce(max(tenant), '')
+		FROM run_pages WHERE run = $1 AND listing = $2`, r.ID, string(listing)).
+		Scan(&l.Pages, &complete, &drifted, &l.Records, &l.AnnouncedMin, &l.AnnouncedMax, &l.Tenants, &l.Tenant)
+	if err != nil {
+		return l, err
+	}
+	l.Complete, l.Drifted = complete == 1, drifted == 1
+	err = tx.QueryRow(`SELECT count(*) FROM (SELECT e.value FROM run_pages p, `+each(tx, "p.seen")+`
+			WHERE p.run = $1 AND p.listing = $2 UNION SELECT e.value FROM run_pages p, `+each(tx, "p.flagged")+`
+			WHERE p.run = $1 AND p.listing = $2) AS d`, r.ID, string(listing)).Scan(&l.Distinct)
+	return l, err
+}
+
+// seen is the condition that a column holds an id listed as active by a run. Each engine has a form that it computes once
+// for all rows: PostgreSQL joins, SQLite builds an index of the list. The other's form would be quadratic.
+func seen(tx *sqldb.Tx, column string, runParam string, listing run.Step) string {
+	from := ` FROM run_pages p, ` + each(tx, "p.seen") + ` WHERE p.run = ` + runParam + ` AND p.listing = '` + string(listing) + `'`
+	if tx.Dialect() == sqldb.Postgres {
+		return `EXISTS (SELECT 1` + from + ` AND e.value = ` + column + `)`
+	}
+	return column + ` IN (SELECT e.value` + from + `)`
+}
+
+// SeenOf returns those of the ids that a listing of the run held as active.
+func SeenOf(tx *sqldb.Tx, runID string, listing run.Step, records []string) (map[string]bool, error) {
+	return set(sqldb.Collect(tx, scanString, `SELECT DISTINCT e.value FROM run_pages p, `+each(tx, "p.seen")+`
+		WHERE p.run = $1 AND p.listing = $2 AND `+anyOf(tx, "e.value", 3), runID, string(listing), ids(tx, records)))
+}
+
+// candidates are the linked records that may be gone: their client is in the list by this connection's word, nothing
+// about it is under way, and the complete listing of the run does not hold them as active.
+const candidates = ` FROM links l JOIN clients c ON c.id = l.client
+	WHERE l.connection = $1 AND l.tenant = $2 AND l.presence = 'PRESENT' AND NOT l.out_of_scope
+		AND c.list_source = $1 AND c.state = 'LISTED'
+		AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id
+			AND o.state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING')) AND NOT `
+
+// CountCandidates counts the clients that may have to leave.
+func CountCandidates(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
+	return n, tx.QueryRow(`SELECT count(*)`+candidates+seen(tx, "l.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
+}
+
+// Candidate is a client that may have to leave.
+type Candidate struct {
+	Record, Client, Name       string
+	LinkVersion, ClientVersion int64
+	// Flagged: it was listed as archived or deleted; otherwise it was absent.
+	Flagged bool
+}
+
+// CandidatesAfter returns up to limit clients that may have to leave, by record id, after one.
+func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candidate, error) {
+	all, err := sqldb.Collect(tx, func(row *sqldb.Rows) (c Candidate, err error) {
+		return c, row.Scan(&c.Record, &c.Client, &c.Name, &c.LinkVersion, &c.ClientVersion)
+	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version`+candidates+
+		seen(tx, "l.record_id", "$3", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
+		r.Connection, r.Tenant, r.ID, after, limit)
+	if err != nil || len(all) == 0 {
+		return all, err
+	}
+	records := make([]string, len(all))
+	for i, c := range all {
+		records[i] = c.Record
+	}
+	flagged, err := set(sqldb.Collect(tx, scanString, `SELECT DISTINCT e.value FROM run_pages p, `+each(tx, "p.flagged")+`
+		WHERE p.run = $1 AND p.listing = 'CLIENTS' AND `+anyOf(tx, "e.value", 2), r.ID, ids(tx, records)))
+	for i := range all {
+		all[i].Flagged = flagged[all[i].Record]
+	}
+	return all, err
+}
+
+// MarkOutOfScope notes that clients are missing only because other records are chosen now, and returns how many.
+func MarkOutOfScope(tx *sqldb.Tx, r *run.Run) (int64, error) {
+	return tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1 WHERE connection = $1 AND tenant = $2
+		AND record_id IN (SELECT l.record_id`+candidates+seen(tx, "l.record_id", "$3", run.Clients)+`)`,
+		r.Connection, r.Tenant, r.ID)
+}
+
+// MarkGone notes of records whose clients left by hand that the provider does not list them either: should they be
+// listed again, that is a return.
+func MarkGone(tx *sqldb.Tx, r *run.Run, at time.Time) error {
+	_, err := tx.Exec(`UPDATE links SET presence = 'GONE', gone_at = $4, version = version + 1
+		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope
+			AND client IN (SELECT c.id FROM clients c WHERE c.state = 'OFFBOARDED' AND c.list_source = $1)
+			AND NOT `+seen(tx, "links.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID, micros(at))
+	return err
+}
+
+// StagedContact is a contact that differs from its base.
+type StagedContact struct {
+	Record, Hash string
+	Page, Line   int64
+	Contact      client.RecordContact
+}
+
+// StageContacts keeps contacts until they are settled.
+func StageContacts(tx *sqldb.Tx, runID string, contacts []StagedContact) error {
+	if len(contacts) == 0 {
+		return nil
+	}
+	_, err := tx.CopyIn("staged_contacts", []string{"run", "record_id", "page", "line", "payload", "hash"},
+		func(yield func([]any) bool) {
+			for _, c := range contacts {
+				if !yield([]any{runID, c.Record, c.Page, c.Line, c.Contact.JSON(), c.Hash}) {
+					return
+				}
+			}
+		})
+	return err
+}
+
+// StagedContacts returns what was kept of up to limit contacts, by record id after one, each contact's lines together
+// in the order in which they were listed.
+func StagedContacts(tx *sqldb.Tx, runID, after string, limit int) ([]StagedContact, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (c StagedContact, err error) {
+		var payload string
+		err = r.Scan(&c.Record, &c.Page, &c.Line, &payload, &c.Hash)
+		c.Contact = client.ParseRecordContact(payload)
+		return c, err
+	}, `SELECT record_id, page, line, payload, hash FROM staged_contacts WHERE run = $1 AND record_id IN (
+			SELECT DISTINCT record_id FROM staged_contacts WHERE run = $1 AND record_id > $2 ORDER BY record_id LIMIT $3)
+		ORDER BY record_id, page, line`, runID, after, limit)
+}
+
+// CountStagedContacts counts the contacts kept for a run.
+func CountStagedContacts(tx *sqldb.Tx, runID string) (n int64, err error) {
+	return n, tx.QueryRow(`SELECT count(DISTINCT record_id) FROM staged_contacts WHERE run = $1`, runID).Scan(&n)
+}
+
+const vanished = ` FROM relations r JOIN contacts k ON k.id = r.contact JOIN clients c ON c.id = r.client
+	WHERE r.connection = $1 AND r.tenant = $2 AND r.left_with = '' AND k.state = 'ACTIVE' AND c.state <> 'OFFBOARDED' AND NOT `
+
+// CountVanished counts the contacts that a complete listing of contacts does not hold, of clients it does hold.
+func CountVanished(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
+	return n, tx.QueryRow(`SELECT count(DISTINCT r.contact)`+vanished+seen(tx, "r.contact_record", "$3", run.Contacts)+
+		` AND `+seen(tx, "r.client_record", "$3", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
+}
+
+// Vanished returns up to limit relations of such contacts.
+func Vanished(tx *sqldb.Tx, r *run.Run, limit int) ([]RelationRow, error) {
+	return sqldb.Collect(tx, scanRelation, `SELECT `+relationColumns+vanished+
+		seen(tx, "r.contact_record", "$3", run.Contacts)+` AND `+seen(tx, "r.client_record", "$3", run.Clients)+
+		` ORDER BY r.contact_record, r.client_record LIMIT $4`, r.Connection, r.Tenant, r.ID, limit)
+}

@@ -1,0 +1,111 @@
+// Package store is sync's database: one SQL text for SQLite and PostgreSQL, set-based, with a migration per engine.
+//
+// Every function works in a transaction of its caller, who decides what belongs together. Transactions that change
+// clients and contacts lock what they change in one order, so that they wait for each other and never in a circle:
+// first the run, plan or off-boarding they work for, then clients in id order, then contacts in id order. That is why
+// the callers may use sqldb.ReadCommitted.
+//
+// What happened to clients and contacts is written to the outbox here, beside the rows, so that no change can be made
+// without its event.
+package store
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+)
+
+//go:embed migrations
+var files embed.FS
+
+// Tables are the migrations of sync's own tables. The service joins them with those of the platform.
+var Tables = files
+
+var (
+	// ErrLeaseLost: somebody else took the work over, or it ended. Whoever gets it stops and forgets what it did.
+	ErrLeaseLost = errors.New("store: the lease was lost")
+	// ErrMoved: the row is another version than the caller read.
+	ErrMoved = errors.New("store: changed meanwhile")
+)
+
+// NewID makes an id: a UUID that sorts by its time.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Name puts a resource name together, for example Name(firm, "clients", id). Without an id there is no resource.
+func Name(firm, collection, id string) string {
+	if id == "" {
+		return ""
+	}
+	return "firms/" + firm + "/" + collection + "/" + id
+}
+
+// Etag is the etag of a version.
+func Etag(version int64) string { return fmt.Sprintf("v%d", version) }
+
+// micros is a time as it is stored; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return sqldb.Micros(t)
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return sqldb.FromMicros(us)
+}
+
+// list is a list of text as it is stored; none is "".
+func list(items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(items)
+	if err != nil {
+		return "" // strings always have a JSON form
+	}
+	return string(text)
+}
+
+func parseList(text string) []string {
+	var items []string
+	if text != "" {
+		_ = json.Unmarshal([]byte(text), &items)
+	}
+	return items
+}
+
+// each returns the FROM item that turns a column holding a JSON list of text into rows e(value).
+func each(tx *sqldb.Tx, column string) string {
+	if tx.Dialect() == sqldb.Postgres {
+		return "jsonb_array_elements_text(CAST(" + column + " AS jsonb)) AS e(value)"
+	}
+	return "json_each(" + column + ") AS e"
+}
+
+// anyOf is the condition that column is one of the values of parameter n; its argument is ids(tx, values).
+func anyOf(tx *sqldb.Tx, column string, n int) string { return tx.Dialect().AnyOf(column, n) }
+
+func ids(tx *sqldb.Tx, values []string) any { return sqldb.List(tx.Dialect(), values) }
+
+func scanString(r *sqldb.Rows) (s string, err error) { return s, r.Scan(&s) }
+
+// LockFirm lets one transaction at a time look for existing clients and then make new ones, so that two connections
+// of a firm, or a run and a person, never make one client twice.
+func LockFirm(tx *sqldb.Tx, firm string) error { return sqldb.AdvisoryLock(tx, "sync.create/"+firm) }
+
+// one tells whether exactly one row was changed, and says otherwise that the row moved.
+func one(n int64, err error) error {
+	if err == nil && n != 1 {
+		return ErrMoved
+	}
+	return err
+}
