@@ -15,7 +15,7 @@
 //
 // The table comes from Schema, which a service joins to its own migrations:
 //
-//	sqldb.Migrate(ctx, db, sqldb.Join(store.Migrations, idem.Schema()))
+//	sqldb.Migrate(ctx, db, sqldb.Join(store.Migrations, idem.Schema))
 package idem
 
 import (
@@ -25,7 +25,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -45,7 +44,7 @@ const Life = 24 * time.Hour
 var migrations embed.FS
 
 // Schema is the part of a service's schema that this package needs.
-func Schema() fs.FS { return sqldb.Named("idem", migrations) }
+var Schema = sqldb.Named("idem", migrations)
 
 var (
 	errReused = rpcerr.New(codes.InvalidArgument, rpcerr.RequestIDReused, "the request_id was used for another request").

@@ -40,7 +40,7 @@ type bench struct {
 }
 
 func each(t *testing.T, fn func(t *testing.T, b *bench)) {
-	sqldbtest.Each(t, idem.Schema(), func(t *testing.T, db *sqldb.DB) {
+	sqldbtest.Each(t, idem.Schema, func(t *testing.T, db *sqldb.DB) {
 		things, err := servetest.New()
 		require.NoError(t, err)
 		b := &bench{t: t, db: db, things: things, time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}

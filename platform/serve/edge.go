@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
@@ -80,6 +81,10 @@ func (c *chain) logCall(ctx context.Context, method string, st *state, begin tim
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("reason", rpcerr.Reason(err)), slog.String("error", err.Error()))
+		// A traced call has its trace id on every line from the logger itself.
+		if id := rpcerr.From(err).Metadata()["trace_id"]; id != "" && !trace.SpanContextFromContext(ctx).HasTraceID() {
+			attrs = append(attrs, slog.String("trace_id", id))
+		}
 	}
 	log.LogAttrs(ctx, level, "call", attrs...)
 }
