@@ -1,0 +1,182 @@
+// Package boot is the life of a process: settings, logs, database, bus, peers, servers, and the way down again. Every
+// program of the suite goes through it, so that a service adds no code for flags, signals, health or wiring.
+//
+//	func main() {
+//		boot.Main("connector", func(ctx context.Context, rt *boot.Runtime, cfg connector.Config) (boot.Service, error) {
+//			return connector.New(ctx, cfg, connector.Deps{DB: rt.DB, Bus: rt.Bus, Auth: rt.Dial("auth"), Now: rt.Now})
+//		}, boot.Database(connector.Migrations), boot.Peers("auth"), boot.Keyring())
+//	}
+//
+// There are two ways in. Main is a whole process with settings from environment and file. Open and Runtime.Serve are the
+// same life without the process, for a program that holds several services: it says in a Setup where each one listens,
+// where its bus and its database are. These three are all that differs between one machine and many.
+//
+// What goes wrong before the start is said in plain words, one line per mistake: exit code 2 for settings, with nothing
+// created; 1 for everything else (address taken, directory not writable, disk full).
+//
+// On SIGTERM or SIGINT a process says NOT_SERVING, lets running calls end, then stops the service's own work, then closes
+// bus and database, and sends its last traces. A second signal ends it at once.
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"google.golang.org/grpc"
+
+	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/platform/telemetry"
+)
+
+// Service is what runs. A service that answers gRPC is also a Registrar, one that answers HTTP also a Handler.
+type Service interface {
+	// Run does the service's own work (relay, consumers, timers) until ctx ends. It may return nil early when there is
+	// none; an error ends the process.
+	Run(ctx context.Context) error
+	// Ready says within two seconds whether the service can work now.
+	Ready(ctx context.Context) error
+}
+
+// Registrar is a Service that answers gRPC.
+type Registrar interface {
+	Register(r grpc.ServiceRegistrar)
+}
+
+// Handler is a Service that answers HTTP.
+type Handler interface {
+	Handler() http.Handler
+}
+
+// Option says what a program needs besides the bus and telemetry, which every program has.
+type Option func(*program)
+
+// Database gives the program a database with these migrations, brought up to date before the start.
+func Database(migrations fs.FS) Option {
+	return func(p *program) { p.migrations = migrations }
+}
+
+// Keyring gives the program a vault.
+func Keyring() Option { return func(p *program) { p.keyring = true } }
+
+// GRPC makes the program listen for gRPC.
+func GRPC() Option { return func(p *program) { p.grpc = true } }
+
+// PublicHTTP makes the program listen for HTTP from people, where somebody in front may end TLS.
+func PublicHTTP() Option { return func(p *program) { p.http = publicHTTP } }
+
+// InternalHTTP makes the program listen for HTTP from other services, with the suite's own TLS.
+func InternalHTTP() Option { return func(p *program) { p.http = internalHTTP } }
+
+// Peers names the services that the program calls.
+func Peers(names ...string) Option { return func(p *program) { p.peers = names } }
+
+// HTTPPeers names the services whose internal HTTP the program calls.
+func HTTPPeers(names ...string) Option { return func(p *program) { p.httpPeers = names } }
+
+type httpKind int
+
+const (
+	noHTTP httpKind = iota
+	publicHTTP
+	internalHTTP
+)
+
+// program is what Main was told.
+type program struct {
+	name             string
+	migrations       fs.FS
+	keyring, grpc    bool
+	http             httpKind
+	peers, httpPeers []string
+}
+
+// Main is the whole of a program: it does what the arguments say and ends the process. build makes the service from its
+// settings.
+func Main[C any](name string, build func(ctx context.Context, rt *Runtime, cfg C) (Service, error), options ...Option) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := Run(ctx, Process{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}, name, build, options...)
+	stop()
+	os.Exit(code)
+}
+
+// Process is what the system gives a program.
+type Process struct {
+	Args, Environ  []string
+	Stdout, Stderr io.Writer
+}
+
+// Exit codes of Run.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitSettings = 2
+)
+
+// Run is Main without the process: it ends with ctx and returns the exit code.
+func Run[C any](
+	ctx context.Context, proc Process, name string, build func(ctx context.Context, rt *Runtime, cfg C) (Service, error), options ...Option,
+) int {
+	p := program{name: name}
+	for _, option := range options {
+		option(&p)
+	}
+	c, err := parse(proc.Args)
+	if err != nil {
+		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, usage)
+		return exitSettings
+	}
+	var cfg C
+	settings := p.settings()
+	parts := append(settings.parts(), &cfg)
+	if done, code := c.before(proc, p, parts); done {
+		return code
+	}
+	err = config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...)
+	if err == nil {
+		err = settings.check(p)
+	}
+	if mistakes := (config.Mistakes)(nil); errors.As(err, &mistakes) {
+		fmt.Fprintln(proc.Stderr, mistakes)
+		return exitSettings
+	}
+	if err == nil {
+		err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
+	}
+	if err != nil {
+		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explain(err))
+		return exitFailed
+	}
+	return exitOK
+}
+
+// serve runs the program until ctx ends.
+func (p program) serve(ctx context.Context, proc Process, s settings, build func(context.Context, *Runtime) (Service, error)) (err error) {
+	tel, err := telemetry.Start(ctx, s.base.Telemetry, p.name, telemetry.ReadBuild(), proc.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { flush(ctx, tel) }()
+	// Listen first: of two processes started by mistake the second ends here, before it touches anything.
+	setup, err := s.setup(ctx, p, tel)
+	if err != nil {
+		return err
+	}
+	rt, err := Open(ctx, setup)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	svc, err := build(ctx, rt)
+	if err != nil {
+		return err
+	}
+	return rt.Serve(ctx, svc)
+}

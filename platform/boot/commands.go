@@ -1,0 +1,208 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/telemetry"
+	"github.com/concord-suite/concord/platform/vault"
+)
+
+const usage = `usage: [--config FILE] [COMMAND]
+  serve               run the service (the default)
+  migrate             bring the database's schema and the bus's streams up to date, and end
+  config check        check the settings, and end
+  config print        print the settings in force, secrets left out
+  config doc          print a table of all settings
+  events list         list the events that were put aside because they could not take effect
+  events retry ID     try one again, with --by NAME and --reason TEXT, which are kept
+  events discard ID   never try one again, with --by NAME and --reason TEXT
+  keyring create      make a new keyring file
+  keyring rotate      add a key to the keyring and seal with it (one replica)
+  keyring add         add a key that only opens yet (several replicas: distribute the file, then promote)
+  keyring promote     seal with the newest key
+  keyring retire      remove the keys that no longer seal; what they sealed is lost
+  version             print which code this is
+`
+
+// command is what the arguments ask for.
+type command struct {
+	words      string   // "serve", "config check"
+	args       []string // what follows the words
+	file       string
+	by, reason string
+}
+
+// known lists the commands with how many arguments each takes.
+var known = map[string]int{
+	"serve": 0, "migrate": 0, "version": 0, "config check": 0, "config print": 0, "config doc": 0,
+	"events list": 0, "events retry": 1, "events discard": 1,
+	"keyring create": 0, "keyring rotate": 0, "keyring add": 0, "keyring promote": 0, "keyring retire": 0,
+}
+
+// parse reads the arguments; flags may stand anywhere.
+func parse(args []string) (command, error) {
+	var c command
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&c.file, "config", "", "")
+	flags.StringVar(&c.by, "by", "", "")
+	flags.StringVar(&c.reason, "reason", "", "")
+	words := []string{}
+	for {
+		if err := flags.Parse(args); err != nil {
+			return command{}, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		words, args = append(words, flags.Arg(0)), flags.Args()[1:]
+	}
+	if len(words) == 0 {
+		words = []string{"serve"}
+	}
+	for n := 1; n <= 2 && n <= len(words); n++ {
+		c.words, c.args = strings.Join(words[:n], " "), words[n:]
+		if takes, ok := known[c.words]; ok && takes == len(c.args) {
+			return c, nil
+		}
+	}
+	return command{}, fmt.Errorf("there is no command %q", strings.Join(words, " "))
+}
+
+// before does the commands that need no settings.
+func (c command) before(proc Process, p program, parts []any) (done bool, code int) {
+	var err error
+	switch c.words {
+	case "version":
+		fmt.Fprintf(proc.Stdout, "concord-%s %s\n", p.name, telemetry.ReadBuild())
+	case "config doc":
+		err = config.Doc(proc.Stdout, p.name, parts...)
+	default:
+		return false, exitOK
+	}
+	if err != nil {
+		fmt.Fprintln(proc.Stderr, err)
+		return true, exitFailed
+	}
+	return true, exitOK
+}
+
+// run does the other commands, with settings that are checked.
+func (c command) run(
+	ctx context.Context, proc Process, p program, s settings, parts []any, build func(context.Context, *Runtime) (Service, error),
+) error {
+	switch c.words {
+	case "config check":
+		fmt.Fprintln(proc.Stdout, "the settings are right")
+		return nil
+	case "config print":
+		return config.Print(proc.Stdout, parts...)
+	case "migrate":
+		return p.migrate(ctx, proc, s)
+	case "serve":
+		return p.serve(ctx, proc, s, build)
+	case "events list", "events retry", "events discard":
+		return c.events(ctx, proc, p, s)
+	default:
+		return c.keyring(s)
+	}
+}
+
+// migrate prepares what a service needs, for a set-up where services start without the right to do so.
+func (p program) migrate(ctx context.Context, proc Process, s settings) error {
+	if s.database != nil {
+		db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 1})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(sqldb.Migrate(ctx, db, p.migrations), db.Close()); err != nil {
+			return err
+		}
+		fmt.Fprintln(proc.Stdout, "the database is up to date")
+	}
+	conn, err := s.connectBus(p.name + "-migrate")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	if err := events.EnsureStreams(ctx, js, s.base.NATSReplicas); err != nil {
+		return err
+	}
+	fmt.Fprintln(proc.Stdout, "the streams of the bus are up to date")
+	return nil
+}
+
+// keyring changes the keyring file.
+func (c command) keyring(s settings) error {
+	if s.keyring == nil {
+		return errors.New("this service has no keyring")
+	}
+	changes := map[string]func(path string) error{
+		"keyring create": vault.Create, "keyring rotate": vault.Rotate, "keyring add": vault.Add,
+		"keyring promote": vault.Promote, "keyring retire": vault.Retire,
+	}
+	return changes[c.words](s.keyring.File)
+}
+
+// events shows and decides about events that were put aside.
+func (c command) events(ctx context.Context, proc Process, p program, s settings) error {
+	if s.database == nil {
+		return errors.New("this service keeps no events")
+	}
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if c.words == "events list" {
+		return ListParked(ctx, db, proc.Stdout)
+	}
+	if c.by == "" || c.reason == "" {
+		return errors.New("say who decides and why: --by NAME --reason TEXT")
+	}
+	decide := events.Retry
+	if c.words == "events discard" {
+		decide = events.Discard
+	}
+	return decide(ctx, db, p.name, c.args[0], c.by, c.reason)
+}
+
+// parkedPage is how many events one query of ListParked reads.
+const parkedPage = 500
+
+// ListParked prints the events that a database's consumers put aside, one line each: id, state, attempts, subject, time,
+// reason. Payloads are not shown: who runs an installation sees no firm's data.
+func ListParked(ctx context.Context, db *sqldb.DB, w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tCONSUMER\tSTATE\tATTEMPTS\tSUBJECT\tHAPPENED\tREASON")
+	for after := ""; ; {
+		page, err := events.ListParked(ctx, db, "", "", after, parkedPage)
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+				e.ID, e.Consumer, e.State, e.Attempts, e.Subject, e.Time.Format(time.RFC3339), e.Reason)
+			after = e.ID
+		}
+		if len(page) < parkedPage {
+			return table.Flush()
+		}
+	}
+}

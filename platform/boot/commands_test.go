@@ -1,0 +1,139 @@
+package boot_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
+)
+
+func TestCommands(t *testing.T) {
+	m := newMachine(t, "things")
+	environ := m.environ("things", "KEYRING_FILE="+m.path("keyring.json"))
+	options := append(withDatabase, boot.Keyring())
+
+	code, out, _ := once(nil, builds, options, "version")
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "concord-things ")
+
+	code, out, _ = once(nil, builds, options, "config", "doc")
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "| `keyring_file` | `CONCORD_THINGS_KEYRING_FILE` |")
+
+	code, out, stderr := once(environ, builds, options, "config", "check")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, out, "right")
+	code, _, stderr = once(nil, builds, options, "config", "check")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "nats_url (CONCORD_THINGS_NATS_URL): is required\n")
+
+	code, out, _ = once(environ, builds, options, "config", "print")
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "database_url: '[redacted]'\n")
+	require.Contains(t, out, "insecure: true\n")
+
+	code, _, stderr = once(environ, builds, options, "dance")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, `there is no command "dance"`)
+	require.Contains(t, stderr, "config check")
+	code, _, _ = once(environ, builds, options, "--nonsense")
+	require.Equal(t, 2, code)
+	require.False(t, exists(m.path("things.db")), "none of these touches the database")
+}
+
+func TestMigrate(t *testing.T) {
+	m := newMachine(t, "things")
+	code, out, stderr := once(m.environ("things", "DATABASE_MIGRATE=false"), builds, withDatabase, "migrate")
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, out, "the database is up to date\nthe streams of the bus are up to date\n")
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: "sqlite:" + m.path("things.db")})
+	require.NoError(t, err)
+	defer db.Close()
+	version, err := sqldb.SchemaVersion(t.Context(), db)
+	require.NoError(t, err)
+	require.Equal(t, 1, version)
+	_, err = m.bus.Connect(t).Stream(t.Context(), "SYNC")
+	require.NoError(t, err)
+}
+
+func TestWithoutMigrateTheSchemaIsLeftAlone(t *testing.T) {
+	m := newMachine(t, "things")
+	code, _, stderr := once(m.environ("things", "DATABASE_MIGRATE=false"), func(rt *boot.Runtime) error {
+		version, err := sqldb.SchemaVersion(t.Context(), rt.DB)
+		if err != nil {
+			return err
+		}
+		require.Equal(t, 0, version)
+		return errBuilt
+	}, withDatabase)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, errBuilt.Error())
+}
+
+func TestKeyringCommands(t *testing.T) {
+	m := newMachine(t, "things")
+	environ := m.environ("things", "KEYRING_FILE="+m.path("keyring.json"))
+	options := append(withDatabase, boot.Keyring())
+	code, _, stderr := once(environ, builds, options)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "keyring.json", "a service does not make its keyring by itself")
+
+	for _, word := range []string{"create", "rotate", "add", "promote", "retire"} {
+		code, _, stderr := once(environ, builds, options, "keyring", word)
+		require.Equal(t, 0, code, stderr)
+		_, err := vault.Open(m.path("keyring.json"))
+		require.NoError(t, err, word)
+	}
+	code, _, _ = once(environ, builds, options, "keyring", "create")
+	require.Equal(t, 1, code, "a keyring is never replaced")
+	code, _, stderr = once(m.environ("things"), builds, withDatabase, "keyring", "rotate")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "no keyring")
+}
+
+func TestEventsThatWerePutAside(t *testing.T) {
+	m := newMachine(t, "things")
+	options := []boot.Option{boot.GRPC(), boot.Database(sqldb.Join(migrations, events.Schema))}
+	environ := m.environ("things")
+	code, _, stderr := once(environ, builds, options, "migrate")
+	require.Equal(t, 0, code, stderr)
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: "sqlite:" + m.path("things.db")})
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+		for _, id := range []string{"event-1", "event-2"} {
+			if _, err := tx.Exec(`INSERT INTO events_parked (consumer, event_id, state, attempts, reason, source, stream, subject, firm,
+				entity, sequence, event_time, traceparent, payload, due_at)
+				VALUES ('things', $1, 'PARKED', 7, 'the handler failed', 'sync', 'SYNC', 'sync.v1.client_archived', 'f', 'e', 1, 0, '', $2, 0)`,
+				id, []byte("hush")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+
+	code, out, stderr := once(environ, builds, options, "events", "list")
+	require.Equal(t, 0, code, stderr)
+	require.Regexp(t, `event-1 +things +PARKED +7 +sync\.v1\.client_archived +1970-01-01T00:00:00Z +the handler failed\n`, out)
+	require.NotContains(t, out, "hush")
+
+	code, _, stderr = once(environ, builds, options, "events", "retry", "event-1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "--by NAME --reason TEXT")
+	code, _, stderr = once(environ, builds, options, "events", "retry", "event-1", "--by", "ann", "--reason", "fixed")
+	require.Equal(t, 0, code, stderr)
+	code, _, stderr = once(environ, builds, options, "events", "discard", "--by", "ann", "--reason", "void", "event-2")
+	require.Equal(t, 0, code, stderr)
+	code, _, _ = once(environ, builds, options, "events", "discard", "event-9", "--by", "ann", "--reason", "void")
+	require.Equal(t, 1, code)
+	code, _, _ = once(environ, builds, options, "events", "retry")
+	require.Equal(t, 2, code)
+
+	_, out, _ = once(environ, builds, options, "events", "list")
+	require.Regexp(t, `event-1 +things +WAITING`, out)
+	require.Regexp(t, `event-2 +things +DISCARDED`, out)
+}

@@ -1,0 +1,231 @@
+package boot_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/events/eventstest"
+)
+
+var withDatabase = []boot.Option{boot.GRPC(), boot.Database(migrations)}
+
+func TestAProgramServesUntilItIsTold(t *testing.T) {
+	m := newMachine(t, "things")
+	var notReady atomic.Bool
+	svc := &service{ready: func(context.Context) error {
+		if notReady.Load() {
+			return errors.New("hush: the reason stays in the log")
+		}
+		return nil
+	}}
+	r := start(t, "things", m.environ("things"), svc, withDatabase...)
+	conn, err := dial.New(r.address(t, "grpc"), dial.Options{Audience: "things", Insecure: true})
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, ping(t.Context(), conn))
+	require.NotNil(t, r.rt.Bus)
+	require.NoError(t, r.rt.DB.Ping(t.Context()))
+
+	health := "http://" + r.address(t, "health")
+	status, body := get(t, health+"/livez")
+	require.Equal(t, "200 ok", fmt.Sprint(status, " ", body))
+	status, _ = get(t, health+"/readyz")
+	require.Equal(t, 200, status)
+	notReady.Store(true)
+	status, body = get(t, health+"/readyz")
+	require.Equal(t, 503, status)
+	require.NotContains(t, body, "hush")
+	_, body = get(t, health+"/version")
+	require.NotEmpty(t, body)
+
+	require.Equal(t, 0, r.end())
+	require.Contains(t, r.stderr.String(), `"msg":"stopped"`)
+	require.Error(t, ping(t.Context(), conn))
+}
+
+func TestAReadinessCheckThatHangsIsAnswered(t *testing.T) {
+	m := newMachine(t, "things")
+	r := start(t, "things", m.environ("things"), &service{ready: func(context.Context) error { select {} }}, withDatabase...)
+	status, _ := get(t, "http://"+r.address(t, "health")+"/readyz")
+	require.Equal(t, 503, status)
+}
+
+func TestRunningCallsEndBeforeTheServicesOwnWorkStops(t *testing.T) {
+	m := newMachine(t, "things")
+	arrived, release := make(chan struct{}), make(chan struct{})
+	var order []string
+	svc := &service{
+		unary: func(context.Context) error {
+			close(arrived)
+			<-release
+			order = append(order, "call ended")
+			return nil
+		},
+		run: func(ctx context.Context) error {
+			<-ctx.Done()
+			order = append(order, "work ended")
+			return nil
+		},
+	}
+	r := start(t, "things", m.environ("things"), svc, withDatabase...)
+	conn, err := dial.New(r.address(t, "grpc"), dial.Options{Audience: "things", Insecure: true})
+	require.NoError(t, err)
+	defer conn.Close()
+	answered := make(chan error, 1)
+	go func() { answered <- ping(context.Background(), conn) }()
+	<-arrived
+	r.stop()
+	eventstest.Until(t, "it says that it is not ready", func() bool {
+		status, _ := get(t, "http://"+r.address(t, "health")+"/readyz")
+		return status == 503
+	})
+	close(release)
+	require.NoError(t, <-answered, "the call that was running is answered")
+	require.Equal(t, 0, <-r.code)
+	require.Equal(t, []string{"call ended", "work ended"}, order)
+}
+
+func TestAServiceThatFailsEndsItsProcess(t *testing.T) {
+	m := newMachine(t, "things")
+	fail := make(chan error)
+	r := start(t, "things", m.environ("things"), &service{run: func(context.Context) error { return <-fail }}, withDatabase...)
+	fail <- errors.New("the lease is lost")
+	require.Equal(t, 1, <-r.code)
+	require.Contains(t, r.stderr.String(), "concord-things: things: the lease is lost")
+}
+
+func TestAServiceWithoutWorkOfItsOwnServesOn(t *testing.T) {
+	m := newMachine(t, "things")
+	r := start(t, "things", m.environ("things"), &service{run: func(context.Context) error { return nil }}, withDatabase...)
+	conn, err := dial.New(r.address(t, "grpc"), dial.Options{Audience: "things", Insecure: true})
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, ping(t.Context(), conn))
+	require.Equal(t, 0, r.end())
+}
+
+func TestHTTPRequestsEndBeforeTheProcessDoes(t *testing.T) {
+	m := newMachine(t, "things")
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	svc := &service{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		if r.URL.Path == "/watch" { // lasts until it is ended
+			<-r.Context().Done()
+			return
+		}
+		<-release
+		fmt.Fprint(w, "whole")
+	})}
+	environ := m.environ("things", "HTTP_ADDR=127.0.0.1:0", "GRACE=1s")
+	r := start(t, "things", environ, svc, boot.PublicHTTP(), boot.GRPC(), boot.Database(migrations))
+	url := "http://" + r.address(t, "http")
+	answered := make(chan string, 1)
+	go func() {
+		answer, err := http.Get(url + "/short")
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body := make([]byte, 5)
+		n, _ := answer.Body.Read(body)
+		answered <- string(body[:n])
+	}()
+	<-arrived
+	go func() { _, _ = http.Get(url + "/watch") }()
+	<-arrived
+	r.stop()
+	close(release)
+	require.Equal(t, "whole", <-answered)
+	within(t, 30*time.Second, func() { require.Equal(t, 0, <-r.code) })
+}
+
+func TestWrongSettingsEndWithOneLineEachAndCreateNothing(t *testing.T) {
+	dir := t.TempDir()
+	code, _, stderr := once([]string{
+		"CONCORD_THINGS_NATS_REPLICAS=many", "CONCORD_THINGS_TRUST_FLIE=x", "CONCORD_THINGS_DATABASE_URL=sqlite:" + dir + "/things.db",
+	}, builds, withDatabase)
+	require.Equal(t, 2, code)
+	require.Equal(t, `nats_url (CONCORD_THINGS_NATS_URL): is required
+nats_replicas (CONCORD_THINGS_NATS_REPLICAS): must be a whole number, not "many"
+identity_key_file (CONCORD_THINGS_IDENTITY_KEY_FILE): is required
+trust_file (CONCORD_THINGS_TRUST_FILE): is required
+CONCORD_THINGS_TRUST_FLIE: is not a setting
+`, stderr)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+func TestRulesAcrossSettings(t *testing.T) {
+	m := newMachine(t, "things")
+	for name, c := range map[string]struct {
+		more    []string
+		options []boot.Option
+		want    string
+	}{
+		"no peer":          {nil, []boot.Option{boot.GRPC(), boot.Database(migrations), boot.Peers("auth"), boot.HTTPPeers("documents")}, "peers (CONCORD_THINGS_PEERS): lacks auth=address\npeers (CONCORD_THINGS_PEERS): lacks documents-http=address\n"},
+		"wrong peer":       {[]string{"PEERS=auth"}, withDatabase, `peers: want name=address, each name once, not "auth"` + "\n"},
+		"no TLS":           {[]string{"INSECURE=false"}, withDatabase, "tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)\n"},
+		"half of TLS":      {[]string{"TLS_CERT_FILE=/x"}, withDatabase, "tls: cert_file, key_file and ca_file go together\n"},
+		"unknown database": {[]string{"DATABASE_URL=mysql://h"}, withDatabase, "database_url: must begin with sqlite: or postgres://\n"},
+	} {
+		code, _, stderr := once(m.environ("things", c.more...), builds, c.options)
+		require.Equal(t, 2, code, name)
+		require.Equal(t, c.want, stderr, name)
+	}
+	require.False(t, exists(m.path("things.db")))
+}
+
+func TestATakenAddressIsSaidPlainlyBeforeAnythingIsTouched(t *testing.T) {
+	m := newMachine(t, "things")
+	taken := takenAddress(t)
+	code, _, stderr := once(m.environ("things", "GRPC_ADDR="+taken), builds, withDatabase)
+	require.Equal(t, 1, code)
+	require.Equal(t, "concord-things: the address "+taken+" is taken by another program\n", stderr)
+	require.False(t, exists(m.path("things.db")))
+}
+
+func TestPlainTextIsRefusedWhereOthersCouldListenIn(t *testing.T) {
+	m := newMachine(t, "things")
+	code, _, stderr := once(m.environ("things", "HTTP_ADDR=0.0.0.0:0"), builds, append(withDatabase, boot.InternalHTTP()))
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "plain text is for loopback addresses only")
+}
+
+func TestFilesThatAreMissingAreNamed(t *testing.T) {
+	m := newMachine(t, "things")
+	for name, more := range map[string]string{
+		"identity_key_file": "IDENTITY_KEY_FILE=/does/not/exist.pem",
+		"trust_file":        "TRUST_FILE=/does/not/exist.json",
+		"not exist":         "DATABASE_URL=sqlite:/does/not/exist/things.db",
+	} {
+		code, _, stderr := once(m.environ("things", more), builds, withDatabase)
+		require.Equal(t, 1, code, name)
+		require.Contains(t, stderr, name)
+		require.Contains(t, stderr, "/does/not/exist", name)
+	}
+}
+
+func TestTheBusMayBeDownAtTheStart(t *testing.T) {
+	m := newMachine(t, "things")
+	environ := m.environ("things")
+	m.bus.Stop(t)
+	r := start(t, "things", environ, &service{}, withDatabase...)
+	conn, err := dial.New(r.address(t, "grpc"), dial.Options{Audience: "things", Insecure: true})
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, ping(t.Context(), conn))
+	require.Equal(t, 0, r.end())
+	m.bus.Start(t)
+}

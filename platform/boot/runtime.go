@@ -1,0 +1,246 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protodesc"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/serve"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/telemetry"
+	"github.com/concord-suite/concord/platform/vault"
+)
+
+// Setup says where a service listens, where its bus and its database are, and who it is.
+type Setup struct {
+	// Name is the service's name: the audience and issuer of its tokens, its name on the bus.
+	Name string
+	// Database is the service's own; an empty URL means none. Migrations, when given, are applied before the start.
+	Database   sqldb.Config
+	Migrations fs.FS
+	// ConnectBus connects to the bus under a name. It must not wait for a bus that is down. Nil means no bus.
+	ConnectBus func(name string) (*nats.Conn, error)
+	// BusReplicas is how many servers of the bus hold each event; 0 means 1.
+	BusReplicas int
+	// GRPC is how a Registrar is served; its Listener must be set.
+	GRPC serve.Config
+	// HTTP is where a Handler is served.
+	HTTP net.Listener
+	// Health is where /livez, /readyz and /version are answered. Optional.
+	Health net.Listener
+	// Peers and HTTPPeers name the services this one calls; Peer and HTTPPeer say how to reach one. Name, identity and
+	// telemetry of the options are filled in here.
+	Peers, HTTPPeers []string
+	Peer             func(name string) (target string, o dial.Options, err error)
+	HTTPPeer         func(name string) (host string, connect func(ctx context.Context) (net.Conn, error), err error)
+	// Signer is the service's identity, Keys whose tokens it believes. The keys of auth for people are added here when
+	// auth is a peer.
+	Signer *access.Signer
+	Keys   access.KeySource
+	// Vault seals the service's secrets. Optional.
+	Vault *vault.Vault
+	// Telemetry is the service's own.
+	Telemetry *telemetry.Telemetry
+	// Now is the clock.
+	Now func() time.Time
+	// DrainDelay and Grace bound the way down, see serve.Config; 0 means none and 20 s.
+	DrainDelay, Grace time.Duration
+	// Files finds the descriptors of the registered services; nil means the generated code of the process.
+	Files protodesc.Resolver
+}
+
+// listeners returns those that are set, by what is answered there.
+func (s Setup) listeners() map[string]net.Listener {
+	all := map[string]net.Listener{"grpc": s.GRPC.Listener, "http": s.HTTP, "health": s.Health}
+	maps.DeleteFunc(all, func(_ string, lis net.Listener) bool { return lis == nil })
+	return all
+}
+
+func (s Setup) closeListeners() {
+	for _, lis := range s.listeners() {
+		lis.Close()
+	}
+}
+
+// addresses returns where the service listens, as attributes of a log line.
+func (s Setup) addresses() []any {
+	all := s.listeners()
+	var attrs []any
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		attrs = append(attrs, what, all[what].Addr().String())
+	}
+	return attrs
+}
+
+// Runtime is what a service is built from. What its Setup did not ask for is nil.
+type Runtime struct {
+	Name        string
+	DB          *sqldb.DB
+	Bus         jetstream.JetStream
+	BusReplicas int
+	Vault       *vault.Vault
+	Signer      *access.Signer
+	// Revocations refuses sessions that ended; the service feeds it from SessionRevoked.
+	Revocations *access.Revocations
+	Telemetry   *telemetry.Telemetry
+	Logger      *slog.Logger
+	Now         func() time.Time
+
+	setup Setup
+	keys  access.Sources
+	conn  *nats.Conn
+	peers map[string]*grpc.ClientConn
+	http  map[string]httpPeer
+}
+
+type httpPeer struct {
+	transport *http.Transport
+	host      string
+}
+
+// Open opens database and bus, brings the schema up to date and prepares the connections to the peers, which connect
+// with the first call. Close the runtime after use.
+func Open(ctx context.Context, setup Setup) (*Runtime, error) {
+	if setup.Now == nil || setup.Telemetry == nil {
+		return nil, errors.New("boot: a setup needs a clock and telemetry")
+	}
+	rt := &Runtime{
+		Name: setup.Name, BusReplicas: max(1, setup.BusReplicas), Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
+		Logger: setup.Telemetry.Logger, Now: setup.Now, Revocations: access.NewRevocations(setup.Now), setup: setup,
+		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{},
+	}
+	if setup.Keys != nil {
+		rt.keys = access.Sources{setup.Keys}
+	}
+	for _, open := range []func(context.Context) error{rt.openDatabase, rt.openBus, rt.openPeers} {
+		if err := open(ctx); err != nil {
+			return nil, errors.Join(err, rt.Close())
+		}
+	}
+	return rt, nil
+}
+
+func (rt *Runtime) openDatabase(ctx context.Context) (err error) {
+	if rt.setup.Database.URL == "" {
+		return nil
+	}
+	if rt.DB, err = sqldb.Open(ctx, rt.setup.Database); err != nil || rt.setup.Migrations == nil {
+		return err
+	}
+	return sqldb.Migrate(ctx, rt.DB, rt.setup.Migrations)
+}
+
+func (rt *Runtime) openBus(context.Context) (err error) {
+	if rt.setup.ConnectBus == nil {
+		return nil
+	}
+	if rt.conn, err = rt.setup.ConnectBus(rt.Name); err != nil {
+		return err
+	}
+	rt.Bus, err = jetstream.New(rt.conn)
+	return err
+}
+
+func (rt *Runtime) openPeers(context.Context) error {
+	for _, name := range rt.setup.Peers {
+		target, o, err := rt.setup.Peer(name)
+		if err != nil {
+			return err
+		}
+		o.Audience, o.Signer = name, rt.Signer
+		o.Tracer, o.Meter, o.Propagator = rt.Telemetry.Tracers, rt.Telemetry.Meters, rt.Telemetry.Propagator
+		if rt.peers[name], err = dial.New(target, o); err != nil {
+			return err
+		}
+	}
+	for _, name := range rt.setup.HTTPPeers {
+		host, connect, err := rt.setup.HTTPPeer(name)
+		if err != nil {
+			return err
+		}
+		rt.http[name] = httpPeer{newTransport(connect), host}
+	}
+	if conn := rt.peers[access.AuthIssuer]; conn != nil && rt.Name != access.AuthIssuer {
+		rt.TrustKeys(access.NewFetched(authKeys{conn, rt.Name}, rt.Now, access.AuthIssuer))
+	}
+	return nil
+}
+
+// newTransport makes the HTTP client side to one internal listener; connect replaces the address and adds TLS.
+func newTransport(connect func(ctx context.Context) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx) },
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       time.Minute,
+		ResponseHeaderTimeout: 30 * time.Second,
+		DisableCompression:    true, // documents are passed on as they are
+		// 128 KiB: large files go through in fewer system calls; small next to what a request costs anyway.
+		ReadBufferSize: 128 << 10, WriteBufferSize: 128 << 10,
+	}
+}
+
+// TrustKeys believes tokens signed by the keys of one more source. It is for auth, which holds its own; call it before
+// Serve.
+func (rt *Runtime) TrustKeys(source access.KeySource) { rt.keys = append(rt.keys, source) }
+
+// Dial returns the connection to a peer of the Setup. Calls on the connection to any other name fail and say so.
+func (rt *Runtime) Dial(peer string) grpc.ClientConnInterface {
+	if conn := rt.peers[peer]; conn != nil {
+		return conn
+	}
+	return stranger{fmt.Errorf("boot: %s is no peer of %s", peer, rt.Name)}
+}
+
+// stranger is the connection to a service that is no peer.
+type stranger struct{ err error }
+
+// Invoke implements grpc.ClientConnInterface.
+func (s stranger) Invoke(context.Context, string, any, any, ...grpc.CallOption) error { return s.err }
+
+// NewStream implements grpc.ClientConnInterface.
+func (s stranger) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, s.err
+}
+
+// DialHTTP returns what carries requests to the internal HTTP of a peer, and the host to put into their URL, whose scheme
+// is http: TLS is the transport's business. It returns nil and "" for a service that is no HTTP peer.
+func (rt *Runtime) DialHTTP(peer string) (transport http.RoundTripper, host string) {
+	p, ok := rt.http[peer]
+	if !ok {
+		return nil, ""
+	}
+	return p.transport, p.host
+}
+
+// Close closes the connections to peers and bus, the database, and the listeners of the Setup if nothing served on them.
+func (rt *Runtime) Close() error {
+	rt.setup.closeListeners()
+	var errs []error
+	for _, conn := range rt.peers {
+		errs = append(errs, conn.Close())
+	}
+	for _, p := range rt.http {
+		p.transport.CloseIdleConnections()
+	}
+	if rt.conn != nil {
+		rt.conn.Close()
+	}
+	if rt.DB != nil {
+		errs = append(errs, rt.DB.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,158 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/serve"
+	"github.com/concord-suite/concord/platform/telemetry"
+)
+
+const (
+	// defaultGrace is how long running calls may take when the Setup says nothing.
+	defaultGrace = 20 * time.Second
+	// flushTime bounds the sending of the last traces: a collector that is away must not hold a process up.
+	flushTime = 3 * time.Second
+)
+
+// Serve runs the service until ctx ends, or until the service or one of its servers fails, and takes it down in order:
+// servers first, the service's own work after its last call has ended.
+func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
+	front, err := rt.fronts(svc)
+	if err != nil {
+		return err
+	}
+	// The service's own work outlives ctx: calls that are still answered may need it.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	ended := make(chan error, 1)
+	go func() { ended <- svc.Run(work) }()
+
+	state := &health{ready: svc.Ready}
+	stopHealth := state.start(rt.setup.Health)
+	defer stopHealth()
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, run := range front {
+		group.Go(func() error { return run(groupCtx) })
+	}
+	var runErr error
+	running := true
+	group.Go(func() error {
+		select {
+		case runErr = <-ended:
+			running = false
+			if runErr != nil {
+				return fmt.Errorf("%s: %w", rt.Name, runErr)
+			}
+			<-groupCtx.Done() // no work of its own: it serves
+		case <-groupCtx.Done():
+		}
+		state.stopping.Store(true)
+		return nil
+	})
+	rt.Logger.InfoContext(ctx, "started", append(rt.setup.addresses(), "build", telemetry.ReadBuild().String())...)
+	err = group.Wait()
+	stopWork()
+	if running {
+		if runErr = <-ended; runErr != nil && !errors.Is(runErr, context.Canceled) {
+			err = errors.Join(err, fmt.Errorf("%s: %w", rt.Name, runErr))
+		}
+	}
+	rt.Logger.InfoContext(ctx, "stopped")
+	return err
+}
+
+// fronts returns the servers of a service, each to be run until its context ends.
+func (rt *Runtime) fronts(svc Service) ([]func(context.Context) error, error) {
+	var all []func(context.Context) error
+	if registrar, ok := svc.(Registrar); ok && rt.setup.GRPC.Listener != nil {
+		server, err := rt.grpcServer(svc, registrar)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, server.Run)
+	}
+	if handler, ok := svc.(Handler); ok && rt.setup.HTTP != nil {
+		all = append(all, func(ctx context.Context) error { return rt.serveHTTP(ctx, rt.setup.HTTP, handler.Handler()) })
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("boot: %s answers nothing: it is no Registrar with a gRPC listener and no Handler with an HTTP listener", rt.Name)
+	}
+	return all, nil
+}
+
+func (rt *Runtime) grpcServer(svc Service, registrar Registrar) (*serve.Server, error) {
+	cfg := rt.setup.GRPC
+	cfg.DrainDelay, cfg.Grace = rt.setup.DrainDelay, rt.setup.Grace
+	server, err := serve.New(cfg, serve.Deps{
+		Name: rt.Name, Verifier: access.NewVerifier(rt.Name, rt.keys, rt.Now), Revocations: rt.Revocations,
+		Logger: rt.Logger, Ready: svc.Ready, Now: rt.Now, Files: rt.setup.Files,
+		Tracer: rt.Telemetry.Tracers, Meter: rt.Telemetry.Meters, Propagator: rt.Telemetry.Propagator,
+	})
+	if err != nil {
+		return nil, err
+	}
+	registrar.Register(server)
+	return server, server.Check()
+}
+
+// serveHTTP serves until ctx ends, then lets running requests end. Requests that last (downloads, progress) are ended
+// after half of the grace.
+func (rt *Runtime) serveHTTP(ctx context.Context, lis net.Listener, handler http.Handler) error {
+	grace := rt.setup.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer endRequests()
+	server := newHTTPServer(handler)
+	server.BaseContext = func(net.Listener) context.Context { return requests }
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(lis) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("%s: http: %w", rt.Name, err)
+	case <-ctx.Done():
+	}
+	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), rt.setup.DrainDelay+grace)
+	defer cancel()
+	delay := time.AfterFunc(rt.setup.DrainDelay+grace/2, endRequests)
+	defer delay.Stop()
+	if rt.setup.DrainDelay > 0 { // still accepting, so that whoever balances load can notice
+		wait := time.NewTimer(rt.setup.DrainDelay)
+		defer wait.Stop()
+		<-wait.C
+	}
+	if err := server.Shutdown(drained); err != nil {
+		return errors.Join(server.Close(), nil)
+	}
+	return nil
+}
+
+// newHTTPServer makes a server that strangers cannot hold up. There is no bound on a whole request: uploads and progress
+// last as long as they last.
+func newHTTPServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}
+
+// flush sends the last traces.
+func flush(ctx context.Context, tel *telemetry.Telemetry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	if err := tel.Shutdown(ctx); err != nil {
+		tel.Logger.WarnContext(ctx, "the last traces or metrics were not delivered", "error", err)
+	}
+}

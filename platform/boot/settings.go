@@ -1,0 +1,285 @@
+package boot
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/serve"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/telemetry"
+	"github.com/concord-suite/concord/platform/vault"
+)
+
+// baseSettings are those of every program.
+type baseSettings struct {
+	Telemetry       telemetry.Config `config:",inline"`
+	HealthAddr      string           `config:"health_addr" doc:"Where /livez, /readyz and /version are answered over HTTP, host:port. Unset: nowhere; gRPC health is always there."`
+	NATSURL         string           `config:"nats_url" required:"true" doc:"The NATS servers, nats://host:port or tls://host:port, several separated by commas."`
+	NATSCredentials string           `config:"nats_credentials_file" doc:"The credentials file for NATS."`
+	NATSCA          string           `config:"nats_ca_file" doc:"The authorities (PEM) that vouch for the NATS servers."`
+	NATSReplicas    int              `config:"nats_replicas" default:"1" min:"1" max:"5" doc:"How many NATS servers hold each event."`
+	IdentityKey     string           `config:"identity_key_file" required:"true" doc:"The private key (Ed25519, PKCS #8 in PEM) with which the service signs its own tokens."`
+	Trust           string           `config:"trust_file" required:"true" doc:"The public keys of the services, JSON."`
+	TLS             tlsSettings      `config:"tls"`
+	Insecure        bool             `config:"insecure" default:"false" doc:"Allow plain text between services, on loopback addresses only."`
+	Peers           []string         `config:"peers" doc:"Where the services are that this one calls: auth=dns:///auth:9090, …"`
+	DrainDelay      time.Duration    `config:"drain_delay" default:"0s" max:"1m" doc:"How long a stopping process still accepts calls after it said that it is not ready."`
+	Grace           time.Duration    `config:"grace" default:"20s" min:"1s" max:"5m" doc:"How long running calls may take after the process was told to stop."`
+}
+
+// tlsSettings are the one certificate of a service, by which it is known as server and as client.
+type tlsSettings struct {
+	Cert string `config:"cert_file" doc:"The service's certificate (PEM)."`
+	Key  string `config:"key_file" doc:"The key of the certificate (PEM)."`
+	CA   string `config:"ca_file" doc:"The authorities (PEM) that vouch for the other services."`
+}
+
+type grpcSettings struct {
+	Addr string `config:"grpc_addr" default:"127.0.0.1:9090" doc:"Where gRPC is answered, host:port."`
+}
+
+type httpSettings struct {
+	Addr string `config:"http_addr" default:"127.0.0.1:8080" doc:"Where HTTP is answered, host:port."`
+}
+
+type databaseSettings struct {
+	URL      string `config:"database_url" required:"true" secret:"true" doc:"The service's own database: sqlite:/path/file.db or postgres://user:password@host/name."`
+	MaxConns int    `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections; 0 lets the engine decide."`
+	Migrate  bool   `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it."`
+}
+
+type keyringSettings struct {
+	File string `config:"keyring_file" required:"true" doc:"The keyring that seals the service's secrets; only its owner may read it."`
+}
+
+// settings are those that a program has.
+type settings struct {
+	base     *baseSettings
+	grpc     *grpcSettings
+	http     *httpSettings
+	database *databaseSettings
+	keyring  *keyringSettings
+}
+
+func (p program) settings() settings {
+	s := settings{base: &baseSettings{}}
+	if p.grpc {
+		s.grpc = &grpcSettings{}
+	}
+	if p.http != noHTTP {
+		s.http = &httpSettings{}
+	}
+	if p.migrations != nil {
+		s.database = &databaseSettings{}
+	}
+	if p.keyring {
+		s.keyring = &keyringSettings{}
+	}
+	return s
+}
+
+// parts lists the settings for package config.
+func (s settings) parts() []any {
+	parts := []any{s.base}
+	if s.grpc != nil {
+		parts = append(parts, s.grpc)
+	}
+	if s.http != nil {
+		parts = append(parts, s.http)
+	}
+	if s.database != nil {
+		parts = append(parts, s.database)
+	}
+	if s.keyring != nil {
+		parts = append(parts, s.keyring)
+	}
+	return parts
+}
+
+// Validate implements what package config asks of settings with rules across fields.
+func (b *baseSettings) Validate() error {
+	var errs []error
+	t := b.TLS
+	if set := t.Cert != "" || t.Key != "" || t.CA != ""; set && (t.Cert == "" || t.Key == "" || t.CA == "") {
+		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file go together"))
+	} else if !set && !b.Insecure {
+		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)"))
+	}
+	if _, err := peerAddresses(b.Peers); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Validate implements what package config asks of settings with rules beyond single fields.
+func (d *databaseSettings) Validate() error {
+	scheme, _, _ := strings.Cut(d.URL, ":")
+	switch scheme {
+	case "sqlite", "postgres", "postgresql":
+		return nil
+	default:
+		return errors.New("database_url: must begin with sqlite: or postgres://")
+	}
+}
+
+// check makes sure that the settings name every peer.
+func (s settings) check(p program) error {
+	addresses, err := peerAddresses(s.base.Peers)
+	if err != nil {
+		return err
+	}
+	var mistakes config.Mistakes
+	for _, name := range append(append([]string(nil), p.peers...), suffixed(p.httpPeers)...) {
+		if addresses[name] == "" {
+			mistakes = append(mistakes, config.Mistake{
+				Key: "peers", Variable: config.Prefix(p.name) + "PEERS", Rule: "lacks " + name + "=address",
+			})
+		}
+	}
+	if len(mistakes) > 0 {
+		return mistakes
+	}
+	return nil
+}
+
+// httpSuffix ends the name under which the peers setting has a service's internal HTTP: "documents-http=host:port".
+const httpSuffix = "-http"
+
+func suffixed(names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, name+httpSuffix)
+	}
+	return all
+}
+
+// peerAddresses reads the peers setting.
+func peerAddresses(list []string) (map[string]string, error) {
+	addresses := map[string]string{}
+	for _, item := range list {
+		name, address, found := strings.Cut(item, "=")
+		if !found || name == "" || address == "" || addresses[name] != "" {
+			return nil, fmt.Errorf("peers: want name=address, each name once, not %q", item)
+		}
+		addresses[name] = address
+	}
+	return addresses, nil
+}
+
+// setup turns the settings into a Setup, and listens.
+func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry) (Setup, error) {
+	setup := Setup{
+		Name: p.name, Telemetry: tel, Now: time.Now, ConnectBus: s.connectBus, BusReplicas: s.base.NATSReplicas,
+		Peers: p.peers, HTTPPeers: p.httpPeers, Peer: s.peer, HTTPPeer: s.httpPeer, Grace: s.base.Grace, DrainDelay: s.base.DrainDelay,
+	}
+	var err error
+	if setup.Signer, setup.Keys, err = s.identity(p.name); err != nil {
+		return Setup{}, err
+	}
+	if s.database != nil {
+		setup.Database = sqldb.Config{URL: s.database.URL, MaxConns: s.database.MaxConns}
+		if s.database.Migrate {
+			setup.Migrations = p.migrations
+		}
+	}
+	if s.keyring != nil {
+		if setup.Vault, err = vault.Open(s.keyring.File); err != nil {
+			return Setup{}, err
+		}
+	}
+	if err := s.listen(ctx, p, &setup); err != nil {
+		setup.closeListeners()
+		return Setup{}, err
+	}
+	return setup, nil
+}
+
+// listen takes the addresses, before anything else is touched.
+func (s settings) listen(ctx context.Context, p program, setup *Setup) (err error) {
+	var lc net.ListenConfig
+	if s.grpc != nil {
+		setup.GRPC = serve.Config{Insecure: s.base.Insecure}
+		if !s.base.Insecure {
+			setup.GRPC.TLS = serve.TLS{CertFile: s.base.TLS.Cert, KeyFile: s.base.TLS.Key, ClientCAFile: s.base.TLS.CA}
+		}
+		if setup.GRPC.Listener, err = lc.Listen(ctx, "tcp", s.grpc.Addr); err != nil {
+			return err
+		}
+	}
+	if s.http != nil {
+		if setup.HTTP, err = lc.Listen(ctx, "tcp", s.http.Addr); err != nil {
+			return err
+		}
+		if p.http == internalHTTP {
+			if setup.HTTP, err = s.internal(setup.HTTP); err != nil {
+				return err
+			}
+		}
+	}
+	if s.base.HealthAddr != "" {
+		setup.Health, err = lc.Listen(ctx, "tcp", s.base.HealthAddr)
+	}
+	return err
+}
+
+// identity reads the service's own key and the keys of the others.
+func (s settings) identity(name string) (*access.Signer, access.KeySource, error) {
+	pem, err := os.ReadFile(s.base.IdentityKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("identity_key_file: %w", err)
+	}
+	var key ed25519.PrivateKey
+	if key, err = access.ParseKey(pem); err != nil {
+		return nil, nil, fmt.Errorf("identity_key_file %s: %w", s.base.IdentityKey, err)
+	}
+	signer, err := access.NewSigner(name, key, time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := trustFile(s.base.Trust).Keys(context.Background())
+	if err != nil {
+		return nil, nil, err
+	}
+	var issuers []string
+	for issuer := range trust.Issuers() {
+		issuers = append(issuers, issuer)
+	}
+	return signer, access.NewFetched(trustFile(s.base.Trust), time.Now, issuers...), nil
+}
+
+// connectBus connects to NATS; it does not wait for the servers.
+func (s settings) connectBus(name string) (*nats.Conn, error) {
+	var options []nats.Option
+	if s.base.NATSCredentials != "" {
+		options = append(options, nats.UserCredentials(s.base.NATSCredentials))
+	}
+	if s.base.NATSCA != "" {
+		options = append(options, nats.RootCAs(s.base.NATSCA))
+	}
+	return events.Connect(s.base.NATSURL, name, options...)
+}
+
+// peer says how to reach a service by gRPC.
+func (s settings) peer(name string) (target string, o dial.Options, err error) {
+	addresses, err := peerAddresses(s.base.Peers)
+	if err != nil {
+		return "", dial.Options{}, err
+	}
+	o.Insecure = s.base.Insecure
+	if !s.base.Insecure {
+		o.TLS = dial.TLS{CAFile: s.base.TLS.CA, CertFile: s.base.TLS.Cert, KeyFile: s.base.TLS.Key}
+	}
+	return addresses[name], o, nil
+}
