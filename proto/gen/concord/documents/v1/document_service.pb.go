@@ -1103,18 +1103,18 @@ const file_concord_documents_v1_document_service_proto_rawDesc = "" +
 	"\x18\x80\x80\x80\x80\x80\xa0\x01(\x00R\x04size\x120\n" +
 	"\x06sha256\x18\x06 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06sha256\x12*\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\xae\x01\n" +
-	"\x16InitiateUploadResponse\x12\x1f\n" +
-	"\vupload_path\x18\x01 \x01(\tR\n" +
+	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\xb4\x01\n" +
+	"\x16InitiateUploadResponse\x12%\n" +
+	"\vupload_path\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\n" +
 	"uploadPath\x12\x1a\n" +
 	"\x05token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\x05token\x12;\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x1a\n" +
 	"\bdocument\x18\x04 \x01(\tR\bdocument\"\x9c\x01\n" +
 	"\x17InitiateDownloadRequest\x12\x80\x01\n" +
-	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"\xd4\x01\n" +
-	"\x18InitiateDownloadResponse\x12#\n" +
-	"\rdownload_path\x18\x01 \x01(\tR\fdownloadPath\x12\x1a\n" +
+	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"\xda\x01\n" +
+	"\x18InitiateDownloadResponse\x12)\n" +
+	"\rdownload_path\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\fdownloadPath\x12\x1a\n" +
 	"\x05token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\x05token\x12;\n" +
 	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12:\n" +
