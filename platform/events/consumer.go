@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -190,10 +189,13 @@ func (c *Consumer) subscribe(ctx context.Context, name string) (jetstream.Consum
 	})
 }
 
-// follow takes events from the stream until ctx ends or the bus does not have the consumer any more.
+// follow takes events from the stream until ctx ends or the bus goes away.
 func (c *Consumer) follow(ctx context.Context, stream string, h *horizon) error {
-	session, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	session, end := whileConnected(ctx, c.js.Conn())
+	defer end()
+	if ctx.Err() != nil {
+		return nil
+	}
 	cons, err := c.subscribe(session, stream)
 	if err != nil {
 		return err
@@ -206,21 +208,21 @@ func (c *Consumer) follow(ctx context.Context, stream string, h *horizon) error 
 	defer messages.Stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel(nil)
+	defer end()
 	wg.Go(func() { _ = c.listen(session, h, stream, cons) })
-	wg.Go(func() { c.watchConsumer(session, cancel, cons) })
 	crew := c.hire(ctx)
 	defer crew.dismiss()
 	for {
 		msg, err := messages.Next(jetstream.NextContext(session))
-		if err != nil {
-			giveBack(messages)
-			if ctx.Err() != nil {
-				return nil
-			}
-			return errors.Join(err, context.Cause(session))
+		if err == nil {
+			crew.give(msg)
+			continue
 		}
-		crew.give(msg)
+		giveBack(messages)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return errors.Join(err, context.Cause(session))
 	}
 }
 
@@ -233,31 +235,5 @@ func giveBack(messages jetstream.MessagesContext) {
 			return
 		}
 		_ = msg.Nak()
-	}
-}
-
-// watchConsumer ends the session when the bus, after a reconnection, does not know the consumer: it is another server,
-// or one that lost its data. Without it that would be noticed by the missing heartbeats, seconds later.
-func (c *Consumer) watchConsumer(ctx context.Context, end context.CancelCauseFunc, cons jetstream.Consumer) {
-	nc := c.js.Conn()
-	changes := nc.StatusChanged(nats.CONNECTED)
-	defer nc.RemoveStatusListener(changes)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-changes:
-		}
-		for ctx.Err() == nil {
-			_, err := cons.Info(ctx)
-			if err == nil {
-				break
-			}
-			if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-				end(err)
-				return
-			}
-			sleep(ctx, followRetry)
-		}
 	}
 }

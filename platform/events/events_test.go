@@ -186,14 +186,14 @@ func TestAddRefusesWhatCouldNotBePublished(t *testing.T) {
 
 func TestAnEventOfARolledBackTransactionNeverHappened(t *testing.T) {
 	each(t, func(w *world) {
-		w.run(w.relay(events.RelayOptions{}))
-		w.run(w.consumer(quick()))
 		w.outFault.FailCommit(1)
 		require.ErrorIs(w, w.out.Tx(context.Background(), func(tx *sqldb.Tx) error {
 			_, err := events.Add(tx, events.Event{Entity: "never", Message: archived("never")})
 			return err
 		}), sqldb.ErrOutcomeUnknown)
 		w.emit("after", 1)
+		w.run(w.relay(events.RelayOptions{}))
+		w.run(w.consumer(quick()))
 		w.requireEffects(1)
 		require.Equal(w, 1, w.count(w.in, `SELECT count(*) FROM effects WHERE client = 'after'`))
 	})

@@ -65,9 +65,8 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 		}
 		if failure != nil {
 			r.walk.failed = true
-			r.reconnected.Store(true) // look at the stream before trying again: it may be gone
 			if n == 0 {
-				return false, failure
+				return false, failure // and the next turn begins with a look at the streams
 			}
 			r.opt.Log.Warn("the bus did not take every event", "published", n, "left", len(rows)-n, "error", failure)
 		}
@@ -96,8 +95,11 @@ func (r *Relay) unpublished(ctx context.Context) (rows []*outRow, err error) {
 	return rows, err
 }
 
-// mark notes in the outbox where the bus has the rows, and returns how many it has.
+// mark notes in the outbox where the bus has the rows, and returns how many it has. It does so also when the bus went
+// away in the meantime.
 func (r *Relay) mark(ctx context.Context, rows []*outRow) (int, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWait)
+	defer cancel()
 	var values strings.Builder
 	var args []any
 	for _, row := range rows {

@@ -3,10 +3,8 @@ package events
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -35,7 +33,6 @@ type Relay struct {
 	opt    RelayOptions
 
 	published, republished metric.Int64Counter
-	reconnected            atomic.Bool // the bus may be another one than before
 	streams                map[string]*streamState
 	walk                   walk
 	lastBeacon             time.Time
@@ -88,7 +85,7 @@ const (
 	followWait = time.Second
 	// leadWait is how long a replica that failed leaves the work to others before it tries again.
 	leadWait = 500 * time.Millisecond
-	// stepWait bounds one pass, so that a frozen database or bus makes the relay let go of the lock.
+	// stepWait bounds one batch, comparison or purge.
 	stepWait = 30 * time.Second
 	// lockCheck is how often the holder shows that it is alive; a third of what the server allows.
 	lockCheck = 5 * time.Second
@@ -98,21 +95,13 @@ const (
 
 // Run publishes until ctx ends and returns nil then. What goes wrong meanwhile is logged and tried again.
 func (r *Relay) Run(ctx context.Context) error {
-	stop := r.watchBus()
-	defer stop()
 	pub, err := newPublisher(r.js)
 	if err != nil {
 		return err
 	}
 	defer pub.js.CleanupPublisher()
 	for ctx.Err() == nil {
-		lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
-		wait := followWait
-		if lock != nil {
-			err = r.lead(ctx, lock, pub)
-			lock.Release()
-			wait = leadWait
-		}
+		wait, err := r.turn(ctx, pub)
 		if err != nil && ctx.Err() == nil {
 			r.opt.Log.Warn("publishing stopped and will be tried again", "error", err)
 		}
@@ -121,16 +110,20 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// watchBus notes reconnections: whoever answers then may have lost messages, or be new.
-func (r *Relay) watchBus() (stop func()) {
-	nc := r.js.Conn()
-	changes := nc.StatusChanged(nats.CONNECTED)
-	go func() {
-		for range changes { // closed by RemoveStatusListener
-			r.reconnected.Store(true)
-		}
-	}()
-	return func() { nc.RemoveStatusListener(changes) }
+// turn publishes if nobody else does, for as long as the bus is there, and says when to try again. A replica without a
+// bus leaves the work to others.
+func (r *Relay) turn(ctx context.Context, pub *publisher) (wait time.Duration, err error) {
+	ctx, end := whileConnected(ctx, r.js.Conn())
+	defer end()
+	if ctx.Err() != nil {
+		return 0, nil
+	}
+	lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
+	if lock == nil {
+		return followWait, err
+	}
+	defer lock.Release()
+	return leadWait, r.lead(ctx, lock, pub)
 }
 
 // lead publishes for as long as this replica holds the lock and nothing fails.
@@ -144,13 +137,10 @@ func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) erro
 	}
 	r.streams, r.walk = map[string]*streamState{}, walk{}
 	err := r.step(ctx, r.Purge)
-	r.reconnected.Store(true)
+	if err == nil {
+		err = r.step(ctx, r.compare)
+	}
 	for err == nil {
-		if r.reconnected.Swap(false) {
-			if err = r.step(ctx, r.compare); err != nil {
-				return err
-			}
-		}
 		var more bool
 		err = r.step(ctx, func(ctx context.Context) (err error) { more, err = r.batch(ctx, pub); return err })
 		if err != nil {
@@ -171,7 +161,7 @@ func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) erro
 		case <-purge.C:
 			err = r.step(ctx, r.Purge)
 		case <-ctx.Done():
-			return nil
+			return context.Cause(ctx)
 		}
 	}
 	return err
@@ -180,7 +170,7 @@ func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) erro
 // closed is always ready to receive from.
 var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// step runs fn within stepWait.
+// step runs fn within stepWait, so that a frozen database or bus makes the relay let go of the lock.
 func (r *Relay) step(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, stepWait)
 	defer cancel()

@@ -76,6 +76,34 @@ func Connect(url, name string, opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// errDisconnected is why a context of whileConnected ended.
+var errDisconnected = errors.New("events: the connection to the bus was lost")
+
+// whileConnected waits until nc is connected and returns a context that ends when it is not any more. Requests that were
+// under way then will not be answered, and whoever answers after a reconnection may be another server, or have lost
+// data: what was known about streams and consumers is to be asked again. It returns at once when ctx has ended.
+func whileConnected(ctx context.Context, nc *nats.Conn) (connected context.Context, end func()) {
+	connected, cancel := context.WithCancelCause(ctx)
+	changes := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	for !nc.IsConnected() && ctx.Err() == nil {
+		select {
+		case <-changes:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		for status := range changes { // closed by RemoveStatusListener
+			if status != nats.CONNECTED {
+				cancel(errDisconnected)
+			}
+		}
+	}()
+	return connected, func() {
+		nc.RemoveStatusListener(changes)
+		cancel(nil)
+	}
+}
+
 // EnsureStreams makes the streams that are missing and brings the others to what this release expects. Relays and
 // consumers do it for the streams they use; it is for set-up. replicas is how many servers of a NATS cluster hold a
 // message, 1 or 3; streams that exist keep theirs.

@@ -38,7 +38,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if err != nil {
 		return nil, err
 	}
-	return &tx{Tx: inner, faults: c.faults, ctx: ctx}, nil
+	return &tx{Tx: inner, faults: c.faults, ctx: ctx, readOnly: opts.ReadOnly}, nil
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -93,8 +93,9 @@ func (c *conn) CheckNamedValue(v *driver.NamedValue) error {
 // tx keeps the context it was begun with: that is the one a driver heeds in Commit.
 type tx struct {
 	driver.Tx
-	faults *Faults
-	ctx    context.Context
+	faults   *Faults
+	ctx      context.Context
+	readOnly bool
 }
 
 func (t *tx) Commit() error {
@@ -103,6 +104,7 @@ func (t *tx) Commit() error {
 		return err
 	}
 	switch {
+	case t.readOnly: // there is nothing to lose
 	case f.take(&f.refuse):
 		_ = t.Tx.Rollback()
 		return errRefused

@@ -17,7 +17,7 @@ import (
 //	db := sqldbtest.Open(t, url, migrations, faults.Option())
 //	faults.CommitThenFail(1) // the next commit happens and its answer is lost
 //
-// The zero value is not usable. Its methods may be called at any time, from any goroutine.
+// Commits are those of write transactions. The zero value is not usable. Its methods may be called at any time, from any goroutine.
 type Faults struct {
 	mu         sync.Mutex
 	lose       int // commits to roll back with a lost answer

@@ -1,0 +1,99 @@
+package events_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/events/eventstest"
+)
+
+func TestLagOfARelay(t *testing.T) {
+	ctx := context.Background()
+	each(t, func(w *world) {
+		r := w.relay(events.RelayOptions{})
+		lag, err := r.Lag(ctx)
+		require.NoError(w, err)
+		require.Zero(w, lag)
+		w.emit("a", 1)
+		eventstest.Until(w, "the event grows old", func() bool {
+			lag, err := r.Lag(ctx)
+			return err == nil && lag > 20*time.Millisecond
+		})
+		w.run(r)
+		eventstest.Until(w, "there is no lag", func() bool { lag, err := r.Lag(ctx); return err == nil && lag == 0 })
+	})
+}
+
+func TestLagOfAConsumer(t *testing.T) {
+	ctx := context.Background()
+	each(t, func(w *world) {
+		var broken atomic.Bool
+		c := w.failing(quick(), func() error {
+			if broken.Load() {
+				return errSecret
+			}
+			return nil
+		})
+		lag := func(firm string) time.Duration {
+			d, err := c.Lag(ctx, "SYNC", firm)
+			require.NoError(w, err)
+			return d
+		}
+		w.run(c)
+		require.Greater(w, lag("acme"), time.Hour, "nothing is known yet")
+		stop := w.run(w.relay(events.RelayOptions{}))
+		current := func() bool { return lag("acme") < 3*time.Second }
+		eventstest.Until(w, "an idle emitter is known to be idle", current)
+		w.emitMany("c", 20)
+		w.requireEffects(20)
+		eventstest.Until(w, "it is up to date again", current)
+
+		stop()
+		eventstest.Until(w, "it does not know how old its data are", func() bool { return lag("acme") > 3*time.Second })
+		w.run(w.relay(events.RelayOptions{}))
+		eventstest.Until(w, "the emitter is back", current)
+
+		broken.Store(true)
+		w.emit("x", 1)
+		w.waitState(events.StateParked)
+		eventstest.Until(w, "the parked event counts", func() bool { return lag("acme") > 3*time.Second })
+		require.Less(w, lag("another firm"), 3*time.Second)
+		require.Greater(w, func() time.Duration { d, _ := c.Lag(ctx, "AUTH", "acme"); return d }(), time.Hour, "a stream it does not follow")
+	})
+}
+
+func TestPurge(t *testing.T) {
+	ctx := context.Background()
+	each(t, func(w *world) {
+		later := func(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
+		stop := w.run(w.relay(events.RelayOptions{}))
+		opt := quick()
+		opt.Now = later(events.InboxRetention - time.Hour)
+		c := w.consumer(opt)
+		stopConsumer := w.run(c)
+		w.emitMany("c", 2500)
+		w.requireEffects(2500)
+		w.waitPublished()
+		stop()
+		stopConsumer()
+		w.emit("not published yet", 1)
+
+		rows := func() int { return w.count(w.out, `SELECT count(*) FROM events_outbox`) }
+		require.NoError(w, w.relay(events.RelayOptions{Now: later(events.OutboxRetention - time.Hour)}).Purge(ctx))
+		require.Equal(w, 2501, rows())
+		require.NoError(w, w.relay(events.RelayOptions{Now: later(events.OutboxRetention + time.Hour)}).Purge(ctx))
+		require.Equal(w, 1, rows(), "what was not published stays")
+
+		inbox := func() int { return w.count(w.in, `SELECT count(*) FROM events_inbox`) }
+		require.NoError(w, c.Purge(ctx))
+		require.Equal(w, 2500, inbox())
+		opt.Now = later(events.InboxRetention + time.Hour)
+		require.NoError(w, w.consumer(opt).Purge(ctx))
+		require.Zero(w, inbox())
+	})
+}
