@@ -481,8 +481,10 @@ type VerifyStepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the challenge.
 	Challenge string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
-	// The PIN.
-	Pin           string `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
+	// The PIN of the SMS, or of the e-mail when the channel is e-mail.
+	Pin string `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
+	// The PIN of the e-mail, when both were sent.
+	EmailPin      string `protobuf:"bytes,3,opt,name=email_pin,json=emailPin,proto3" json:"email_pin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -527,6 +529,13 @@ func (x *VerifyStepUpRequest) GetChallenge() string {
 func (x *VerifyStepUpRequest) GetPin() string {
 	if x != nil {
 		return x.Pin
+	}
+	return ""
+}
+
+func (x *VerifyStepUpRequest) GetEmailPin() string {
+	if x != nil {
+		return x.EmailPin
 	}
 	return ""
 }
@@ -740,10 +749,11 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\x12StartStepUpRequest\x12*\n" +
 	"\bpassword\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x01\x18\x80\b\x98\xb5\x18\x01R\bpassword\"O\n" +
 	"\x13StartStepUpResponse\x128\n" +
-	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"_\n" +
+	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\x8b\x01\n" +
 	"\x13VerifyStepUpRequest\x12'\n" +
 	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\x12\x1f\n" +
-	"\x03pin\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x04\x18\f\x98\xb5\x18\x01R\x03pin\"u\n" +
+	"\x03pin\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x04\x18\f\x98\xb5\x18\x01R\x03pin\x12*\n" +
+	"\temail_pin\x18\x03 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\f\x98\xb5\x18\x01R\bemailPin\"u\n" +
 	"\x14VerifyStepUpResponse\x122\n" +
 	"\asession\x18\x01 \x01(\v2\x18.concord.auth.v1.SessionR\asession\x12)\n" +
 	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\"\xb4\x01\n" +
