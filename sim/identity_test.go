@@ -248,12 +248,7 @@ func TestAnUnusedRefreshTokenDiesAfterSixtyDays(t *testing.T) {
 
 func TestWithoutOfflineAccessThereIsNoRefreshToken(t *testing.T) {
 	w := start(t, sim.Config{})
-	next, err := remote.Consent(t.Context(), consentURL(w, func(q url.Values) { q.Set("scope", "practicemanager.client.read") }),
-		remote.Choice{Person: sim.Owner})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := tokenCall(t, w, redeem(next.Query().Get("code"))); got.Refresh != "" || got.ID != "" || got.Access == "" {
+	if got, _ := tokenCall(t, w, redeem(consentFor(t, w, "practicemanager.client.read"))); got.Refresh != "" || got.ID != "" || got.Access == "" {
 		t.Errorf("tokens are %+v", got)
 	}
 }

@@ -95,6 +95,16 @@ func consent(t *testing.T, w *sim.World, person, tenant string) string {
 	return next.Query().Get("code")
 }
 
+// consentFor is consent of the owner, for a person with one practice on offer, to other scopes.
+func consentFor(t *testing.T, w *sim.World, scope string) string {
+	t.Helper()
+	next, err := remote.Consent(t.Context(), consentURL(w, func(q url.Values) { q.Set("scope", scope) }), remote.Choice{Person: sim.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next.Query().Get("code")
+}
+
 func redeem(code string) url.Values {
 	return url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}
 }

@@ -52,7 +52,7 @@ func NewGateway(inbox *Inbox) *Gateway {
 	g := &Gateway{inbox: inbox, ctx: ctx, cancel: cancel, http: &http.Client{Timeout: callbackTimeout}}
 	for _, m := range inbox.all() {
 		if m.Channel == SMS && (m.Status == queued || m.Status == sent) {
-			g.deliver(m, nil)
+			g.deliver(m)
 		}
 	}
 	return g
@@ -109,13 +109,16 @@ func (g *Gateway) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := &world.Message{Channel: SMS, To: to, From: from, Text: body, Status: queued, Account: r.PathValue("account"),
-		SID: "SM" + strings.ReplaceAll(world.NewID(), "-", ""), Callback: r.PostFormValue("StatusCallback")}
+		SID: "SM" + strings.ReplaceAll(world.NewID(), "-", ""), Callback: r.PostFormValue("StatusCallback"), Fate: delivered}
+	if rule != nil {
+		m.Fate, m.FateCode = rule.Result, orElse(rule.Code, 30003)
+	}
 	if err := g.inbox.add(m); err != nil {
 		smsError(w, http.StatusInternalServerError, 20500, err.Error())
 		return
 	}
 	writeJSON(w, http.StatusCreated, resource(m))
-	g.deliver(m, rule)
+	g.deliver(m)
 }
 
 func orElse(code, standard int) int {
@@ -147,25 +150,23 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 }
 
 // deliver moves a message through its states in the background and tells the callback each time.
-func (g *Gateway) deliver(m *world.Message, rule *world.DeliveryRule) {
-	last, code := delivered, 0
-	if rule != nil {
-		last, code = rule.Result, orElse(rule.Code, 30003)
-	}
+func (g *Gateway) deliver(m *world.Message) {
 	g.work.Go(func() {
-		row := *m
-		for _, status := range []string{sent, last} {
-			row.Status = status
-			if status == last {
-				row.Error = code
+		for _, status := range []string{sent, m.Fate} {
+			if g.ctx.Err() != nil {
+				return // a later start finds the message under way and goes on
 			}
-			next := row
+			next := *m
+			next.Status = status
+			if status == m.Fate {
+				next.Error = m.FateCode
+			}
 			err := g.inbox.store.Update(func(tx *world.Tx) error {
 				tx.Messages.Put(tx, next.ID, &next)
 				return nil
 			})
-			if err != nil || g.ctx.Err() != nil {
-				return // a later start finds the message undelivered and goes on
+			if err != nil {
+				return
 			}
 			g.tell(&next)
 		}

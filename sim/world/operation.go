@@ -73,6 +73,9 @@ type Message struct {
 	Account  string    `json:"account,omitempty"`
 	Callback string    `json:"callback,omitempty"`
 	Error    int       `json:"error_code,omitempty"`
+	// Fate is the state an SMS ends in, with FateCode, decided when it is taken.
+	Fate     string `json:"fate,omitempty"`
+	FateCode int    `json:"fate_code,omitempty"`
 }
 
 // DeliveryRule decides what happens to messages for some recipients.
