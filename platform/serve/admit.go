@@ -149,6 +149,8 @@ func (c *chain) admit(ctx context.Context, call *access.Call, req any) error {
 	}
 	firm, err := call.Rule.AdmitRequest(call.Principal, m, c.deps.Now())
 	if err != nil {
+		// What was asked for belongs to the record, under the caller's own firm: no firm hears of another by it.
+		call.About("", call.Rule.Resource(m))
 		c.denied(ctx, call, err)
 		return err
 	}
