@@ -221,6 +221,9 @@ type localObject struct {
 // Info implements Object.
 func (o *localObject) Info() Info { return o.info }
 
+// OSFile is the file behind the blob, for those who can have the kernel send it.
+func (o *localObject) OSFile() *os.File { return o.File }
+
 type localStaged struct {
 	store  *Local
 	file   *os.File

@@ -61,8 +61,11 @@ type Caller struct {
 	Name string
 	// Contact is the contact's id when the caller is one, else empty: its scope is looked at again when bytes move.
 	Contact string
-	// Session is the id of the caller's session; empty when there is none.
-	Session string
+	// Kind is the kind of the principal, as the contract numbers it, and ID its id.
+	Kind int32
+	ID   string
+	// Session is the id of the caller's session, empty when there is none, and Address where it came from.
+	Session, Address string
 }
 
 // Names lists, in the order to be tried, the names a folder may take when its own is taken: with the client's code, then

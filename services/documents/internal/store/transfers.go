@@ -9,19 +9,20 @@ import (
 
 // AddUpload writes an upload before its first byte.
 func AddUpload(tx *sqldb.Tx, u filing.Upload) error {
-	_, err := tx.Exec(`INSERT INTO uploads (id, firm, folder, display_name, media_type, size, sha256, caller, contact, session,
-		created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		u.ID, u.Firm, u.Folder, u.DisplayName, u.MediaType, u.Size, u.SHA256, u.Caller.Name, u.Caller.Contact, u.Caller.Session,
-		micros(u.Created), micros(u.Expires))
+	_, err := tx.Exec(`INSERT INTO uploads (id, firm, folder, display_name, media_type, size, sha256, caller, contact, kind,
+		principal, session, address, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		u.ID, u.Firm, u.Folder, u.DisplayName, u.MediaType, u.Size, u.SHA256, u.Caller.Name, u.Caller.Contact, u.Caller.Kind,
+		u.Caller.ID, u.Caller.Session, u.Caller.Address, micros(u.Created), micros(u.Expires))
 	return err
 }
 
-const uploadColumns = `id, firm, folder, display_name, media_type, size, sha256, caller, contact, session, done, created, expires`
+const uploadColumns = `id, firm, folder, display_name, media_type, size, sha256, caller, contact, kind, principal, session,
+	address, done, created, expires`
 
 func scanUpload(s scanner) (u filing.Upload, err error) {
 	var created, expires int64
 	err = s.Scan(&u.ID, &u.Firm, &u.Folder, &u.DisplayName, &u.MediaType, &u.Size, &u.SHA256, &u.Caller.Name, &u.Caller.Contact,
-		&u.Caller.Session, &u.Done, &created, &expires)
+		&u.Caller.Kind, &u.Caller.ID, &u.Caller.Session, &u.Caller.Address, &u.Done, &created, &expires)
 	u.Created, u.Expires = moment(created), moment(expires)
 	return u, err
 }
@@ -36,11 +37,6 @@ func UploadOf(tx *sqldb.Tx, id string) (filing.Upload, error) {
 func LockUpload(tx *sqldb.Tx, id string) (filing.Upload, error) {
 	u, err := scanUpload(tx.QueryRow(`SELECT `+uploadColumns+` FROM uploads WHERE id = $1`+tx.Dialect().ForUpdate(), id))
 	return u, missing(err)
-}
-
-// ExtendUpload moves the time at which an upload that has not arrived is forgotten.
-func ExtendUpload(tx *sqldb.Tx, id string, expires time.Time) error {
-	return changed(tx.Exec(`UPDATE uploads SET expires = $2 WHERE id = $1`, id, micros(expires)))
 }
 
 // FinishUpload marks an upload as filed.

@@ -105,7 +105,10 @@ CREATE TABLE uploads (
   sha256       TEXT    NOT NULL,
   caller       TEXT    NOT NULL,
   contact      TEXT    NOT NULL,
+  kind         BIGINT  NOT NULL,
+  principal    TEXT    NOT NULL,
   session      TEXT    NOT NULL,
+  address      TEXT    NOT NULL,
   done         BOOLEAN NOT NULL DEFAULT FALSE,
   created      BIGINT  NOT NULL,
   expires      BIGINT  NOT NULL

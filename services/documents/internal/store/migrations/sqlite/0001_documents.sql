@@ -105,7 +105,10 @@ CREATE TABLE uploads (
   sha256       TEXT    NOT NULL,
   caller       TEXT    NOT NULL,
   contact      TEXT    NOT NULL,
+  kind         INTEGER NOT NULL,
+  principal    TEXT    NOT NULL,
   session      TEXT    NOT NULL,
+  address      TEXT    NOT NULL,
   done         INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
   created      INTEGER NOT NULL,
   expires      INTEGER NOT NULL

@@ -1,0 +1,101 @@
+package transfer
+
+import (
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/documents/internal/blob"
+	"github.com/concord-suite/concord/services/documents/internal/filing"
+	"github.com/concord-suite/concord/services/documents/internal/store"
+)
+
+func (h *Handler) get(w http.ResponseWriter, r *http.Request, ticket string) {
+	d, object, err := h.open(r.Context(), ticket)
+	if err != nil {
+		p := problemOf(err)
+		if p.Reason == failing.Reason && r.Context().Err() == nil {
+			h.Logger.ErrorContext(r.Context(), "a download failed", "error", err)
+		}
+		p.write(w)
+		return
+	}
+	defer object.Close()
+	head := w.Header()
+	head.Set("Content-Type", contentType(d.MediaType))
+	head.Set("Content-Disposition", disposition(d.DisplayName))
+	head.Set("ETag", `"`+d.SHA256+`"`)
+	// Foreign content: it is not guessed at, not shown inside a page, and not kept by anybody in between.
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	head.Set("Cache-Control", "private, no-store")
+	http.ServeContent(w, r, "", d.Created, content(object))
+}
+
+// open reads what a ticket permits, whether it still does, and opens the bytes. That they were asked for stands in the audit
+// ledger since the ticket was made; a reader that asks for a thousand ranges asks for one document.
+func (h *Handler) open(ctx context.Context, ticket string) (d filing.Document, object blob.Object, err error) {
+	id, ok := h.Tickets.read(down, ticket)
+	if !ok {
+		return d, nil, unknown
+	}
+	var permit filing.Download
+	var key blob.Key
+	err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		if permit, err = store.DownloadOf(tx, id); err != nil {
+			return err
+		}
+		if d, err = Readable(tx, permit.Firm, permit.Caller.Contact, permit.Document); err != nil {
+			return err
+		}
+		key, err = store.DocumentBlob(tx, d)
+		return err
+	})
+	switch {
+	case err != nil:
+		return d, nil, err
+	case !h.Now().Before(permit.Expires):
+		return d, nil, unknown
+	}
+	if p := h.admitted(ctx, permit.Firm, permit.Caller); p != nil {
+		return d, nil, *p
+	}
+	object, err = h.Blobs.Open(ctx, key)
+	return d, object, err
+}
+
+// Readable reads a document for somebody who may open it: staff wherever its folder stands short of destroyed, a contact
+// what it sees.
+func Readable(tx *sqldb.Tx, firm, contact, id string) (filing.Document, error) {
+	if contact != "" {
+		return store.DocumentSeenBy(tx, firm, contact, id)
+	}
+	return store.DocumentOf(tx, firm, id)
+}
+
+// content gives the server the file itself where there is one, which the kernel then sends by itself.
+func content(o blob.Object) io.ReadSeeker {
+	if f, ok := o.(interface{ OSFile() *os.File }); ok {
+		return f.OSFile()
+	}
+	return o
+}
+
+// contentType keeps a declared type only when it is one.
+func contentType(declared string) string {
+	if _, _, err := mime.ParseMediaType(declared); err != nil {
+		return "application/octet-stream"
+	}
+	return declared
+}
+
+// disposition makes browsers save the document under its name, whatever is in it.
+func disposition(name string) string {
+	if d := mime.FormatMediaType("attachment", map[string]string{"filename": name}); d != "" {
+		return d
+	}
+	return "attachment"
+}
