@@ -29,19 +29,28 @@ import (
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/serve/servetest"
+	"github.com/concord-suite/concord/platform/sqldb"
 )
 
-// things is the descriptor of a service with one RPC, Ping, for operators, services and people who are not signed in.
+// things is the descriptor of a service with two RPCs, Ping and Look, for operators, services and people who are not signed
+// in. Look is audited.
 var things = sync.OnceValue(func() *servetest.Things {
 	t, err := servetest.New(func(f *descriptorpb.FileDescriptorProto) {
 		ping := f.GetService()[0].GetMethod()[0]
-		f.Service[0].Method = []*descriptorpb.MethodDescriptorProto{ping}
-		proto.SetExtension(ping.GetOptions(), optionsv1.E_Rule, &optionsv1.Rule{
-			Permission: "thing.ping", Audit: optionsv1.AuditKind_AUDIT_KIND_NONE, Services: []string{"callers"},
-			Allow: []optionsv1.PrincipalKind{access.Anonymous, access.Operator, access.Service},
-		})
+		look := proto.Clone(ping).(*descriptorpb.MethodDescriptorProto)
+		look.Name = proto.String("Look")
+		f.Service[0].Method = []*descriptorpb.MethodDescriptorProto{ping, look}
+		for method, audit := range map[*descriptorpb.MethodDescriptorProto]optionsv1.AuditKind{
+			ping: optionsv1.AuditKind_AUDIT_KIND_NONE, look: optionsv1.AuditKind_AUDIT_KIND_VIEW,
+		} {
+			proto.SetExtension(method.GetOptions(), optionsv1.E_Rule, &optionsv1.Rule{
+				Permission: "thing." + strings.ToLower(method.GetName()), Audit: audit, Services: []string{"callers"},
+				Allow: []optionsv1.PrincipalKind{access.Anonymous, access.Operator, access.Service},
+			})
+		}
 	})
 	if err != nil {
 		panic(err)
@@ -95,9 +104,11 @@ func (s *service) Register(r grpc.ServiceRegistrar) {
 func (s *service) Handler() http.Handler { return s.handler }
 
 // ping calls the test service.
-func ping(ctx context.Context, conn grpc.ClientConnInterface) error {
+func ping(ctx context.Context, conn grpc.ClientConnInterface) error { return call(ctx, conn, "Ping") }
+
+func call(ctx context.Context, conn grpc.ClientConnInterface, method string) error {
 	answer := things().Response("")
-	if err := conn.Invoke(ctx, "/"+servetest.Service+"/Ping", things().Request(nil), answer); err != nil {
+	if err := conn.Invoke(ctx, "/"+servetest.Service+"/"+method, things().Request(nil), answer); err != nil {
 		return err
 	}
 	if text := servetest.Text(answer); text != "pong" {
@@ -106,10 +117,10 @@ func ping(ctx context.Context, conn grpc.ClientConnInterface) error {
 	return nil
 }
 
-var migrations = fstest.MapFS{
+var migrations = sqldb.Join(events.Schema, fstest.MapFS{
 	"sqlite/0001_things.sql":   {Data: []byte(`CREATE TABLE things (id TEXT PRIMARY KEY) STRICT;`)},
 	"postgres/0001_things.sql": {Data: []byte(`CREATE TABLE things (id TEXT PRIMARY KEY);`)},
-}
+})
 
 // machine is a place for programs to run: their key files, and a bus.
 type machine struct {

@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/boot"
-	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 )
@@ -97,7 +96,7 @@ func TestKeyringCommands(t *testing.T) {
 
 func TestEventsThatWerePutAside(t *testing.T) {
 	m := newMachine(t, "things")
-	options := []boot.Option{boot.GRPC(), boot.Database(sqldb.Join(migrations, events.Schema))}
+	options := []boot.Option{boot.GRPC(), boot.Database(migrations)}
 	environ := m.environ("things")
 	code, _, stderr := once(environ, builds, options, "migrate")
 	require.Equal(t, 0, code, stderr)

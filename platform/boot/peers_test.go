@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/boot"
 	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/events/eventstest"
+	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
 )
 
@@ -123,7 +126,10 @@ func setup(t *testing.T, name string) boot.Setup {
 	t.Helper()
 	tel, err := telemetry.Start(t.Context(), telemetry.Config{}, name, telemetry.Build{}, io.Discard)
 	require.NoError(t, err)
-	return boot.Setup{Name: name, Telemetry: tel, Grace: time.Second}
+	return boot.Setup{
+		Name: name, Telemetry: tel, Grace: time.Second,
+		Database: sqldb.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), name+".db")}, Migrations: migrations,
+	}
 }
 
 // process holds services that meet in memory: what the one-machine product does.
@@ -180,6 +186,14 @@ func TestServicesOfOneProcess(t *testing.T) {
 	serve(t, things, &service{handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "bytes") })})
 
 	require.NoError(t, ping(t.Context(), caller.Dial("things")))
+	require.NoError(t, call(t.Context(), caller.Dial("things"), "Look"))
+	eventstest.Until(t, "the look is on its way to the ledger", func() bool {
+		n := 0
+		require.NoError(t, things.DB.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM events_outbox WHERE subject = 'audit.v1.audit_recorded'`).Scan(&n)
+		}))
+		return n == 1
+	})
 	transport, host := caller.DialHTTP("things")
 	answer, err := (&http.Client{Transport: transport}).Get("http://" + host + "/x")
 	require.NoError(t, err)

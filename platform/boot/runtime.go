@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -29,7 +30,8 @@ import (
 type Setup struct {
 	// Name is the service's name: the audience and issuer of its tokens, its name on the bus.
 	Name string
-	// Database is the service's own; an empty URL means none. Migrations, when given, are applied before the start.
+	// Database is the service's own; an empty URL means none. Migrations, when given, are applied before the start; those
+	// of package events must be among them when RPCs are audited.
 	Database   sqldb.Config
 	Migrations fs.FS
 	// ConnectBus connects to the bus under a name. It must not wait for a bus that is down. Nil means no bus.
@@ -94,6 +96,8 @@ type Runtime struct {
 	BusReplicas int
 	Vault       *vault.Vault
 	Signer      *access.Signer
+	// Audit records who did what in the service's database; Serve records calls with it and runs it.
+	Audit *audit.Recorder
 	// Revocations refuses sessions that ended; the service feeds it from SessionRevoked.
 	Revocations *access.Revocations
 	Telemetry   *telemetry.Telemetry
@@ -138,8 +142,12 @@ func (rt *Runtime) openDatabase(ctx context.Context) (err error) {
 	if rt.setup.Database.URL == "" {
 		return nil
 	}
-	if rt.DB, err = sqldb.Open(ctx, rt.setup.Database); err != nil || rt.setup.Migrations == nil {
+	if rt.DB, err = sqldb.Open(ctx, rt.setup.Database); err != nil {
 		return err
+	}
+	rt.Audit = audit.New(rt.DB, audit.Options{Service: rt.Name, Now: rt.Now, Logger: rt.Logger})
+	if rt.setup.Migrations == nil {
+		return nil
 	}
 	return sqldb.Migrate(ctx, rt.DB, rt.setup.Migrations)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,12 +30,8 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	if err != nil {
 		return err
 	}
-	// The service's own work outlives ctx: calls that are still answered may need it.
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWork()
-	ended := make(chan error, 1)
-	go func() { ended <- svc.Run(work) }()
-
+	work := rt.startWork(ctx, svc)
+	defer work.stop()
 	state := &health{ready: svc.Ready}
 	stopHealth := state.start(rt.setup.Health)
 	defer stopHealth()
@@ -43,31 +40,70 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	for _, run := range front {
 		group.Go(func() error { return run(groupCtx) })
 	}
-	var runErr error
-	running := true
 	group.Go(func() error {
-		select {
-		case runErr = <-ended:
-			running = false
-			if runErr != nil {
-				return fmt.Errorf("%s: %w", rt.Name, runErr)
-			}
-			<-groupCtx.Done() // no work of its own: it serves
-		case <-groupCtx.Done():
-		}
+		err := work.failed(groupCtx)
 		state.stopping.Store(true)
-		return nil
+		return err
 	})
 	rt.Logger.InfoContext(ctx, "started", append(rt.setup.addresses(), "build", telemetry.ReadBuild().String())...)
-	err = group.Wait()
-	stopWork()
-	if running {
-		if runErr = <-ended; runErr != nil && !errors.Is(runErr, context.Canceled) {
-			err = errors.Join(err, fmt.Errorf("%s: %w", rt.Name, runErr))
-		}
-	}
+	err = errors.Join(group.Wait(), work.stop())
 	rt.Logger.InfoContext(ctx, "stopped")
 	return err
+}
+
+// work is what a service does besides answering. It outlives the context of Serve: calls that are still answered then may
+// need it, and their audit entries do.
+type work struct {
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the service's Run has returned
+	err    error         // what it returned; read after ended
+	told   bool          // failed has returned err
+	all    sync.WaitGroup
+}
+
+func (rt *Runtime) startWork(ctx context.Context, svc Service) *work {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w := &work{cancel: cancel, ended: make(chan struct{})}
+	w.all.Go(func() {
+		defer close(w.ended)
+		if err := svc.Run(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+			w.err = fmt.Errorf("%s: %w", rt.Name, err)
+		}
+	})
+	if rt.Audit != nil {
+		w.all.Go(func() {
+			if err := rt.Audit.Run(ctx); err != nil {
+				rt.Logger.ErrorContext(ctx, "audit entries were lost", "error", err)
+			}
+		})
+	}
+	return w
+}
+
+// failed returns when ctx ends, with nil, or when the service's work fails. Work that ends by itself without an error was
+// none: the service serves on.
+func (w *work) failed(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-w.ended:
+		if w.err == nil {
+			<-ctx.Done()
+		}
+		w.told = true
+		return w.err
+	}
+}
+
+// stop ends the work, waits for it, and returns why it failed unless failed did.
+func (w *work) stop() error {
+	w.cancel()
+	w.all.Wait()
+	if w.told {
+		return nil
+	}
+	w.told = true
+	return w.err
 }
 
 // fronts returns the servers of a service, each to be run until its context ends.
@@ -92,11 +128,15 @@ func (rt *Runtime) fronts(svc Service) ([]func(context.Context) error, error) {
 func (rt *Runtime) grpcServer(svc Service, registrar Registrar) (*serve.Server, error) {
 	cfg := rt.setup.GRPC
 	cfg.DrainDelay, cfg.Grace = rt.setup.DrainDelay, rt.setup.Grace
-	server, err := serve.New(cfg, serve.Deps{
+	deps := serve.Deps{
 		Name: rt.Name, Verifier: access.NewVerifier(rt.Name, rt.keys, rt.Now), Revocations: rt.Revocations,
 		Logger: rt.Logger, Ready: svc.Ready, Now: rt.Now, Files: rt.setup.Files,
 		Tracer: rt.Telemetry.Tracers, Meter: rt.Telemetry.Meters, Propagator: rt.Telemetry.Propagator,
-	})
+	}
+	if rt.Audit != nil {
+		deps.Audit = rt.Audit
+	}
+	server, err := serve.New(cfg, deps)
 	if err != nil {
 		return nil, err
 	}

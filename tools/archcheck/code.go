@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// bootFile is the body of every main: the one place below main that reads the environment and ends the process.
+const bootFile = "platform/boot/boot.go"
+
 // maxMain is how long a main.go may be: a table of contents, not a program.
 const maxMain = 40
 
@@ -33,7 +36,7 @@ func codeBreaks(root, path string) ([]string, error) {
 	return (&codeFile{
 		path: path, set: set, syntax: syntax, names: importNames(syntax),
 		test:    strings.HasSuffix(path, "_test.go") || isTestHelper(filepath.ToSlash(filepath.Dir(path))) || strings.HasPrefix(path, "test/"),
-		program: syntax.Name.Name == "main",
+		program: syntax.Name.Name == "main" || path == bootFile,
 	}).breaks(), nil
 }
 

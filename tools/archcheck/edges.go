@@ -1,7 +1,12 @@
 package main
 
-// edges are the internal packages of services that talk to the outside world, with what they talk to. They may know
-// platform and the contract, as api, inbound and store may; domain packages may not.
+// edges are the internal packages of services, with all below them, that talk to the outside world or to other services,
+// with whom they talk to. They stand beside api: they may know the store, platform and the contract. Domain packages may
+// not know them.
 var edges = map[string]string{
-	"services/connector/internal/provider": "the providers, by one interface",
+	"services/auth/internal/delivery":      "the SMS gateway and the mail server",
+	"services/connector/internal/provider": "the providers",
+	"services/documents/internal/blob":     "files and object stores",
+	"services/documents/internal/transfer": "whoever uploads and downloads bytes",
+	"services/sync/internal/peer":          "connector, documents and auth",
 }

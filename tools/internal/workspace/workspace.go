@@ -83,6 +83,12 @@ func (w *Workspace) Go(m Module, args ...string) ([]byte, error) {
 	return run(filepath.Join(w.Root, m.Dir), []string{"GOWORK=off"}, args...)
 }
 
+// GoTogether runs the go command in a module's folder with the workspace on, where a go.mod that is not tidy yet is no
+// obstacle.
+func (w *Workspace) GoTogether(m Module, args ...string) ([]byte, error) {
+	return run(filepath.Join(w.Root, m.Dir), nil, args...)
+}
+
 func goJSON(into any, dir string, env []string, args ...string) error {
 	out, err := run(dir, env, args...)
 	if err != nil {
