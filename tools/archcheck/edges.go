@@ -6,7 +6,8 @@ package main
 var edges = map[string]string{
 	"services/auth/internal/delivery":      "the SMS gateway and the mail server",
 	"services/connector/internal/provider": "the providers",
-	"services/documents/internal/blob":     "files and object stores",
 	"services/documents/internal/transfer": "whoever uploads and downloads bytes",
 	"services/sync/internal/peer":          "connector, documents and auth",
+	"services/sync/internal/runner":        "the workers of runs: connector on one side, the store on the other",
+	"services/sync/internal/saga":          "the workers of off-boardings: the peers on one side, the store on the other",
 }

@@ -128,6 +128,8 @@ func (u use) refused() string {
 		return ""
 	}
 	switch { // services and gateway
+	case isService(u.module) && layer(u.at) == "domain" && !u.test:
+		return "a domain package knows the standard library and other domain packages: convert at the edge"
 	case u.to == "proto" || u.to == "platform":
 		return ""
 	case u.to == "sim" && u.test:
