@@ -135,11 +135,12 @@ func (r *Rule) mistakes() []string {
 	bad(r.Audit == optionsv1.AuditKind_AUDIT_KIND_UNSPECIFIED, "has no audit kind")
 	bad(len(r.Allow) == 0, "admits nobody")
 	seen := map[Kind]bool{}
+	public := slices.Contains(r.Allow, Anonymous) // what everybody may see belongs to no firm
 	for _, k := range r.Allow {
 		bad(!slices.Contains(Kinds(), k), "admits the unknown kind %d", k)
 		bad(seen[k], "admits %s twice", KindName(k))
 		seen[k] = true
-		bad(FirmScoped(k) && r.FirmField == "" && !r.Self, "admits %s without a firm_field", KindName(k))
+		bad(FirmScoped(k) && r.FirmField == "" && !r.Self && !public, "admits %s without a firm_field", KindName(k))
 	}
 	bad(seen[Service] && len(r.Services) == 0, "admits SERVICE but no services")
 	bad(!seen[Service] && len(r.Services) > 0, "names services but does not admit SERVICE")

@@ -65,6 +65,10 @@ func TestAnIncompleteRuleIsAMistake(t *testing.T) {
 	}
 }
 
+func TestWhatIsPublicNeedsNoFirm(t *testing.T) {
+	require.NoError(t, changed(t, "Ping", func(r *optionsv1.Rule) { r.Allow = append(r.Allow, access.Staff, access.Contact) }))
+}
+
 func TestAMethodWithoutARuleIsAMistakeAndAllAreNamed(t *testing.T) {
 	things, err := servetest.New(func(f *descriptorpb.FileDescriptorProto) {
 		for _, m := range f.GetService()[0].GetMethod()[:2] {
