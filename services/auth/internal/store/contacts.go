@@ -37,11 +37,13 @@ func WithLogin(tx *sqldb.Tx, firm string, contacts []string) ([]string, error) {
 		AND state <> 'DISABLED' AND `+d.AnyOf("contact", 2), firm, sqldb.List(d, contacts))
 }
 
-// PutContact notes what sync said about a contact. It answers false when something newer was said before.
+// PutContact notes what sync said about a contact. It answers false when something newer was said before. That a contact
+// is gone counts as newer than its relations of the same moment.
 func PutContact(tx *sqldb.Tx, firm, contact string, sequence int64, removed bool) (bool, error) {
 	return changedOne(tx.Exec(`INSERT INTO contacts (firm, contact, sequence, removed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (firm, contact) DO UPDATE SET sequence = excluded.sequence, removed = excluded.removed
-		WHERE contacts.sequence < excluded.sequence`, firm, contact, sequence, removed))
+		WHERE contacts.sequence < excluded.sequence
+		OR (contacts.sequence = excluded.sequence AND excluded.removed)`, firm, contact, sequence, removed))
 }
 
 // ContactRemoved tells whether sync said last that a contact is gone.

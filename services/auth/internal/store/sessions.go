@@ -97,6 +97,9 @@ type ended struct{ id, firm string }
 
 // endSessions ends sessions that are not over and returns them.
 func endSessions(tx *sqldb.Tx, e End, now time.Time) ([]ended, error) {
+	if e.Session == "" && e.Account == "" && e.Firm == "" {
+		return nil, nil // whose sessions is not said: nobody's
+	}
 	below := e.Below
 	if below == 0 {
 		below = session.Strong + 1

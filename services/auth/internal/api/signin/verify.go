@@ -44,6 +44,13 @@ func (s *Service) Verify(ctx context.Context, in Answer) (Opened, error) {
 		if err := pinsOpen(a, now); err != nil {
 			return err
 		}
+		firm, err := store.FirmOf(tx, a.Firm)
+		if err != nil {
+			return err
+		}
+		if c.Channel == factor.Email && !firm.EmailPINAllowed(a) {
+			return ErrExpired // the firm has stopped allowing it since
+		}
 		if !s.fits(c, a.Firm, in) {
 			verdict = ErrRefused
 			return s.wrongPIN(tx, c, a, in.Address, now)
@@ -154,13 +161,16 @@ func (s *Service) replace(tx *sqldb.Tx, old string, a account.Account, stronger 
 }
 
 // StepUp checks the password of a session's holder again and sends a PIN. An e-mailed PIN lifts a session that has shown
-// the password alone, and nothing else.
+// the password alone, and no other. The error is sqldb.ErrNotFound when the session is over.
 func (s *Service) StepUp(ctx context.Context, sessionID, pass, address string) (Outcome, error) {
 	var a account.Account
 	var current session.Session
 	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
 		if current, err = store.Session(tx, sessionID); err != nil {
 			return err
+		}
+		if !current.Live(s.Now()) {
+			return sqldb.ErrNotFound
 		}
 		a, err = store.Account(tx, current.Firm, current.Account)
 		return err

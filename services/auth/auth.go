@@ -1,0 +1,219 @@
+// Package auth is the service that signs people in, says who they are, and keeps the audit ledger.
+//
+// It owns firms, accounts, contact logins, second factors, sessions, Add-In and agent credentials, each firm's sign-in
+// policy and the ledger; nobody else reads its database. See README.md for what it answers, emits and does when things
+// around it fail.
+package auth
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
+	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/api"
+	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
+	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/inbound"
+	"github.com/concord-suite/concord/services/auth/internal/password"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// Name is the service's name on the bus, in tokens and in settings.
+const Name = "auth"
+
+// Migrations describe the service's database.
+var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, store.Migrations)
+
+// Deps is what the process gives the service.
+type Deps struct {
+	// DB is the service's own database, with Migrations applied.
+	DB *sqldb.DB
+	// Bus carries events; BusReplicas is how many of its servers hold each one, 0 for one.
+	Bus         jetstream.JetStream
+	BusReplicas int
+	// Vault seals signing keys and e-mails on their way, and hashes PINs.
+	Vault *vault.Vault
+	// Revocations learns of every session that ends, from this and other replicas. Optional.
+	Revocations *access.Revocations
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// Logger; default slog.Default().
+	Logger *slog.Logger
+}
+
+// Service is auth. Make one with New, Register it with a server of package serve, and Run it.
+type Service struct {
+	deps   Deps
+	api    *api.Server
+	memory *idem.Memory
+	sender *outbound.Sender // nil without a mail server
+}
+
+// New makes the service. It reads and, at the very first start, makes the signing keys; it neither listens nor starts
+// anything.
+func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
+	if deps.DB == nil || deps.Vault == nil {
+		return nil, errors.New("auth: a database and a vault are needed")
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.Default()
+	}
+	s := &Service{deps: deps, memory: idem.New(deps.DB, deps.Now)}
+	hasher := password.NewHasher(cfg.slots())
+	in := &signin.Service{
+		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Host: cfg.PublicURL.Hostname(),
+		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(), Mail: cfg.Mail.sender(),
+	}
+	keys := issuer.New(deps.DB, deps.Vault, deps.Now, cfg.KeyRotation, deps.Logger)
+	if err := keys.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	s.api = &api.Server{
+		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
+		Logger: deps.Logger, Site: strings.TrimSuffix(cfg.PublicURL.String(), "/"), Countries: cfg.SMS.Countries,
+	}
+	if in.Mail != nil {
+		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}
+	} else {
+		deps.Logger.WarnContext(ctx, "no mail server is set: nobody can be invited, and PINs go by text message only")
+	}
+	return s, s.reinstateOperators(ctx)
+}
+
+func (s SMS) sender() *delivery.SMS {
+	if s.AccountSID == "" {
+		return nil
+	}
+	return delivery.NewSMS(delivery.SMSOptions{
+		URL: s.URL, AccountSID: s.AccountSID, Token: s.Token, From: s.From, Timeout: s.Timeout,
+	})
+}
+
+func (m Mail) sender() *delivery.Mail {
+	if m.Host == "" {
+		return nil
+	}
+	return delivery.NewMail(delivery.MailOptions{
+		Host: m.Host, Port: m.Port, Security: delivery.Security(m.Security), Username: m.Username, Password: m.Password,
+		From: m.From, Timeout: m.Timeout,
+	})
+}
+
+// reinstateOperators switches the PINs of operators on again. Nobody stands above an operator who could do it; whoever
+// starts the process runs the machine, and twenty guesses a start are no danger.
+func (s *Service) reinstateOperators(ctx context.Context) error {
+	return s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		n, err := store.ReinstateOperators(tx)
+		if err == nil && n > 0 {
+			s.deps.Logger.WarnContext(ctx, "PINs of operators were switched off after too many wrong ones, and are on again", "accounts", n)
+		}
+		return err
+	})
+}
+
+// Register adds the service's RPCs to a server.
+func (s *Service) Register(r grpc.ServiceRegistrar) { s.api.Register(r) }
+
+// Keys is the source of the keys by which auth vouches for people, for auth's own server.
+func (s *Service) Keys() access.KeySource { return s.api.Issuer }
+
+// SetupCode makes the code by which somebody becomes the operator, as long as nobody has. Each call voids the code before.
+// It is for the console of whoever starts the installation: printed, never logged. The empty string means that the
+// installation has its operator.
+func (s *Service) SetupCode(ctx context.Context) (string, error) {
+	code, hash := session.NewToken(session.ForSetup)
+	offered := false
+	err := s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
+		offered, err = store.OfferSetup(tx, hash, s.deps.Now())
+		return err
+	})
+	if err != nil || !offered {
+		return "", err
+	}
+	return code, nil
+}
+
+// sweepEvery is how often what is over is deleted.
+const sweepEvery = 10 * time.Minute
+
+// Run publishes events, takes others' events, sends e-mails, rotates keys and tidies up until ctx ends. It returns nil
+// then.
+func (s *Service) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.api.Issuer.Run(ctx) })
+	group.Go(func() error { return s.memory.Run(ctx) })
+	group.Go(func() error { return s.sweep(ctx) })
+	if s.sender != nil {
+		group.Go(func() error { return s.sender.Run(ctx) })
+	}
+	if s.deps.Bus != nil {
+		s.runEvents(ctx, group)
+	}
+	return group.Wait()
+}
+
+func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
+	d := s.deps
+	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	group.Go(func() error { return relay.Run(ctx) })
+	consumer := events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	inbound.Register(consumer, d.Now)
+	group.Go(func() error { return consumer.Run(ctx) })
+	if d.Revocations != nil {
+		group.Go(func() error {
+			events.Broadcast(ctx, d.Bus, d.Logger, access.MaxTokenLife, func(e *autheventsv1.SessionRevoked) {
+				d.Revocations.Add(e.GetSession())
+			})
+			return nil
+		})
+	}
+}
+
+func (s *Service) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		err := s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.Sweep(tx, s.deps.Now()) })
+		if err != nil && ctx.Err() == nil {
+			s.deps.Logger.WarnContext(ctx, "tidying up failed; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// readyWait bounds Ready below the two seconds in which it must answer.
+const readyWait = 1500 * time.Millisecond
+
+// Ready says whether the service can answer now: its database does and it has a signing key. The bus is not asked: events
+// wait in the outbox, and people sign in meanwhile.
+func (s *Service) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	if _, err := s.api.Issuer.Signer(); err != nil {
+		return err
+	}
+	return s.deps.DB.Ping(ctx)
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/sqldb"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// InviteStaff implements authv1.AccountServiceServer.
+func (s accountServer) InviteStaff(ctx context.Context, req *authv1.InviteStaffRequest) (*authv1.InviteStaffResponse, error) {
+	a := account.Account{
+		ID: uuid.Must(uuid.NewV7()).String(), Firm: firmOf(req.GetParent()), Kind: account.Staff, Role: roles[req.GetRole()],
+		State: account.Invited, Created: s.Now(), Revision: 1,
+	}
+	var err error
+	if a.DisplayName, err = cleanName("display_name", req.GetDisplayName()); err != nil {
+		return nil, err
+	}
+	if a.Email, err = cleanEmail("email", req.GetEmail()); err != nil {
+		return nil, err
+	}
+	if a.Mobile, err = s.cleanMobile("mobile", req.GetMobile()); err != nil {
+		return nil, err
+	}
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.InviteStaffResponse, error) {
+		f, err := store.Firm(tx, a.Firm)
+		if err != nil {
+			return nil, orNotFound(err)
+		}
+		invited := a
+		switch known, err := store.AccountByEmail(tx, a.Firm, a.Email); {
+		case errors.Is(err, sqldb.ErrNotFound):
+			err = s.addStaff(tx, invited, f)
+			return &authv1.InviteStaffResponse{Staff: staffMessage(invited)}, err
+		case err != nil:
+			return nil, err
+		case known.Kind != account.Staff || known.State == account.Active:
+			return nil, errAccountExists
+		default:
+			invited = anew(known, a)
+		}
+		if err := store.UpdateAccount(tx, invited); err != nil {
+			return nil, err
+		}
+		if err := store.AnnounceStaff(tx, invited); err != nil {
+			return nil, err
+		}
+		return &authv1.InviteStaffResponse{Staff: staffMessage(invited)}, s.invite(tx, invited, f, s.Now())
+	})
+}
+
+// anew is an account that was not accepted, or was disabled, as it is invited again: nothing it had shown counts any more.
+func anew(known, wanted account.Account) account.Account {
+	if known.Mobile != wanted.Mobile {
+		known.Mobile, known.MobileValidated = wanted.Mobile, wanted.MobileValidated
+	}
+	known.DisplayName, known.Role = wanted.DisplayName, wanted.Role
+	known.State, known.Password, known.PIN = account.Invited, "", account.PINState{}
+	known.Revision++
+	return known
+}
+
+// addStaff inserts a new member of staff, tells the suite and sends the invitation.
+func (s *Server) addStaff(tx *sqldb.Tx, a account.Account, f account.Firm) error {
+	if err := salted(tx, a.Email); err != nil {
+		return err
+	}
+	added, err := store.InsertAccount(tx, a)
+	if err != nil {
+		return err
+	}
+	if !added {
+		return errAccountExists
+	}
+	if err := store.AnnounceStaff(tx, a); err != nil {
+		return err
+	}
+	return s.invite(tx, a, f, s.Now())
+}
+
+// ListStaff implements authv1.AccountServiceServer.
+func (s accountServer) ListStaff(ctx context.Context, req *authv1.ListStaffRequest) (*authv1.ListStaffResponse, error) {
+	const kind = "staff"
+	size := pageSize(req.GetPageSize())
+	var after store.NameCursor
+	if err := readToken(req.GetPageToken(), kind, &after); err != nil {
+		return nil, err
+	}
+	var staff []account.Account
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		staff, err = store.ListStaff(tx, firmOf(req.GetParent()), after, size+1)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	staff, next, err := page(staff, size, kind, func(a account.Account) any { return store.NameCursor{Name: a.DisplayName, ID: a.ID} })
+	resp := &authv1.ListStaffResponse{NextPageToken: next}
+	for _, a := range staff {
+		resp.Staff = append(resp.Staff, staffMessage(a))
+	}
+	return resp, err
+}
+
+// staffOf returns a member of staff by resource name, or the NOT_FOUND to answer.
+func staffOf(tx *sqldb.Tx, name string) (account.Account, error) {
+	firm, id := childOf(store.StaffName, name)
+	a, err := store.Account(tx, firm, id)
+	if err == nil && a.Kind != account.Staff {
+		err = errNotFound
+	}
+	return a, orNotFound(err)
+}
+
+// GetStaff implements authv1.AccountServiceServer.
+func (s accountServer) GetStaff(ctx context.Context, req *authv1.GetStaffRequest) (*authv1.GetStaffResponse, error) {
+	var a account.Account
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		a, err = staffOf(tx, req.GetName())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.GetStaffResponse{Staff: staffMessage(a)}, nil
+}
+
+// DisableStaff implements authv1.AccountServiceServer.
+func (s accountServer) DisableStaff(ctx context.Context, req *authv1.DisableStaffRequest) (*authv1.DisableStaffResponse, error) {
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.DisableStaffResponse, error) {
+		a, err := staffOf(tx, req.GetName())
+		if err != nil {
+			return nil, err
+		}
+		if a.Role == account.Administrator && a.State == account.Active {
+			others, err := store.OtherAdministrators(tx, a.Firm, a.ID)
+			if err != nil {
+				return nil, err
+			}
+			if others == 0 {
+				return nil, errLastAdministrator
+			}
+		}
+		if a, err = s.disable(tx, a); err != nil {
+			return nil, err
+		}
+		return &authv1.DisableStaffResponse{Staff: staffMessage(a)}, nil
+	})
+}
+
+// disable keeps an account from being signed in with: sessions end, challenges and invitations are void.
+func (s *Server) disable(tx *sqldb.Tx, a account.Account) (account.Account, error) {
+	if a.State == account.Disabled {
+		return a, nil
+	}
+	now := s.Now()
+	a.State = account.Disabled
+	a.Revision++
+	if err := store.UpdateAccount(tx, a); err != nil {
+		return a, err
+	}
+	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
+		return a, err
+	}
+	if err := store.CloseInvitations(tx, a.ID, now); err != nil {
+		return a, err
+	}
+	_, err := store.Ended(tx, store.End{Account: a.ID}, now)
+	return a, err
+}
+
+// ReinstatePin implements authv1.AccountServiceServer.
+func (s accountServer) ReinstatePin(ctx context.Context, req *authv1.ReinstatePinRequest) (*authv1.ReinstatePinResponse, error) {
+	pattern, kind := store.StaffName, account.Staff
+	if firm, _ := childOf(pattern, req.GetName()); firm == "" {
+		pattern, kind = store.ContactLoginName, account.Contact
+	}
+	firm, id := childOf(pattern, req.GetName())
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.ReinstatePinResponse, error) {
+		a, err := store.Account(tx, firm, id)
+		if err == nil && a.Kind != kind {
+			err = errNotFound
+		}
+		if err != nil {
+			return nil, orNotFound(err)
+		}
+		a.PIN = account.PINState{}
+		return &authv1.ReinstatePinResponse{}, store.UpdateAccount(tx, a)
+	})
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/concord-suite/concord/platform/names"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/api/who"
+	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// stamp is a time on the wire; the zero time is unset.
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+var roles = map[authv1.Role]account.Role{
+	authv1.Role_ROLE_ADMINISTRATOR: account.Administrator, authv1.Role_ROLE_STAFF: account.Member,
+	authv1.Role_ROLE_READ_ONLY: account.ReadOnly,
+}
+
+func roleOf(r account.Role) authv1.Role {
+	for wire, role := range roles {
+		if role == r {
+			return wire
+		}
+	}
+	return authv1.Role_ROLE_UNSPECIFIED
+}
+
+func stateOf(s account.State) authv1.AccountState {
+	switch s {
+	case account.Invited:
+		return authv1.AccountState_ACCOUNT_STATE_INVITED
+	case account.Active:
+		return authv1.AccountState_ACCOUNT_STATE_ACTIVE
+	case account.Disabled:
+		return authv1.AccountState_ACCOUNT_STATE_DISABLED
+	}
+	return authv1.AccountState_ACCOUNT_STATE_UNSPECIFIED
+}
+
+func channelOf(c factor.Channel) authv1.Channel {
+	switch c {
+	case factor.SMS:
+		return authv1.Channel_CHANNEL_SMS
+	case factor.Email:
+		return authv1.Channel_CHANNEL_EMAIL
+	case factor.Both:
+		return authv1.Channel_CHANNEL_SMS_AND_EMAIL
+	}
+	return authv1.Channel_CHANNEL_UNSPECIFIED
+}
+
+func staffMessage(a account.Account) *authv1.Staff {
+	return &authv1.Staff{
+		Name: names.Format(store.StaffName, a.Firm, a.ID), DisplayName: a.DisplayName, Email: a.Email, Mobile: a.Mobile,
+		MobileValidated: !a.MobileValidated.IsZero(), Role: roleOf(a.Role), State: stateOf(a.State),
+		CreateTime: stamp(a.Created), LastSignInTime: stamp(a.LastSignIn), PinDisabled: !a.PIN.Disabled.IsZero(),
+	}
+}
+
+func contactLoginMessage(a account.Account) *authv1.ContactLogin {
+	return &authv1.ContactLogin{
+		Name: names.Format(store.ContactLoginName, a.Firm, a.ID), Contact: names.Format(store.ContactName, a.Firm, a.Contact),
+		Email: a.Email, State: stateOf(a.State), PinDisabled: !a.PIN.Disabled.IsZero(),
+	}
+}
+
+func firmMessage(f account.Firm) *authv1.Firm {
+	return &authv1.Firm{Name: names.Format(store.FirmName, f.ID), DisplayName: f.DisplayName, CreateTime: stamp(f.Created)}
+}
+
+func policyMessage(f account.Firm, requiredBy []string) *authv1.SecurityPolicy {
+	m := &authv1.SecurityPolicy{
+		Name: names.Format(store.PolicyName, f.ID), TwoFactorEnforced: !f.Enforced.IsZero(), EnforceTime: stamp(f.Enforced),
+		EmailPinAllowed: f.EmailPIN, Etag: strconv.FormatInt(f.Revision, 10),
+	}
+	for _, c := range requiredBy {
+		m.RequiredBy = append(m.RequiredBy, names.Format(store.ConnectionName, f.ID, c))
+	}
+	return m
+}
+
+func challengeMessage(p *signin.Pending) *authv1.Challenge {
+	return &authv1.Challenge{
+		Challenge: p.ID, Channel: channelOf(p.Channel), DestinationHint: p.Hint, ExpireTime: stamp(p.Expires),
+		ResendTime: stamp(p.Resend),
+	}
+}
+
+// sessionMessage describes a session and its holder.
+func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
+	m := &authv1.Session{
+		Name: names.Format(store.SessionName, s.ID), Kind: who.Kind(h.Kind, h.Role), Account: who.Name(h.Kind, s.Firm, s.Account),
+		DisplayName: h.DisplayName, Strength: authv1.Strength(s.Strength), Methods: s.Methods, CreateTime: stamp(s.Created),
+		ExpireTime: stamp(s.Expires), StepUpExpireTime: stamp(s.StepUpUntil), Origin: s.Address,
+	}
+	if s.Firm != "" {
+		m.Firm = names.Format(store.FirmName, s.Firm)
+	}
+	if s.Kind == session.AddIn {
+		m.Kind, m.DisplayName, m.StepUpExpireTime = addInKind, h.DisplayName+" ("+s.AddIn+")", nil
+	}
+	return m
+}
+
+func holderOf(a account.Account) store.Holder {
+	return store.Holder{Kind: a.Kind, Role: a.Role, Contact: a.Contact, State: a.State, DisplayName: a.DisplayName}
+}

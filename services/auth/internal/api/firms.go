@@ -1,0 +1,241 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/sqldb"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// CreateFirm implements authv1.FirmServiceServer.
+func (s firmServer) CreateFirm(ctx context.Context, req *authv1.CreateFirmRequest) (*authv1.CreateFirmResponse, error) {
+	now := s.Now()
+	f := account.Firm{ID: uuid.Must(uuid.NewV7()).String(), Created: now, EmailPIN: true, Revision: 1}
+	a := account.Account{
+		ID: uuid.Must(uuid.NewV7()).String(), Firm: f.ID, Kind: account.Staff, Role: account.Administrator,
+		State: account.Invited, Created: now, Revision: 1,
+	}
+	var err error
+	if f.DisplayName, err = cleanName("display_name", req.GetDisplayName()); err != nil {
+		return nil, err
+	}
+	if a.DisplayName, err = cleanName("administrator_name", req.GetAdministratorName()); err != nil {
+		return nil, err
+	}
+	if a.Email, err = cleanEmail("administrator_email", req.GetAdministratorEmail()); err != nil {
+		return nil, err
+	}
+	if a.Mobile, err = s.cleanMobile("administrator_mobile", req.GetAdministratorMobile()); err != nil {
+		return nil, err
+	}
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.CreateFirmResponse, error) {
+		if err := store.InsertFirm(tx, f); err != nil {
+			return nil, err
+		}
+		if err := store.AnnounceFirm(tx, f); err != nil {
+			return nil, err
+		}
+		if err := s.addStaff(tx, a, f); err != nil {
+			return nil, err
+		}
+		return &authv1.CreateFirmResponse{
+			Firm: firmMessage(f), Administrator: names.Format(store.StaffName, f.ID, a.ID),
+		}, nil
+	})
+}
+
+// ListFirms implements authv1.FirmServiceServer.
+func (s firmServer) ListFirms(ctx context.Context, req *authv1.ListFirmsRequest) (*authv1.ListFirmsResponse, error) {
+	const kind = "firms"
+	size := pageSize(req.GetPageSize())
+	var after store.FirmCursor
+	if err := readToken(req.GetPageToken(), kind, &after); err != nil {
+		return nil, err
+	}
+	var firms []account.Firm
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		firms, err = store.ListFirms(tx, after, size+1)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	firms, next, err := page(firms, size, kind, func(f account.Firm) any { return store.FirmCursor{DisplayName: f.DisplayName, ID: f.ID} })
+	resp := &authv1.ListFirmsResponse{NextPageToken: next}
+	for _, f := range firms {
+		resp.Firms = append(resp.Firms, firmMessage(f))
+	}
+	return resp, err
+}
+
+// GetFirm implements authv1.FirmServiceServer.
+func (s firmServer) GetFirm(ctx context.Context, req *authv1.GetFirmRequest) (*authv1.GetFirmResponse, error) {
+	var f account.Firm
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		f, err = store.Firm(tx, firmOf(req.GetName()))
+		return orNotFound(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.GetFirmResponse{Firm: firmMessage(f)}, nil
+}
+
+// readPolicy returns the policy of a firm as it is told.
+func readPolicy(tx *sqldb.Tx, firm string) (account.Firm, *authv1.SecurityPolicy, error) {
+	f, err := store.Firm(tx, firm)
+	if err != nil {
+		return f, nil, orNotFound(err)
+	}
+	required, err := store.Requirements(tx, firm)
+	return f, policyMessage(f, required), err
+}
+
+// GetSecurityPolicy implements authv1.FirmServiceServer.
+func (s firmServer) GetSecurityPolicy(ctx context.Context, req *authv1.GetSecurityPolicyRequest) (*authv1.GetSecurityPolicyResponse, error) {
+	resp := &authv1.GetSecurityPolicyResponse{}
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		_, resp.Policy, err = readPolicy(tx, firmOf(req.GetName()))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// UpdateSecurityPolicy implements authv1.FirmServiceServer.
+func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.UpdateSecurityPolicyRequest) (*authv1.UpdateSecurityPolicyResponse, error) {
+	wanted := req.GetPolicy()
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.UpdateSecurityPolicyResponse, error) {
+		f, now, err := readPolicy(tx, firmOf(wanted.GetName()))
+		if err != nil {
+			return nil, err
+		}
+		if wanted.GetEtag() != strconv.FormatInt(f.Revision, 10) {
+			return nil, errETag
+		}
+		if !wanted.GetTwoFactorEnforced() && len(now.GetRequiredBy()) > 0 {
+			return nil, errRequired.With("connection", now.GetRequiredBy()[0])
+		}
+		if err := s.changePolicy(tx, f, wanted.GetTwoFactorEnforced(), wanted.GetEmailPinAllowed()); err != nil {
+			return nil, err
+		}
+		_, changed, err := readPolicy(tx, f.ID)
+		return &authv1.UpdateSecurityPolicyResponse{Policy: changed}, err
+	})
+}
+
+// changePolicy writes what an administrator wants and ends the sessions that are too weak for it.
+func (s *Server) changePolicy(tx *sqldb.Tx, f account.Firm, enforced, emailPIN bool) error {
+	if enforced {
+		if _, _, err := s.enforce(tx, &f, ""); err != nil {
+			return err
+		}
+	}
+	off := !enforced && !f.Enforced.IsZero()
+	if !off && emailPIN == f.EmailPIN {
+		return nil
+	}
+	if f.EmailPIN && !emailPIN && enforced {
+		if _, err := store.Ended(tx, store.End{Firm: f.ID, Below: session.Strong}, s.Now()); err != nil {
+			return err
+		}
+	}
+	before := f.Revision
+	f.EmailPIN = emailPIN
+	if off {
+		f.Enforced = time.Time{}
+	}
+	f.Revision++
+	ok, err := store.UpdatePolicy(tx, f, before)
+	if err == nil && !ok {
+		return errETag
+	}
+	return err
+}
+
+// enforce switches the second factor on for a firm, unless it is on, and ends every session of its staff that has shown
+// less, Add-Ins' included. It is one transaction with whatever caused it.
+func (s *Server) enforce(tx *sqldb.Tx, f *account.Firm, requiredBy string) (switchedOn bool, ended int, err error) {
+	if !f.Enforced.IsZero() {
+		return false, 0, nil
+	}
+	before := f.Revision
+	f.Enforced, f.Revision = s.Now(), f.Revision+1
+	ok, err := store.UpdatePolicy(tx, *f, before)
+	if err == nil && !ok {
+		err = errETag
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	if err := store.AnnounceEnforced(tx, *f, requiredBy); err != nil {
+		return false, 0, err
+	}
+	ended, err = store.Ended(tx, store.End{Firm: f.ID, Below: session.Weak}, s.Now())
+	return true, ended, err
+}
+
+// RequireTwoFactor implements authv1.FirmServiceServer.
+func (s firmServer) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwoFactorRequest) (*authv1.RequireTwoFactorResponse, error) {
+	firm, connection, err := connectionOf(req.GetFirm(), req.GetConnection())
+	if err != nil {
+		return nil, err
+	}
+	var resp *authv1.RequireTwoFactorResponse
+	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		f, err := store.Firm(tx, firm)
+		if err != nil {
+			return orNotFound(err)
+		}
+		if _, err := store.AddRequirement(tx, firm, connection, s.Now()); err != nil {
+			return err
+		}
+		on, ended, err := s.enforce(tx, &f, req.GetConnection())
+		resp = &authv1.RequireTwoFactorResponse{SwitchedOn: on, SessionsAffected: int32(ended)}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// ReleaseTwoFactor implements authv1.FirmServiceServer.
+func (s firmServer) ReleaseTwoFactor(ctx context.Context, req *authv1.ReleaseTwoFactorRequest) (*authv1.ReleaseTwoFactorResponse, error) {
+	firm, connection, err := connectionOf(req.GetFirm(), req.GetConnection())
+	if err != nil {
+		return nil, err
+	}
+	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		if _, err := store.Firm(tx, firm); err != nil {
+			return orNotFound(err)
+		}
+		_, err := store.DropRequirement(tx, firm, connection)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ReleaseTwoFactorResponse{}, nil
+}
+
+// connectionOf reads a connection and makes sure that it is the firm's.
+func connectionOf(firmName, connectionName string) (firm, connection string, err error) {
+	firm = firmOf(firmName)
+	owner, connection := childOf(store.ConnectionName, connectionName)
+	if owner != firm {
+		return "", "", violation("connection", "firm", "names another firm")
+	}
+	return firm, connection, nil
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/sqldb"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/who"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// ResolveSession implements authv1.SessionServiceServer. It is on the way of every request of the suite: one read, one
+// signature, and once a minute per session one write.
+func (s sessionServer) ResolveSession(ctx context.Context, req *authv1.ResolveSessionRequest) (*authv1.ResolveSessionResponse, error) {
+	p, described, err := s.resolve(ctx, req.GetSessionToken(), req.GetAddress())
+	if err != nil {
+		return nil, err
+	}
+	signer, err := s.Issuer.Signer()
+	if err != nil {
+		return nil, err
+	}
+	expires := s.Now().Add(access.MaxTokenLife)
+	if end := described.GetExpireTime(); end != nil && end.AsTime().Before(expires) {
+		expires = end.AsTime()
+	}
+	// Tokens carry whole seconds. Rounded up, the last one of a session outlives it by less than one.
+	ttl := expires.Sub(s.Now())
+	if ttl < time.Second {
+		ttl = time.Second
+	}
+	internal, err := signer.Mint(p, req.GetAudience(), ttl)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ResolveSessionResponse{InternalToken: internal, ExpireTime: stamp(expires), Session: described}, nil
+}
+
+// resolve finds out who a token belongs to, as a principal and in words.
+func (s *Server) resolve(ctx context.Context, token, address string) (access.Principal, *authv1.Session, error) {
+	if session.ForAgent.Is(token) {
+		return s.resolveAgent(ctx, token, address)
+	}
+	if !session.ForPerson.Is(token) && !session.ForAddIn.Is(token) {
+		return access.Principal{}, nil, errSessionEnded
+	}
+	found, holder, err := s.Check(ctx, token)
+	if err != nil {
+		return access.Principal{}, nil, err
+	}
+	p := access.Principal{
+		Kind: who.Kind(holder.Kind, holder.Role), ID: who.ID(holder.Kind, found.Account, holder.Contact), Firm: found.Firm,
+		Session: found.ID, Strength: strengths[found.Strength], StepUpUntil: found.StepUpUntil, Address: address,
+	}
+	if found.Kind == session.AddIn {
+		p.ActsFor = &access.StaffMember{Account: found.Account, Role: p.Kind}
+		p.Kind, p.StepUpUntil = addInKind, time.Time{}
+	}
+	return p, sessionMessage(found, holder), nil
+}
+
+var strengths = map[session.Strength]access.Strength{
+	session.Single: access.StrengthNone, session.Weak: access.StrengthWeak, session.Strong: access.StrengthStrong,
+}
+
+// Check finds the live session of a token and whose it is, and notes its use. The error is SESSION_ENDED for a token that
+// is unknown, over, or of somebody who may not sign in any more.
+func (s *Server) Check(ctx context.Context, token string) (found session.Session, holder store.Holder, err error) {
+	hash := session.Hash(token)
+	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		found, holder, err = store.SessionByToken(tx, hash)
+		return err
+	})
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return found, holder, errSessionEnded
+	}
+	if err != nil {
+		return found, holder, err
+	}
+	now := s.Now()
+	if !found.Live(now) || holder.State != account.Active {
+		return found, holder, errSessionEnded
+	}
+	if !found.NeedsTouch(now) {
+		return found, holder, nil
+	}
+	return found, holder, s.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.TouchSession(tx, found.ID, now) }, sqldb.ReadCommitted)
+}
+
+func (s *Server) resolveAgent(ctx context.Context, token, address string) (access.Principal, *authv1.Session, error) {
+	var agent store.Agent
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		agent, err = store.AgentByCredential(tx, session.Hash(token))
+		return err
+	})
+	if err != nil {
+		return access.Principal{}, nil, cmpErr(ignoreNotFound(err), errSessionEnded)
+	}
+	p := access.Principal{Kind: access.Agent, ID: agent.ID, Firm: agent.Firm, Session: agent.ID, Address: address}
+	return p, agentSession(agent), nil
+}

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/sqldb"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// mine returns the session of the call and its holder, or errSessionEnded.
+func (s *Server) mine(ctx context.Context, tx *sqldb.Tx) (session.Session, account.Account, error) {
+	own, err := store.Session(tx, access.From(ctx).Session)
+	if errors.Is(err, sqldb.ErrNotFound) || (err == nil && !own.Live(s.Now())) {
+		return own, account.Account{}, errSessionEnded
+	}
+	if err != nil {
+		return own, account.Account{}, err
+	}
+	holder, err := store.Account(tx, own.Firm, own.Account)
+	return own, holder, err
+}
+
+// GetCurrentSession implements authv1.SessionServiceServer.
+func (s sessionServer) GetCurrentSession(ctx context.Context, _ *authv1.GetCurrentSessionRequest) (*authv1.GetCurrentSessionResponse, error) {
+	p := access.From(ctx)
+	resp := &authv1.GetCurrentSessionResponse{}
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		if p.Kind == access.Agent {
+			agent, err := store.AgentOf(tx, p.Firm, p.ID)
+			if err != nil {
+				return cmpErr(ignoreNotFound(err), errSessionEnded)
+			}
+			resp.Session = agentSession(agent)
+			return nil
+		}
+		own, holder, err := s.mine(ctx, tx)
+		if err == nil {
+			resp.Session = sessionMessage(own, holderOf(holder))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// agentSession describes the lasting session of an agent; its id is the agent's.
+func agentSession(a store.Agent) *authv1.Session {
+	return &authv1.Session{
+		Name: names.Format(store.SessionName, a.ID), Kind: access.Agent, Account: names.Format(store.AgentName, a.Firm, a.ID),
+		Firm: names.Format(store.FirmName, a.Firm), DisplayName: a.DisplayName, Strength: authv1.Strength_STRENGTH_SINGLE,
+		CreateTime: stamp(a.Created),
+	}
+}
+
+// ListSessions implements authv1.SessionServiceServer.
+func (s sessionServer) ListSessions(ctx context.Context, req *authv1.ListSessionsRequest) (*authv1.ListSessionsResponse, error) {
+	const kind = "sessions"
+	size := pageSize(req.GetPageSize())
+	after := store.SessionCursor{Created: s.Now().Add(time.Hour).UnixMicro()} // beyond the newest
+	if err := readToken(req.GetPageToken(), kind, &after); err != nil {
+		return nil, err
+	}
+	var sessions []session.Session
+	var holder account.Account
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		if _, holder, err = s.mine(ctx, tx); err != nil {
+			return err
+		}
+		sessions, err = store.ListSessions(tx, holder.ID, s.Now(), after, size+1)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	sessions, next, err := page(sessions, size, kind, func(one session.Session) any {
+		return store.SessionCursor{Created: sqldb.Micros(one.Created), ID: one.ID}
+	})
+	resp := &authv1.ListSessionsResponse{NextPageToken: next}
+	for _, one := range sessions {
+		resp.Sessions = append(resp.Sessions, sessionMessage(one, holderOf(holder)))
+	}
+	return resp, err
+}
+
+// RevokeSession implements authv1.SessionServiceServer. An Add-In may end itself only.
+func (s sessionServer) RevokeSession(ctx context.Context, req *authv1.RevokeSessionRequest) (*authv1.RevokeSessionResponse, error) {
+	ids, err := names.ParseField("name", store.SessionName, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.RevokeSessionResponse, error) {
+		own, holder, err := s.mine(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		target, err := store.Session(tx, ids[0])
+		if err != nil {
+			return nil, orNotFound(err)
+		}
+		if target.Account != holder.ID || (own.Kind == session.AddIn && target.ID != own.ID) {
+			return nil, errNotFound
+		}
+		_, err = store.Ended(tx, store.End{Session: target.ID}, s.Now())
+		return &authv1.RevokeSessionResponse{}, err
+	})
+}
+
+// SignOut implements authv1.SessionServiceServer.
+func (s sessionServer) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		_, err := store.Ended(tx, store.End{Session: access.From(ctx).Session}, s.Now())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.SignOutResponse{}, nil
+}
+
+// StartStepUp implements authv1.SessionServiceServer.
+func (s sessionServer) StartStepUp(ctx context.Context, req *authv1.StartStepUpRequest) (*authv1.StartStepUpResponse, error) {
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	out, err := s.SignIn.StepUp(ctx, access.From(ctx).Session, req.GetPassword(), addressOf(ctx))
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return nil, errSessionEnded
+	}
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.StartStepUpResponse{Challenge: challengeMessage(out.Pending)}, nil
+}
+
+// VerifyStepUp implements authv1.SessionServiceServer.
+func (s sessionServer) VerifyStepUp(ctx context.Context, req *authv1.VerifyStepUpRequest) (*authv1.VerifyStepUpResponse, error) {
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	opened, err := s.SignIn.Verify(ctx, signin.Answer{
+		Challenge: req.GetChallenge(), PIN: req.GetPin(), EmailPIN: req.GetEmailPin(), Session: access.From(ctx).Session,
+		Address: addressOf(ctx),
+	})
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.VerifyStepUpResponse{
+		Session: sessionMessage(opened.Session, holderOf(opened.Account)), SessionToken: opened.Token,
+	}, nil
+}

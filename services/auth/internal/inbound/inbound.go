@@ -1,0 +1,107 @@
+// Package inbound takes what other services tell: audit entries for the ledger, and what became of contacts.
+package inbound
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/sqldb"
+	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
+	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// Register adds the handlers to auth's consumer.
+func Register(c *events.Consumer, now func() time.Time) {
+	in := inbound{now: now}
+	events.Handle(c, in.auditRecorded)
+	events.Handle(c, in.contactRemoved)
+	events.Handle(c, in.contactRelationsChanged)
+}
+
+type inbound struct {
+	now func() time.Time
+}
+
+// auditRecorded puts entries at the end of their firms' chains, each once, whatever comes twice.
+func (in inbound) auditRecorded(_ context.Context, tx *sqldb.Tx, _ events.Meta, e *auditeventsv1.AuditRecorded) error {
+	for _, entry := range e.GetEntries() {
+		if entry.GetEntryId() == "" || !entry.GetOccurredAt().IsValid() {
+			return events.Failure("an entry without an id or a time", nil)
+		}
+		payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(entry)
+		if err != nil {
+			return events.Failure("an entry that does not encode", nil)
+		}
+		if _, err := store.AppendLedger(tx, entry.GetFirm(), store.LedgerEntry{
+			EntryID: entry.GetEntryId(), Occurred: entry.GetOccurredAt().AsTime(), Actor: entry.GetActor(),
+			Action: entry.GetAction(), Resource: entry.GetResource(), Payload: payload,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func contactOf(name string) (firm, contact string, err error) {
+	ids, err := names.Parse(store.ContactName, name)
+	if err != nil {
+		return "", "", events.Failure("not the name of a contact", nil)
+	}
+	return ids[0], ids[1], nil
+}
+
+// contactRemoved ends the login of a contact that is gone. Normally there is none: sync asks before it removes a contact.
+func (in inbound) contactRemoved(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactRemoved) error {
+	firm, contact, err := contactOf(e.GetContact())
+	if err != nil {
+		return err
+	}
+	newer, err := store.PutContact(tx, firm, contact, m.Sequence, true)
+	if err != nil || !newer {
+		return err
+	}
+	a, err := store.AccountOfContact(tx, firm, contact)
+	if errors.Is(err, sqldb.ErrNotFound) || (err == nil && a.State == account.Disabled) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.State = account.Disabled
+	a.Revision++
+	if err := store.UpdateAccount(tx, a); err != nil {
+		return err
+	}
+	if err := store.CloseInvitations(tx, a.ID, in.now()); err != nil {
+		return err
+	}
+	if err := store.CloseChallenges(tx, a.ID, in.now()); err != nil {
+		return err
+	}
+	if _, err := store.Ended(tx, store.End{Account: a.ID}, in.now()); err != nil {
+		return err
+	}
+	return store.AnnounceContactLogin(tx, a)
+}
+
+// contactRelationsChanged lets a contact that came back with its client be invited again. A contact without any client
+// keeps its login: what it sees is decided where the data is.
+func (in inbound) contactRelationsChanged(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactRelationsChanged) error {
+	firm, contact, err := contactOf(e.GetContact())
+	if err != nil {
+		return err
+	}
+	removed, err := store.ContactRemoved(tx, firm, contact)
+	if err != nil {
+		return err
+	}
+	_, err = store.PutContact(tx, firm, contact, m.Sequence, removed && len(e.GetClients()) == 0)
+	return err
+}
