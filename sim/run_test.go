@@ -224,6 +224,23 @@ func TestARestartForgetsNothing(t *testing.T) {
 	}
 }
 
+func TestAPracticeFromAFileIsServed(t *testing.T) {
+	csv := filepath.Join(t.TempDir(), "Village Practice.csv")
+	text := "name,code,contacts,group,archived\nOne,A1,Pat <pat@example.com>,Family,\nTwo,,Pat <pat@example.com>; Lee,Family,\nThree,,,,yes\n"
+	if err := os.WriteFile(csv, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := connect(t, start(t, sim.Config{Practice: csv}), sim.Owner, "Village Practice")
+	list := s.ask(http.MethodGet, "client.api/list?detailed=true", "").Clients
+	if len(list) != 3 || list[0].Code != "A1" || list[1].Archived != "Yes" || len(list[2].Contacts) != 2 ||
+		list[0].Contacts[0].UUID != list[2].Contacts[1].UUID || list[0].Groups[0].UUID != list[2].Groups[0].UUID {
+		t.Errorf("the practice is %+v", list)
+	}
+	if staff := s.ask(http.MethodGet, "staff.api/list", "").Staff; len(staff) != 2 {
+		t.Errorf("its staff are %+v", staff)
+	}
+}
+
 func TestAWorldWithoutAFolderStartsAnew(t *testing.T) {
 	w := start(t, sim.Config{})
 	do(t, w, "/control/clients/add", object{"fields": object{"Name": "Forgotten"}}, nil)

@@ -139,7 +139,16 @@ func (w *World) handler(cfg Config, injector *faults.Injector, inbox *sinks.Inbo
 	control.New(w.store, guard).Register(mux)
 	mux.HandleFunc("GET /{$}", frontPage)
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
-	return mux, nil
+	return w.dated(mux), nil
+}
+
+// dated puts the world's time into the Date of every answer, as a service's own clock would: callers
+// take it for the start of their next modifiedsince.
+func (w *World) dated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Date", w.store.Now().Format(http.TimeFormat))
+		next.ServeHTTP(rw, r)
+	})
 }
 
 // URL is the root of everything the world serves over HTTP, without a trailing slash.

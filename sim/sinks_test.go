@@ -92,6 +92,9 @@ func TestTextMessagesCanFail(t *testing.T) {
 	}
 	rule(world.DeliveryRule{Channel: sinks.SMS, To: "+614*", Result: "undelivered", Code: 30005, Times: 1})
 	rule(world.DeliveryRule{Channel: sinks.SMS, To: "+64*", Result: "reject"})
+	if _, body := send(t, request(t, http.MethodGet, w.URL()+"/control/deliveries", nil)); strings.Count(string(body), `"result"`) != 2 {
+		t.Errorf("rules are %s", body)
+	}
 	sms(t, w, pin(mobile))
 	until(t, func() bool {
 		list := inbox(t, w, mobile, "")
@@ -101,6 +104,12 @@ func TestTextMessagesCanFail(t *testing.T) {
 	until(t, func() bool { list := inbox(t, w, mobile, ""); return len(list) == 2 && list[1].Status == "delivered" })
 	if status, answer := sms(t, w, pin("+64210000000")); status != http.StatusBadRequest || answer["code"] != 21610.0 {
 		t.Errorf("a rejected number: %d %v", status, answer)
+	}
+	if err := w.Remote().Do(t.Context(), http.MethodDelete, "/control/deliveries", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := sms(t, w, pin("+64210000000")); status != http.StatusCreated {
+		t.Errorf("without rules: %d %v", status, answer)
 	}
 }
 

@@ -3,6 +3,8 @@ package world_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -75,6 +77,31 @@ func TestARestartForgetsNothing(t *testing.T) {
 	defer s.Close()
 	if names(s) != before || strings.Contains(before, "07") {
 		t.Errorf("after a restart: %s\nbefore: %s", names(s), before)
+	}
+}
+
+// TestTheFileIsRewrittenWhenItHasOutgrownTheState changes one large row until the journal is many
+// times its size, and expects it back at the size of the state with nothing lost.
+func TestTheFileIsRewrittenWhenItHasOutgrownTheState(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := s.Update(put("1", "small")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if err := s.Update(put("2", strings.Repeat("x", 1<<20)+fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	info, err := os.Stat(filepath.Join(dir, "world.journal"))
+	if err != nil || info.Size() > 8<<20 {
+		t.Errorf("20 MB were written and %d bytes are kept (%v)", info.Size(), err)
+	}
+	s = open(t, dir)
+	defer s.Close()
+	if got := names(s); !strings.HasPrefix(got, "small,x") || !strings.HasSuffix(got, "x19") {
+		t.Errorf("after a restart: %.20s…%s", got, got[len(got)-5:])
 	}
 }
 
