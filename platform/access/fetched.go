@@ -3,10 +3,13 @@ package access
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Clock tells the time; parts take it so that tests can turn it.
@@ -32,6 +35,31 @@ type FetcherFunc func(ctx context.Context) (*Trust, error)
 
 // Keys implements Fetcher.
 func (f FetcherFunc) Keys(ctx context.Context) (*Trust, error) { return f(ctx) }
+
+// maxJWKS bounds a key set before it is parsed; one key takes about 150 bytes.
+const maxJWKS = 64 << 10
+
+// ParseJWKS reads a JSON Web Key Set (RFC 7517), as auth answers it, into the trusted keys of an issuer. Keys that are
+// not public Ed25519 keys for signatures are left out; a set without any key of use is an error.
+func ParseJWKS(issuer string, body []byte) (*Trust, error) {
+	if len(body) > maxJWKS {
+		return nil, fmt.Errorf("access: key set of %s: longer than %d bytes", issuer, maxJWKS)
+	}
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, fmt.Errorf("access: key set of %s: %w", issuer, err)
+	}
+	t := NewTrust()
+	for _, k := range set.Keys {
+		if public, ok := k.Key.(ed25519.PublicKey); ok && (k.Use == "" || k.Use == "sig") {
+			t.Add(issuer, public)
+		}
+	}
+	if len(t.keys) == 0 {
+		return nil, fmt.Errorf("access: key set of %s: no Ed25519 key", issuer)
+	}
+	return t, nil
+}
 
 // Fetched is a KeySource that remembers what a Fetcher answered. It fetches again when it meets an unknown key id, but
 // at most every five seconds, and when its keys are five minutes old. When fetching fails, what it knows stays valid:

@@ -3,9 +3,11 @@ package access_test
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -65,6 +67,25 @@ func TestAnIdentityKeyIsAPEMFile(t *testing.T) {
 	for _, bad := range []string{"", "x", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
 		_, err := access.ParseKey([]byte(bad))
 		require.Error(t, err)
+	}
+}
+
+func TestAKeySetIsReadAsAuthWritesIt(t *testing.T) {
+	a, private := newKey(t)
+	x := base64.RawURLEncoding.EncodeToString(a)
+	entry := func(extra string) string { return `{"kty":"OKP","crv":"Ed25519","x":"` + x + `"` + extra + `}` }
+	trust, err := access.ParseJWKS("auth", []byte(`{"keys":[`+entry(`,"use":"sig","kid":"k"`)+`]}`))
+	require.NoError(t, err)
+	_, err = trust.Key(t.Context(), "auth", access.KeyID(a))
+	require.NoError(t, err)
+	seed := base64.RawURLEncoding.EncodeToString(private.Seed())
+	for name, body := range map[string]string{
+		"not JSON": `{`, "empty": `{"keys":[]}`, "symmetric": `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
+		"for encryption": `{"keys":[` + entry(`,"use":"enc"`) + `]}`, "a private key": `{"keys":[` + entry(`,"d":"`+seed+`"`) + `]}`,
+		"too long": `{"keys":[` + strings.Repeat(" ", 64<<10) + entry("") + `]}`,
+	} {
+		_, err := access.ParseJWKS("auth", []byte(body))
+		require.Error(t, err, name)
 	}
 }
 

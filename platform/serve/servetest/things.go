@@ -141,6 +141,9 @@ func (t *Things) Register(r grpc.ServiceRegistrar) {
 				handle := func(ctx context.Context, req any) (any, error) {
 					return t.Unary(ctx, string(m.Name()), req.(*dynamicpb.Message))
 				}
+				if chain == nil {
+					return handle(ctx, req)
+				}
 				return chain(ctx, req, &grpc.UnaryServerInfo{FullMethod: full}, handle)
 			},
 		})
