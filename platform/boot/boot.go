@@ -29,6 +29,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc"
 
 	"github.com/concord-suite/concord/platform/config"
@@ -139,11 +140,9 @@ func Run[C any](
 	if done, code := c.before(proc, p, parts); done {
 		return code
 	}
-	err = config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...)
-	if err == nil {
-		err = settings.check(p)
-	}
-	if mistakes := (config.Mistakes)(nil); errors.As(err, &mistakes) {
+	mistakes, err := gather(config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...),
+		settings.check(p), settings.collector(proc.Environ))
+	if len(mistakes) > 0 {
 		fmt.Fprintln(proc.Stderr, mistakes)
 		return exitSettings
 	}
@@ -157,6 +156,20 @@ func Run[C any](
 	return exitOK
 }
 
+// gather puts the mistakes of several checks together, so that all are said at once. An error that is no mistake in the
+// settings (a file that cannot be read) is returned as it is.
+func gather(errs ...error) (all config.Mistakes, other error) {
+	for _, err := range errs {
+		var mistakes config.Mistakes
+		if errors.As(err, &mistakes) {
+			all = append(all, mistakes...)
+		} else if other == nil {
+			other = err
+		}
+	}
+	return all, other
+}
+
 // serve runs the program until ctx ends.
 func (p program) serve(ctx context.Context, proc Process, s settings, build func(context.Context, *Runtime) (Service, error)) (err error) {
 	tel, err := telemetry.Start(ctx, s.base.Telemetry, p.name, telemetry.ReadBuild(), proc.Stderr)
@@ -164,6 +177,8 @@ func (p program) serve(ctx context.Context, proc Process, s settings, build func
 		return err
 	}
 	defer func() { flush(ctx, tel) }()
+	// The library tells failed exports to one handler per process; this is the process's.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { tel.Logger.Warn("telemetry", "error", err) }))
 	// Listen first: of two processes started by mistake the second ends here, before it touches anything.
 	setup, err := s.setup(ctx, p, tel)
 	if err != nil {

@@ -154,13 +154,14 @@ func TestWrongSettingsEndWithOneLineEachAndCreateNothing(t *testing.T) {
 	dir := t.TempDir()
 	code, _, stderr := once([]string{
 		"CONCORD_THINGS_NATS_REPLICAS=many", "CONCORD_THINGS_TRUST_FLIE=x", "CONCORD_THINGS_DATABASE_URL=sqlite:" + dir + "/things.db",
-	}, builds, withDatabase)
+	}, builds, append(withDatabase, boot.Peers("auth")))
 	require.Equal(t, 2, code)
 	require.Equal(t, `nats_url (CONCORD_THINGS_NATS_URL): is required
 nats_replicas (CONCORD_THINGS_NATS_REPLICAS): must be a whole number, not "many"
 identity_key_file (CONCORD_THINGS_IDENTITY_KEY_FILE): is required
 trust_file (CONCORD_THINGS_TRUST_FILE): is required
 CONCORD_THINGS_TRUST_FLIE: is not a setting
+peers (CONCORD_THINGS_PEERS): lacks auth=address
 `, stderr)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -185,6 +186,21 @@ func TestRulesAcrossSettings(t *testing.T) {
 		require.Equal(t, c.want, stderr, name)
 	}
 	require.False(t, exists(m.path("things.db")))
+}
+
+func TestTheCollectorMayComeFromOpenTelemetrysOwnVariable(t *testing.T) {
+	m := newMachine(t, "things")
+	for endpoint, want := range map[string]string{
+		"http://127.0.0.1:4317": "otlp_endpoint: http://127.0.0.1:4317\n",
+		"":                      "otlp_endpoint: \"\"\n",
+	} {
+		code, out, stderr := once(append(m.environ("things"), "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint), builds, withDatabase, "config", "print")
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, out, want)
+	}
+	code, _, stderr := once(append(m.environ("things"), "OTEL_EXPORTER_OTLP_ENDPOINT=collector"), builds, withDatabase)
+	require.Equal(t, 2, code)
+	require.Equal(t, "OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL\n", stderr)
 }
 
 func TestATakenAddressIsSaidPlainlyBeforeAnythingIsTouched(t *testing.T) {

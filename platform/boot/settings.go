@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ func (d *databaseSettings) Validate() error {
 func (s settings) check(p program) error {
 	addresses, err := peerAddresses(s.base.Peers)
 	if err != nil {
-		return err
+		return nil // Validate says it
 	}
 	var mistakes config.Mistakes
 	for _, name := range append(append([]string(nil), p.peers...), suffixed(p.httpPeers)...) {
@@ -150,6 +151,25 @@ func (s settings) check(p program) error {
 	}
 	if len(mistakes) > 0 {
 		return mistakes
+	}
+	return nil
+}
+
+// otlpVariable is OpenTelemetry's own name for the collector, which people set for all their programs at once.
+const otlpVariable = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+// collector takes the collector from OpenTelemetry's variable when the service's own setting names none.
+func (s settings) collector(environ []string) error {
+	for _, pair := range environ {
+		value, found := strings.CutPrefix(pair, otlpVariable+"=")
+		if !found || value == "" || s.base.Telemetry.OTLPEndpoint != nil {
+			continue
+		}
+		endpoint, err := url.Parse(value)
+		if err != nil || endpoint.Host == "" || (endpoint.Scheme != "http" && endpoint.Scheme != "https") {
+			return config.Mistakes{{Variable: otlpVariable, Rule: "must be an http or https URL"}}
+		}
+		s.base.Telemetry.OTLPEndpoint = endpoint
 	}
 	return nil
 }

@@ -126,6 +126,9 @@ func versionBreaks(w *workspace.Workspace) []string {
 	askers := map[string]map[string][]string{} // module path, version, who asks
 	for _, m := range w.Modules {
 		for _, r := range m.Mod.Require {
+			if strings.HasPrefix(r.Path, workspace.Prefix) {
+				continue // localBreaks judges those
+			}
 			if askers[r.Path] == nil {
 				askers[r.Path] = map[string][]string{}
 			}
