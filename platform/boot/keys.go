@@ -2,12 +2,9 @@ package boot
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/json"
-	"fmt"
+		"fmt"
 	"os"
 
-	"github.com/go-jose/go-jose/v4"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -48,15 +45,5 @@ func (a authKeys) Keys(ctx context.Context) (*access.Trust, error) {
 	if err := a.conn.Invoke(dial.AsSelf(ctx, a.service), getKeys, &emptypb.Empty{}, &answer); err != nil {
 		return nil, fmt.Errorf("boot: keys of auth: %w", err)
 	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(answer.GetValue(), &set); err != nil {
-		return nil, fmt.Errorf("boot: keys of auth: %w", err)
-	}
-	trust := access.NewTrust()
-	for _, key := range set.Keys {
-		if public, ok := key.Key.(ed25519.PublicKey); ok {
-			trust.Add(access.AuthIssuer, public)
-		}
-	}
-	return trust, nil
+	return access.ParseJWKS(access.AuthIssuer, answer.GetValue())
 }
