@@ -2,7 +2,7 @@ package boot
 
 import (
 	"context"
-		"fmt"
+	"fmt"
 	"os"
 
 	"google.golang.org/grpc"
