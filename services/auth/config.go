@@ -44,7 +44,7 @@ type Mail struct {
 	Username string        `config:"username" doc:"Who signs in at the server; unset: nobody."`
 	Password string        `config:"password" secret:"true" doc:"The password for it."`
 	From     string        `config:"from" default:"Concord <concord@localhost>" doc:"The sender of e-mails."`
-	Timeout  time.Duration `config:"timeout" default:"8s" min:"100ms" max:"20s" doc:"How long handing over one e-mail may take."`
+	Timeout  time.Duration `config:"timeout" default:"5s" min:"100ms" max:"20s" doc:"How long handing over one e-mail may take."`
 }
 
 // Validate checks what one setting says about another.

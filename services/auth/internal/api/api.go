@@ -106,7 +106,9 @@ func cleanName(field, text string) (string, error) {
 	return text, nil
 }
 
-func isControl(r rune) bool { return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029' }
+func isControl(r rune) bool {
+	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029'
+}
 
 // cleanEmail is an address in the form in which it is stored.
 func cleanEmail(field, text string) (string, error) {

@@ -14,8 +14,8 @@ import (
 	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
-	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/api/who"
+	"github.com/concord-suite/concord/services/auth/internal/session"
 )
 
 // The acts that a sign-in leaves in the ledger of the firm it was for. The calls themselves are recorded as well, outside
