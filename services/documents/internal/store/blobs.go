@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -101,4 +102,24 @@ func DocumentBlob(tx *sqldb.Tx, d filing.Document) (blob.Key, error) {
 		return key, filing.ErrNotFound
 	}
 	return key, err
+}
+
+// LiveBlobs answers which of the files are those of live rows.
+func LiveBlobs(tx *sqldb.Tx, files []blob.Info) (map[blob.Key]bool, error) {
+	var sums, firms []string
+	for _, f := range files {
+		sums = append(sums, f.Key.SHA256)
+		if !slices.Contains(firms, f.Key.Firm) {
+			firms = append(firms, f.Key.Firm)
+		}
+	}
+	d := tx.Dialect()
+	keys, err := sqldb.Collect(tx, func(r *sqldb.Rows) (k blob.Key, err error) { return k, r.Scan(&k.Firm, &k.SHA256, &k.Generation) },
+		`SELECT firm, sha256, generation FROM blobs WHERE state = 'LIVE'
+		AND `+d.AnyOf("firm", 1)+` AND `+d.AnyOf("sha256", 2), sqldb.List(d, firms), sqldb.List(d, sums))
+	live := make(map[blob.Key]bool, len(keys))
+	for _, k := range keys {
+		live[k] = true
+	}
+	return live, err
 }

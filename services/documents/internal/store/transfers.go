@@ -71,3 +71,15 @@ func ForgetTransfers(tx *sqldb.Tx, before time.Time, limit int) (int64, error) {
 	downloads, err := tx.Exec(`DELETE FROM downloads WHERE id IN (SELECT id FROM downloads WHERE expires < $1 LIMIT $2)`, micros(before), limit)
 	return uploads + downloads, err
 }
+
+// RevokeTickets ends what a session may still send or fetch.
+func RevokeTickets(tx *sqldb.Tx, session string, at time.Time) error {
+	if session == "" {
+		return nil
+	}
+	if _, err := tx.Exec(`UPDATE uploads SET expires = $2 WHERE session = $1 AND session <> '' AND expires > $2`, session, micros(at)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE downloads SET expires = $2 WHERE session = $1 AND session <> '' AND expires > $2`, session, micros(at))
+	return err
+}

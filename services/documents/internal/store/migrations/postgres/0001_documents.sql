@@ -114,6 +114,7 @@ CREATE TABLE uploads (
   expires      BIGINT  NOT NULL
 );
 CREATE INDEX uploads_by_expiry ON uploads (expires);
+CREATE INDEX uploads_by_session ON uploads (session) WHERE session <> '';
 
 CREATE TABLE downloads (
   id       TEXT COLLATE "C"    NOT NULL PRIMARY KEY,
@@ -125,6 +126,7 @@ CREATE TABLE downloads (
   expires  BIGINT  NOT NULL
 );
 CREATE INDEX downloads_by_expiry ON downloads (expires);
+CREATE INDEX downloads_by_session ON downloads (session) WHERE session <> '';
 
 -- What contacts relate to, as the client list last said.
 CREATE TABLE contacts (

@@ -114,6 +114,7 @@ CREATE TABLE uploads (
   expires      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX uploads_by_expiry ON uploads (expires);
+CREATE INDEX uploads_by_session ON uploads (session) WHERE session <> '';
 
 CREATE TABLE downloads (
   id       TEXT    NOT NULL PRIMARY KEY,
@@ -125,6 +126,7 @@ CREATE TABLE downloads (
   expires  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX downloads_by_expiry ON downloads (expires);
+CREATE INDEX downloads_by_session ON downloads (session) WHERE session <> '';
 
 -- What contacts relate to, as the client list last said.
 CREATE TABLE contacts (
