@@ -72,10 +72,8 @@ type Choice struct {
 	Connection string `json:"connection,omitempty"`
 	Version    int64  `json:"version,omitempty"`
 	// Differs is set when the tenant is another than the last time.
-	Differs bool `json:"differs,omitempty"`
-	// TwoFactorSwitchedOn is what auth said.
-	TwoFactorSwitchedOn bool    `json:"two_factor_switched_on,omitempty"`
-	Options             Options `json:"options"`
+	Differs bool    `json:"differs,omitempty"`
+	Options Options `json:"options"`
 }
 
 // Open reports whether something may still become of an attempt in this state.

@@ -64,6 +64,8 @@ type Adapter interface {
 	Probe(ctx context.Context, c Caller) error
 	// Privilege says in words what a person lacks whom Probe finds without privileges, and how to get it.
 	Privilege() string
+	// Words returns what an error answer says in the provider's own words, "" when it has none.
+	Words(body []byte) string
 }
 
 // Request is one API call.

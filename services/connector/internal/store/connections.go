@@ -122,3 +122,10 @@ func NoteSample(tx *sqldb.Tx, ref connection.Ref, sample string) error {
 	_, err := tx.Exec(`UPDATE connections SET sample = $3 WHERE firm = $1 AND id = $2`, ref.Firm, ref.ID, sample)
 	return err
 }
+
+// UpstreamShared reports whether another live connection, of any firm, is the same one at the provider.
+func UpstreamShared(tx *sqldb.Tx, p connection.Provider, upstreamID, but string) (shared bool, err error) {
+	err = tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM connections WHERE provider = $1 AND upstream_id = $2 AND id <> $3 AND state <> 'DISCONNECTED')`,
+		string(p), upstreamID, but).Scan(&shared)
+	return shared, err
+}

@@ -135,11 +135,11 @@ func TestRefusals(t *testing.T) {
 		all, err := readClients(t, answer(doc))
 		require.ErrorIs(t, err, kind, words)
 		require.Empty(t, all)
-		require.Contains(t, Words([]byte(doc)), words)
+		require.Contains(t, Adapter{}.Words([]byte(doc)), words)
 	}
 	_, err := readClients(t, answer(`<Response><Status>ERROR</Status><ErrorDescription>`+strings.Repeat("long ", 500)+`</ErrorDescription></Response>`))
 	require.Less(t, len(provider.Text(err)), 310)
-	require.Empty(t, Words([]byte(`{"Title":"Unauthorized"}`)))
+	require.Empty(t, Adapter{}.Words([]byte(`{"Title":"Unauthorized"}`)))
 }
 
 func TestNothingIsTakenFromADocumentThatIsNotWhole(t *testing.T) {

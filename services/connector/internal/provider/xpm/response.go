@@ -92,7 +92,7 @@ func shorten(words string) string {
 }
 
 // Words returns what an error answer says in the provider's own XML, "" when it is something else.
-func Words(body []byte) string {
+func (Adapter) Words(body []byte) string {
 	err := decode(provider.Answer{Body: bytes.NewReader(body)}, pageLimit, func(*reader, string) error { return nil })
 	if errors.Is(err, provider.ErrRefused) || errors.Is(err, provider.ErrUnknownRecord) {
 		return provider.Text(err)

@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 	"github.com/concord-suite/concord/services/connector/internal/record"
 )
@@ -44,6 +46,9 @@ func (Adapter) Probe(ctx context.Context, c provider.Caller) error {
 func (Adapter) Record(ctx context.Context, c provider.Caller, id string) (record.Record, time.Time, error) {
 	var found []record.Record
 	var at time.Time
+	if uuid.Validate(id) != nil { // the provider would say that there is no such client, which is not what was asked
+		return record.Record{}, at, provider.Errorf(provider.ErrRefused, "the identifier is none of this provider's")
+	}
 	r := provider.Request{Method: http.MethodGet, Path: "client.api/get/" + url.PathEscape(id)}
 	err := c.Call(ctx, r, func(a provider.Answer) error {
 		found, at = nil, a.ServerTime

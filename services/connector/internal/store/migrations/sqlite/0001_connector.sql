@@ -57,6 +57,7 @@ CREATE TABLE connections (
 ) STRICT;
 CREATE INDEX connections_firm ON connections (firm, created, id);
 CREATE INDEX connections_grant ON connections (grant_id) WHERE grant_id <> '';
+CREATE INDEX connections_upstream ON connections (upstream_id);
 CREATE INDEX connections_degraded ON connections (probe_at) WHERE state = 'DEGRADED';
 
 -- One try to connect. The state parameter and the browser binding are kept as hashes, and sealed for a repeated request.
