@@ -133,8 +133,7 @@ func (d *Demo) stepUp(ctx context.Context, r *rest, p person) error {
 		return err
 	}
 	verify := &authv1.VerifyStepUpRequest{Challenge: start.GetChallenge().GetChallenge()}
-	var email string
-	if err := d.readPINs(ctx, p, start.GetChallenge().GetChannel(), seen, &verify.Pin, &email); err != nil {
+	if err := d.readPINs(ctx, p, start.GetChallenge().GetChannel(), seen, &verify.Pin, &verify.EmailPin); err != nil {
 		return err
 	}
 	done := new(authv1.VerifyStepUpResponse)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,11 +73,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		cfg: cfg, trust: access.NewTrust(), services: map[string]boot.Service{}, bytes: dial.Listen(),
 		listeners: map[string]*dial.Listener{},
 	}
-	var err error
-	if n.settings, err = loadSettings(cfg); err != nil {
-		return nil, err
-	}
-	for _, open := range []func(context.Context) error{n.listen, n.open, n.build} {
+	for _, open := range []func(context.Context) error{n.listen, n.configure, n.open, n.build} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
 		}
@@ -99,6 +96,21 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	}
 	n.GRPC = n.grpc.Addr().String()
 	return front.CheckAddress(n.GRPC)
+}
+
+// configure reads the settings. The address that was taken is the one people use, unless a setting says otherwise.
+func (n *Node) configure(context.Context) (err error) {
+	environ := n.cfg.Environ
+	for name, value := range map[string]string{
+		"CONCORD_GATEWAY_PUBLIC_URL":     n.URL,
+		"CONCORD_AUTH_PUBLIC_URL":        n.URL,
+		"CONCORD_DOCUMENTS_BLOB_DIR":     filepath.Join(n.cfg.DataDir, "blobs"),
+		"CONCORD_CONNECTOR_REDIRECT_URL": n.URL + "/oauth/callback",
+	} {
+		environ = withDefault(environ, name, value)
+	}
+	n.settings, err = loadSettings(environ, n.cfg.File)
+	return err
 }
 
 func (n *Node) open(context.Context) (err error) {

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/concord-suite/concord/gateway"
+	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/services/auth"
+	"github.com/concord-suite/concord/services/connector"
+	"github.com/concord-suite/concord/services/documents"
+	syncsvc "github.com/concord-suite/concord/services/sync"
+)
+
+// part is one service in the node: what its own program says in its main.
+type part struct {
+	name       string
+	migrations fs.FS
+	peers      []string
+	httpPeers  []string
+	http       httpKind
+	build      func(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error)
+}
+
+type httpKind int
+
+const (
+	noHTTP httpKind = iota
+	bytesHTTP
+	publicHTTP
+)
+
+// parts are the services in the order in which they are built; connections between them are made by the first call.
+var parts = []part{
+	{name: "auth", migrations: auth.Migrations, build: buildAuth},
+	{name: "connector", migrations: connector.Migrations, peers: []string{"auth"}, build: buildConnector},
+	{name: "documents", migrations: documents.Migrations, peers: []string{"auth", "sync"}, http: bytesHTTP, build: buildDocuments},
+	{name: "sync", migrations: syncsvc.Migrations, peers: []string{"auth", "connector", "documents"}, build: buildSync},
+	{name: "gateway", peers: []string{"auth", "connector", "sync", "documents"}, httpPeers: []string{"documents"}, http: publicHTTP, build: buildGateway},
+}
+
+func buildAuth(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
+	svc, err := auth.New(ctx, n.settings.auth, auth.Deps{
+		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Vault: rt.Vault, Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rt.TrustKeys(svc.Keys())
+	n.SetupCode, err = svc.SetupCode(ctx)
+	return svc, err
+}
+
+func buildGateway(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
+	bytes, host := rt.DialHTTP("documents")
+	return gateway.New(ctx, n.settings.gateway, gateway.Deps{
+		Auth: rt.Dial("auth"), Connector: rt.Dial("connector"), Sync: rt.Dial("sync"), Documents: rt.Dial("documents"),
+		Bytes: bytes, BytesHost: host, Bus: rt.Bus, Now: rt.Now, Logger: rt.Logger,
+	})
+}

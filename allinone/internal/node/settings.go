@@ -1,0 +1,65 @@
+package node
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/concord-suite/concord/gateway"
+	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/services/auth"
+	"github.com/concord-suite/concord/services/connector"
+	"github.com/concord-suite/concord/services/documents"
+	syncsvc "github.com/concord-suite/concord/services/sync"
+)
+
+// settings are those of all services.
+type settings struct {
+	auth      auth.Config
+	connector connector.Config
+	sync      syncsvc.Config
+	documents documents.Config
+	gateway   gateway.Config
+}
+
+// of pairs each service's settings with its name: the prefix of its variables and its section in the file.
+func (s *settings) of() map[string]any {
+	return map[string]any{
+		"auth": &s.auth, "connector": &s.connector, "sync": &s.sync, "documents": &s.documents, "gateway": &s.gateway,
+	}
+}
+
+// loadSettings reads the settings of every service, and names all mistakes in all of them.
+func loadSettings(environ []string, file string) (settings, error) {
+	var s settings
+	var mistakes config.Mistakes
+	for name, cfg := range s.of() {
+		src := config.Source{Service: name, Environ: environ, File: file, Section: name}
+		if file == "" {
+			src.Section = ""
+		}
+		err := config.Load(src, cfg)
+		var m config.Mistakes
+		switch {
+		case errors.As(err, &m):
+			mistakes = append(mistakes, m...)
+		case err != nil:
+			return s, err
+		}
+	}
+	if len(mistakes) > 0 {
+		slices.SortFunc(mistakes, func(a, b config.Mistake) int { return strings.Compare(a.Variable, b.Variable) })
+		return s, mistakes
+	}
+	return s, nil
+}
+
+// withDefault adds a setting unless somebody has set it.
+func withDefault(environ []string, name, value string) []string {
+	for _, pair := range environ {
+		if strings.HasPrefix(pair, name+"=") {
+			return environ
+		}
+	}
+	return append(slices.Clip(environ), name+"="+value)
+}
