@@ -156,7 +156,7 @@ func TestFrozenRequestsWaitForTheirRelease(t *testing.T) {
 	if err := s.w.Remote().RemoveFault(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if status := <-done; status != http.StatusOK {
+	if status := receive(t, done); status != http.StatusOK {
 		t.Errorf("released it answers %d", status)
 	}
 }
@@ -186,7 +186,7 @@ func TestClosingTheWorldLetsFrozenRequestsGo(t *testing.T) {
 	if err := s.w.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-failed; err == nil {
+	if err := receive(t, failed); err == nil {
 		t.Error("a frozen request was answered by the end of the world")
 	}
 }

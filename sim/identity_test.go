@@ -77,7 +77,8 @@ func TestAConsentFormOfAnotherSiteIsRefused(t *testing.T) {
 	authorize := consentURL(w, nil)
 	cookie, _ := signIn(t, w, sim.Owner, authorize)
 	_, query, _ := strings.Cut(authorize, "?")
-	req := request(t, http.MethodPost, w.URL()+"/identity/consent", strings.NewReader(url.Values{"query": {query}, "action": {"allow"}, "form": {"guess"}}.Encode()))
+	tenant := connect(t, w, sim.Owner, sim.PracticeName).tenant
+	req := request(t, http.MethodPost, w.URL()+"/identity/consent", strings.NewReader(url.Values{"query": {query}, "action": {"allow"}, "tenant": {tenant}, "form": {"guess"}}.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Cookie", cookie)
 	if res, body := send(t, req); res.StatusCode != http.StatusBadRequest {

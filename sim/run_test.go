@@ -101,7 +101,7 @@ func TestTheProgramSaysWhereItIsAndEndsWhenAsked(t *testing.T) {
 		stop()
 		io.Copy(io.Discard, out)
 	}()
-	if got := <-code; got != 0 {
+	if got := receive(t, code); got != 0 {
 		t.Errorf("exit %d", got)
 	}
 }

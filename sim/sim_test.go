@@ -216,6 +216,19 @@ type relationship struct {
 	Related client `xml:"RelatedClient"`
 }
 
+// receive waits for what something in progress sends.
+func receive[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	select {
+	case v = <-from:
+	case <-limit.C:
+		t.Fatal("waited 20 s in vain")
+	}
+	return v
+}
+
 // pages follows a paged listing to its end.
 func (s session) pages(path string) []answer {
 	s.t.Helper()

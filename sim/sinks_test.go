@@ -10,6 +10,7 @@ import (
 	"net/smtp"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func TestATextMessageIsDeliveredAndToldOf(t *testing.T) {
 		t.Fatalf("%d %v", status, answer)
 	}
 	for _, want := range []string{"sent", "delivered"} {
-		if got := <-told; got.Get("MessageStatus") != want || got.Get("MessageSid") != answer["sid"] || got.Get("To") != mobile {
+		if got := receive(t, told); got.Get("MessageStatus") != want || got.Get("MessageSid") != answer["sid"] || got.Get("To") != mobile {
 			t.Errorf("told %v, want %s", got, want)
 		}
 	}
@@ -122,18 +123,20 @@ func TestADeliveryUnderWayGoesOnAfterARestart(t *testing.T) {
 		<-hold
 	}))
 	defer hook.Close()
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
 	do(t, w, "/control/deliveries", world.DeliveryRule{Channel: sinks.SMS, To: "*", Result: "failed", Times: 1}, nil)
 	form := pin(mobile)
 	form.Set("StatusCallback", hook.URL)
 	sms(t, w, form)
-	if got := <-reached; got != "sent" {
+	if got := receive(t, reached); got != "sent" {
 		t.Errorf("told %s", got)
 	}
 	w.Close()
-	close(hold)
+	release()
 	w = start(t, sim.Config{Dir: dir})
 	for _, want := range []string{"sent", "failed"} {
-		if got := <-reached; got != want {
+		if got := receive(t, reached); got != want {
 			t.Errorf("after the restart told %s, want %s", got, want)
 		}
 	}

@@ -155,6 +155,9 @@ func TestModifiedSinceSeesSavesAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	active := slices.DeleteFunc(all, func(c client) bool { return c.Archived == "Yes" || c.Deleted == "Yes" })
+	s.ask(http.MethodPut, "client.api/archive", "<Client><UUID>"+active[0].UUID+"</UUID></Client>")
+	s.ask(http.MethodPost, "client.api/delete", "<Client><UUID>"+active[0].UUID+"</UUID></Client>")
+	active = active[1:]
 	with := active[slices.IndexFunc(active, func(c client) bool { return len(c.Contacts) > 0 })]
 	s.ask(http.MethodPut, "client.api/contact/"+with.Contacts[0].UUID, "<Contact><Name>Renamed</Name></Contact>")
 	if got := s.ask(http.MethodGet, since, "").Clients; len(got) != 0 {
