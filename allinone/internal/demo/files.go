@@ -58,7 +58,9 @@ func (d *Demo) documents(ctx context.Context) ([]row, error) {
 }
 
 // filers is how many of the leavers get documents: three of five, in a small practice too.
-func (d *Demo) filers() int { return (len(d.state.Sets["leavers"])*withDocuments + leavers - 1) / leavers }
+func (d *Demo) filers() int {
+	return (len(d.state.Sets["leavers"])*withDocuments + leavers - 1) / leavers
+}
 
 // letter is a small document, different for each client.
 func letter(client string, n int) []byte {

@@ -102,10 +102,10 @@ func (n *Node) listen(ctx context.Context) (err error) {
 func (n *Node) configure(context.Context) (err error) {
 	environ := n.cfg.Environ
 	for name, value := range map[string]string{
-		"CONCORD_GATEWAY_PUBLIC_URL":     n.URL,
-		"CONCORD_AUTH_PUBLIC_URL":        n.URL,
-		"CONCORD_DOCUMENTS_BLOB_DIR":     filepath.Join(n.cfg.DataDir, "blobs"),
-		"CONCORD_CONNECTOR_REDIRECT_URL": n.URL + "/oauth/callback",
+		"CONCORD_GATEWAY_PUBLIC_URL":          n.URL,
+		"CONCORD_AUTH_PUBLIC_URL":             n.URL,
+		"CONCORD_DOCUMENTS_BLOB_DIR":          filepath.Join(n.cfg.DataDir, "blobs"),
+		"CONCORD_CONNECTOR_XERO_REDIRECT_URL": n.URL + "/oauth/callback",
 	} {
 		environ = withDefault(environ, name, value)
 	}

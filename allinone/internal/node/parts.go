@@ -58,3 +58,17 @@ func buildGateway(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service,
 		Bytes: bytes, BytesHost: host, Bus: rt.Bus, Now: rt.Now, Logger: rt.Logger,
 	})
 }
+
+func buildConnector(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
+	return connector.New(ctx, n.settings.connector, connector.Deps{
+		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Auth: rt.Dial("auth"), Vault: rt.Vault,
+		Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+	})
+}
+
+func buildDocuments(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
+	return documents.New(ctx, n.settings.documents, documents.Deps{
+		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
+		Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
+	})
+}

@@ -1,0 +1,128 @@
+// Package cli is the command line of the all-in-one.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/concord-suite/concord/allinone/internal/node"
+	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/platform/telemetry"
+)
+
+const usage = `usage: concord COMMAND [FLAGS]
+  run            the suite with a simulated upstream world, doing the main job before your eyes
+  serve          the suite for a real practice
+  config check   check the settings of every service, and end
+  config print   print the settings in force, secrets left out
+  config doc     print a table of all settings
+  version        print which code this is
+concord COMMAND -h lists the flags of a command.
+`
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitSettings = 2 // wrong flags or settings; nothing was created
+)
+
+// process is what the system gave.
+type process struct {
+	environ  []string
+	out, err io.Writer
+}
+
+// Run does what the arguments say and answers the exit code.
+func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
+	p := process{environ: environ, out: out, err: errs}
+	command, rest := "", []string(nil)
+	if len(args) > 0 {
+		command, rest = args[0], args[1:]
+	}
+	var err error
+	switch command {
+	case "run":
+		err = p.run(ctx, rest)
+	case "serve":
+		err = p.serve(ctx, rest)
+	case "config":
+		err = p.config(rest)
+	case "version":
+		fmt.Fprintln(out, telemetry.ReadBuild())
+	case "help", "-h", "--help":
+		fmt.Fprint(out, usage)
+	default:
+		err = &wrongUsage{fmt.Sprintf("no command %q\n%s", command, usage)}
+	}
+	return p.explain(err)
+}
+
+// wrongUsage is a mistake in the arguments.
+type wrongUsage struct{ text string }
+
+func (w *wrongUsage) Error() string { return w.text }
+
+// explain says what went wrong and answers the exit code.
+func (p process) explain(err error) int {
+	var mistakes config.Mistakes
+	var wrong *wrongUsage
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &mistakes):
+		fmt.Fprintln(p.err, mistakes)
+		return exitSettings
+	case errors.As(err, &wrong):
+		fmt.Fprintf(p.err, "concord: %s\n", strings.TrimSuffix(wrong.text, "\n"))
+		return exitSettings
+	case errors.Is(err, syscall.EADDRINUSE):
+		fmt.Fprintf(p.err, "concord: %v: another program listens there; choose another address\n", err)
+	case errors.Is(err, syscall.ENOSPC):
+		fmt.Fprintf(p.err, "concord: the disk is full: %v\n", err)
+	default:
+		fmt.Fprintf(p.err, "concord: %v\n", err)
+	}
+	return exitFailed
+}
+
+// common are the flags of serve and run.
+type common struct {
+	dataDir, httpAddr, grpcAddr, file, logLevel string
+}
+
+func (c *common) register(f *flag.FlagSet, dataDir, grpcAddr, logLevel string) {
+	f.StringVar(&c.dataDir, "data-dir", dataDir, "the directory that keeps everything")
+	f.StringVar(&c.httpAddr, "http-addr", "127.0.0.1:8080", "where REST is answered, host:port")
+	f.StringVar(&c.grpcAddr, "grpc-addr", grpcAddr, "where gRPC is answered, a loopback host:port; empty for nowhere")
+	f.StringVar(&c.file, "config", "", "a YAML file with the settings, one section per service")
+	f.StringVar(&c.logLevel, "log-level", logLevel, "debug, info, warn or error")
+}
+
+func (c *common) node(environ []string, log io.Writer) node.Config {
+	return node.Config{
+		DataDir: c.dataDir, HTTPAddr: c.httpAddr, GRPCAddr: c.grpcAddr, Environ: environ, File: c.file, Log: log, Now: time.Now,
+		Telemetry: telemetry.Config{LogLevel: c.logLevel, LogFormat: "text"},
+	}
+}
+
+// parse reads flags; a mistake in them is a wrongUsage.
+func (p process) parse(f *flag.FlagSet, args []string) error {
+	f.SetOutput(p.out)
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &wrongUsage{err.Error()}
+	}
+	if f.NArg() > 0 {
+		return &wrongUsage{fmt.Sprintf("%s takes no argument %q", f.Name(), f.Arg(0))}
+	}
+	return nil
+}
