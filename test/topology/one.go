@@ -1,0 +1,19 @@
+package topology
+
+import "testing"
+
+// oneProcess starts bin/concord.
+func (s *Suite) oneProcess(t testing.TB, world []string, o Options) {
+	t.Helper()
+	http, grpc := freeAddr(t), freeAddr(t)
+	s.URL = "http://" + http
+	for _, name := range services {
+		s.GRPC[name] = grpc
+	}
+	p := newProcess(t, "concord", Binary(t, "concord"),
+		[]string{"serve", "--data-dir", s.Dir + "/data", "--http-addr", http, "--grpc-addr", grpc},
+		append(world, o.Env...), s.URL+"/readyz")
+	s.Processes["concord"], s.order = p, []string{"concord"}
+	p.Start(t)
+	s.readSetupCode(t, p)
+}
