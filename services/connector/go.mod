@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/concord-suite/concord/platform v0.0.0
 	github.com/concord-suite/concord/proto v0.0.0
+	github.com/concord-suite/concord/sim v0.0.0
 	github.com/google/uuid v1.6.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/stretchr/testify v1.12.1
