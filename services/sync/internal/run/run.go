@@ -46,8 +46,12 @@ const (
 	Contacts Step = "CONTACTS"
 	// Changes reads the clients changed since a time, with their contacts.
 	Changes Step = "CHANGES"
-	// Planning looks who is absent, weighs the proof, and writes the removals down.
+	// Planning weighs the proof and counts who is absent.
 	Planning Step = "PLAN"
+	// Writing writes the removals down, in batches.
+	Writing Step = "WRITE"
+	// Previewing asks what would block those that wait for a person.
+	Previewing Step = "PREVIEW"
 	// Settling applies what was kept of contacts and relations.
 	Settling Step = "SETTLE"
 	// Removing confirms each removal by reading its record, and hands it over to off-boarding.
@@ -135,7 +139,11 @@ func (r *Run) Next() Step {
 			return Planning
 		}
 		return Settling
-	case Changes, Planning:
+	case Planning:
+		return Writing
+	case Writing:
+		return Previewing
+	case Changes, Previewing:
 		return Settling
 	case Settling:
 		if r.Kind == Full {
@@ -145,6 +153,12 @@ func (r *Run) Next() Step {
 	default:
 		return Finishing
 	}
+}
+
+// Enter moves r to a step at a time, with nothing done of it yet.
+func (r *Run) Enter(s Step, now time.Time) {
+	r.Step, r.StepAt = s, now
+	r.PageToken, r.Cursor, r.Done, r.Total, r.ListingPages = "", "", 0, 0, 0
 }
 
 // Listing tells whether s reads pages.

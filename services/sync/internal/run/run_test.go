@@ -17,7 +17,7 @@ func TestSteps(t *testing.T) {
 		}
 		return steps
 	}
-	require.Equal(t, []run.Step{run.Clients, run.Contacts, run.Planning, run.Settling, run.Removing},
+	require.Equal(t, []run.Step{run.Clients, run.Contacts, run.Planning, run.Writing, run.Previewing, run.Settling, run.Removing},
 		walk(run.Full, time.Time{}))
 	require.Equal(t, []run.Step{run.Changes, run.Settling}, walk(run.Manual, time.Unix(1, 0)))
 	require.Equal(t, []run.Step{run.Clients, run.Contacts, run.Settling}, walk(run.Manual, time.Time{}),

@@ -159,6 +159,11 @@ func SetLogin(tx *sqldb.Tx, firm, id string, has bool, seq int64, now time.Time)
 	return nil
 }
 
+// LoginsOf tells which of the contacts have a login, as far as auth has told.
+func LoginsOf(tx *sqldb.Tx, contacts []string) (map[string]bool, error) {
+	return set(sqldb.Collect(tx, scanString, `SELECT id FROM contacts WHERE has_login AND `+anyOf(tx, "id", 1), ids(tx, contacts)))
+}
+
 // NewContact is a contact to be made of a record.
 type NewContact struct {
 	ID, Record, Hash string

@@ -98,6 +98,21 @@ func PutLink(tx *sqldb.Tx, firm, clientID string, l NewLink, now time.Time) erro
 	return insertLinks(tx, firm, micros(now), []NewClient{{ID: clientID, Link: &l}})
 }
 
+// LinkedElsewhere tells whether a client is linked to a record of a connection's tenant.
+func LinkedElsewhere(tx *sqldb.Tx, clientID, connection, tenant string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM links WHERE client = $1 AND connection = $2 AND tenant = $3`,
+		clientID, connection, tenant).Scan(&n)
+	return n > 0, err
+}
+
+// TakeListSource lets a connection decide about a client that no connection decided about, or only a removed one.
+func TakeListSource(tx *sqldb.Tx, clientID, connection string) error {
+	_, err := tx.Exec(`UPDATE clients SET list_source = $2, version = version + 1 WHERE id = $1 AND NOT EXISTS (
+		SELECT 1 FROM connections k WHERE k.id = clients.list_source AND k.state <> 'DISCONNECTED')`, clientID, connection)
+	return err
+}
+
 // SetPresence notes what is known of linked records at their provider, by its clock at.
 func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p plan.Presence, at time.Time) error {
 	if len(records) == 0 {
@@ -109,11 +124,12 @@ func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p pl
 	return err
 }
 
-// KeepClient notes that a person keeps a client although its list source no longer has it.
-func KeepClient(tx *sqldb.Tx, clientID string) error {
-	_, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1 WHERE client = $1 AND presence = 'GONE'
+// KeepClient notes that a person keeps a client although its list source no longer has it. It reports false when the
+// list source has it.
+func KeepClient(tx *sqldb.Tx, clientID string) (bool, error) {
+	n, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1 WHERE client = $1 AND presence = 'GONE'
 		AND connection = (SELECT c.list_source FROM clients c WHERE c.id = $1)`, clientID)
-	return err
+	return n > 0, err
 }
 
 // KeepRecords notes that a person keeps the clients of removals that were refused.

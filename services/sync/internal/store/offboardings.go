@@ -141,6 +141,61 @@ func RenewOffboarding(tx *sqldb.Tx, id string, epoch int64, until time.Time) err
 	return err
 }
 
+// LockOffboardings locks off-boardings in id order and returns them by id. It comes before the locks on clients.
+func LockOffboardings(tx *sqldb.Tx, firm string, offboardings []string) (map[string]offboard.Offboarding, error) {
+	if len(offboardings) == 0 {
+		return nil, nil
+	}
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (offboard.Offboarding, error) { return scanOffboarding(r.Scan) },
+		`SELECT `+offboardingColumns+` FROM offboardings o WHERE o.firm = $1 AND `+anyOf(tx, "o.id", 2)+` ORDER BY o.id`+
+			tx.Dialect().ForUpdate(), firm, ids(tx, offboardings))
+	out := make(map[string]offboard.Offboarding, len(all))
+	for _, o := range all {
+		out[o.ID] = o
+	}
+	return out, err
+}
+
+// AskBack asks a locked off-boarding to turn back: one that has not passed the point of no return is cancelled, one that
+// is done is inverted, one in between is inverted when it is done. It reports false when there is nothing to turn back.
+func AskBack(tx *sqldb.Tx, o offboard.Offboarding, why, initiator string, now time.Time) (bool, error) {
+	set, line := "", ""
+	switch {
+	case o.Cancellable() && !o.CancelRequested:
+		set, line = `cancel_requested = TRUE`, "to be cancelled: "+why
+	case o.State == offboard.Done:
+		set, line = `state = 'REVERSING', step = 'REVERSE_FOLDER', ended_at = 0, attempts = 0`, "the client comes back: "+why
+	case o.State == offboard.Securing && !o.ReverseRequested:
+		set, line = `reverse_requested = TRUE`, "the client will come back: "+why
+	default:
+		return false, nil
+	}
+	if err := one(tx.Exec(`UPDATE offboardings SET `+set+`, next_at = $2,
+			initiator = CASE WHEN $3 <> '' THEN $3 ELSE initiator END WHERE id = $1`, o.ID, micros(now), initiator)); err != nil {
+		return false, err
+	}
+	tx.Notify(TopicOffboardings)
+	return true, AddLine(tx, o.ID, line, now)
+}
+
+// PushOffboarding has a locked off-boarding that has not passed the point of no return looked at again, now by hand: for a
+// person's reason, and withdrawing what blocks it when override is set.
+func PushOffboarding(
+	tx *sqldb.Tx, o offboard.Offboarding, override bool, reason, by, initiator string, now time.Time,
+) error {
+	err := one(tx.Exec(`UPDATE offboardings SET override = (override OR $2), reason = $3, started_by = $4, initiator = $5,
+			origin = 'HAND', next_at = $6 WHERE id = $1`, o.ID, override, reason, by, initiator, micros(now)))
+	if err != nil {
+		return err
+	}
+	tx.Notify(TopicOffboardings)
+	line := "pushed on by hand: " + reason
+	if override {
+		line = "pushed on by hand, withdrawing what blocks it: " + reason
+	}
+	return AddLine(tx, o.ID, line, now)
+}
+
 // WakeBlocked has the blocked off-boarding of a client looked at again, if there is one.
 func WakeBlocked(tx *sqldb.Tx, clientID string, now time.Time) error {
 	_, err := tx.Exec(`UPDATE offboardings SET next_at = $2 WHERE client = $1 AND state IN ('PREPARING', 'BLOCKED')

@@ -194,6 +194,16 @@ func DropAbsent(tx *sqldb.Tx, r *run.Run) error {
 	return err
 }
 
+// dropRemovals makes the removals of a run stale that did not end well: it removes nothing more, nor does anybody decide
+// on what it found.
+func dropRemovals(tx *sqldb.Tx, planID string) error {
+	n, err := tx.Exec(`UPDATE changes SET state = 'STALE' WHERE plan = $1 AND kind = 'ARCHIVE' AND state IN ('WAITING', 'APPROVED')`, planID)
+	if err != nil || n == 0 {
+		return err
+	}
+	return SettlePlan(tx, planID)
+}
+
 const unmoved = ` EXISTS (SELECT 1 FROM links l JOIN clients c ON c.id = l.client
 	WHERE l.connection = changes.connection AND l.tenant = changes.tenant AND l.record_id = changes.record_id
 		AND l.client = changes.client AND l.version = changes.link_version AND l.presence = 'PRESENT'

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"time"
+
 	"github.com/concord-suite/concord/platform/sqldb"
 	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
+	"github.com/concord-suite/concord/services/sync/internal/client"
 )
 
 // RelationRow ties a contact to a client by their records.
@@ -33,7 +36,7 @@ func PutRelations(tx *sqldb.Tx, firm, connection, tenant string, rows []Relation
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := DropRelations(tx, connection, tenant, rows); err != nil {
+	if err := deleteRelations(tx, connection, tenant, rows, ""); err != nil {
 		return err
 	}
 	_, err := tx.CopyIn("relations", []string{
@@ -50,8 +53,15 @@ func PutRelations(tx *sqldb.Tx, firm, connection, tenant string, rows []Relation
 	return err
 }
 
-// DropRelations deletes relations between records.
-func DropRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow) error {
+// EndRelations ends relations between records. One that an off-boarding hid meanwhile stays, to come back with it.
+func EndRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return deleteRelations(tx, connection, tenant, rows, ` AND left_with = ''`)
+}
+
+func deleteRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow, more string) error {
 	byContact := map[string][]string{}
 	for _, r := range rows {
 		byContact[r.ContactRecord] = append(byContact[r.ContactRecord], r.ClientRecord)
@@ -66,19 +76,23 @@ func DropRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow) 
 		}
 	}
 	_, err := tx.Exec(`DELETE FROM relations WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "contact_record", 3)+
-		` AND `+anyOf(tx, "(contact_record || $5 || client_record)", 4),
+		` AND `+anyOf(tx, "(contact_record || $5 || client_record)", 4)+more,
 		connection, tenant, ids(tx, contacts), ids(tx, pairs), "\n")
 	return err
 }
 
-// ResolveRelations ties relations that waited for a client's record to the client it is linked to now, and returns the
-// contacts concerned. What belongs to a client that left stays hidden with it.
-func ResolveRelations(tx *sqldb.Tx, connection, tenant string, clientRecords []string) ([]string, error) {
+// TieRelations ties relations that waited for a client's record to the client it is linked to now, brings back contacts
+// that had nobody left, and tells about the contacts concerned. What belongs to a client that left stays hidden with it.
+func TieRelations(tx *sqldb.Tx, firm, connection, tenant string, clientRecords []string, now time.Time) error {
 	contacts, err := sqldb.Collect(tx, scanString, `SELECT DISTINCT contact FROM relations
-		WHERE connection = $1 AND tenant = $2 AND client = '' AND `+anyOf(tx, "client_record", 3)+` ORDER BY contact`,
+		WHERE connection = $1 AND tenant = $2 AND client = '' AND `+anyOf(tx, "client_record", 3),
 		connection, tenant, ids(tx, clientRecords))
 	if err != nil || len(contacts) == 0 {
-		return nil, err
+		return err
+	}
+	locked, err := LockContacts(tx, contacts)
+	if err != nil {
+		return err
 	}
 	_, err = tx.Exec(`UPDATE relations SET client = l.client,
 			left_with = CASE WHEN c.state = 'OFFBOARDED' THEN c.offboarding ELSE '' END
@@ -86,7 +100,23 @@ func ResolveRelations(tx *sqldb.Tx, connection, tenant string, clientRecords []s
 		WHERE relations.connection = $1 AND relations.tenant = $2 AND relations.client = '' AND `+
 		anyOf(tx, "relations.client_record", 3)+` AND l.connection = $1 AND l.tenant = $2
 			AND l.record_id = relations.client_record`, connection, tenant, ids(tx, clientRecords))
-	return contacts, err
+	if err != nil {
+		return err
+	}
+	counts, err := ClientsCounted(tx, contacts, "")
+	if err != nil {
+		return err
+	}
+	var revived []string
+	for id, n := range counts {
+		if s := locked[id].State; n > 0 && (s == client.Removed || s == client.Released) {
+			revived = append(revived, id)
+		}
+	}
+	if err := SetContactState(tx, firm, revived, client.Active, now); err != nil {
+		return err
+	}
+	return EmitRelations(tx, firm, contacts)
 }
 
 // ContactsOf returns the contacts that relate to a client, in id order.

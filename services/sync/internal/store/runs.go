@@ -240,6 +240,11 @@ func EndRun(tx *sqldb.Tx, r *run.Run) error {
 			return err
 		}
 	}
+	if r.State == run.Failed || r.State == run.Cancelled {
+		if err := dropRemovals(tx, r.Plan); err != nil {
+			return err
+		}
+	}
 	if err := SaveRun(tx, r, time.Time{}); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,8 +25,8 @@ import (
 //go:embed migrations
 var files embed.FS
 
-// Tables are the migrations of sync's own tables. The service joins them with those of the platform.
-var Tables = files
+// Migrations is the schema of sync, without the tables that platform packages bring.
+var Migrations fs.FS = files
 
 var (
 	// ErrLeaseLost: somebody else took the work over, or it ended. Whoever gets it stops and forgets what it did.

@@ -1,0 +1,19 @@
+package syncsvc
+
+import "time"
+
+// Config is what sync can be told. Package config of the platform fills it from CONCORD_SYNC_... and a file.
+type Config struct {
+	// Runs is how many runs one process works on at a time.
+	Runs int `config:"runs" default:"4" min:"1" max:"64" doc:"How many syncs one process works on at a time. More connections wait their turn."`
+	// Offboardings is how many off-boardings one process works on at a time.
+	Offboardings int `config:"offboardings" default:"8" min:"1" max:"64" doc:"How many clients one process off-boards at a time."`
+	// Lease is how long work stays with a process that died.
+	Lease time.Duration `config:"lease" default:"10s" min:"1s" max:"5m" doc:"After how long the work of a process that died is taken over by another."`
+	// Batch is how many contacts or removals one transaction handles.
+	Batch int `config:"batch" default:"500" min:"1" max:"5000" doc:"How many contacts or removals one transaction handles."`
+	// Poll is how often to look for work that another process wrote down.
+	Poll time.Duration `config:"poll" default:"1s" min:"10ms" max:"1m" doc:"How often to look for work that another process wrote down; one's own is seen at once."`
+	// ScheduleEvery is how often to look for connections whose full sync is due.
+	ScheduleEvery time.Duration `config:"schedule_every" default:"30s" min:"10ms" max:"1h" doc:"How often to look for connections whose full sync is due."`
+}

@@ -1,0 +1,161 @@
+// Package api answers sync's RPCs: it turns requests into queries and small transactions, and hands longer work to the
+// workers by writing it down.
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/rpcerr"
+	"github.com/concord-suite/concord/platform/sqldb"
+	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
+	"github.com/concord-suite/concord/services/sync/internal/history"
+	"github.com/concord-suite/concord/services/sync/internal/peer"
+	"github.com/concord-suite/concord/services/sync/internal/store"
+)
+
+// Deps is what the RPCs work with.
+type Deps struct {
+	DB     *sqldb.DB
+	Memory *idem.Memory
+	Peers  *peer.Peers
+	Now    func() time.Time
+}
+
+// Register adds the services to a server.
+func Register(r grpc.ServiceRegistrar, d Deps) {
+	syncv1.RegisterClientServiceServer(r, &clients{Deps: d})
+	syncv1.RegisterContactServiceServer(r, &contacts{Deps: d})
+	syncv1.RegisterRunServiceServer(r, &runs{Deps: d})
+	syncv1.RegisterPlanServiceServer(r, &plans{Deps: d})
+}
+
+// The patterns of resource names.
+const (
+	firmPattern        = "firms/{firm}"
+	clientPattern      = "firms/{firm}/clients/{client}"
+	contactPattern     = "firms/{firm}/contacts/{contact}"
+	connectionPattern  = "firms/{firm}/connections/{connection}"
+	runPattern         = "firms/{firm}/runs/{run}"
+	planPattern        = "firms/{firm}/plans/{plan}"
+	changePattern      = "firms/{firm}/plans/{plan}/changes/{change}"
+	offboardingPattern = "firms/{firm}/offboardings/{offboarding}"
+)
+
+func fail(code codes.Code, reason syncv1.ErrorReason, message string) *rpcerr.Error {
+	return rpcerr.New(code, reason, message)
+}
+
+// What can be wrong with a request that is well-formed.
+var (
+	errRunning      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_IN_PROGRESS, "a run of this connection is going on")
+	errRunEnded     = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_ENDED, "the run has ended")
+	errSuperseded   = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_PLAN_SUPERSEDED, "a newer full run took the place of this plan")
+	errStale        = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CHANGE_STALE, "what the change was made on has moved; nothing was done")
+	errBlocked      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_BLOCKED, "the client can't leave yet")
+	errPast         = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_PAST_POINT_OF_NO_RETURN, "the client has left; restore it instead")
+	errNotListed    = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CLIENT_NOT_LISTED, "the client has left the client list")
+	errListed       = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CLIENT_LISTED, "the client is in the client list")
+	errContactKept  = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CONTACT_SYNCED, "the contact is kept in step and can't be changed here")
+	errContactTied  = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CONTACT_RELATED, "the contact still relates to a client")
+	errInactive     = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE, "the connection is not active")
+	errEtag         = fail(codes.Aborted, syncv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "it changed since it was read; look again")
+	errDecided      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_ALREADY_DECIDED, "it was decided already")
+	errNoSuchClient = fail(codes.NotFound, syncv1.ErrorReason_ERROR_REASON_NOT_FOUND, "there is no such client")
+)
+
+// parse reads a resource name that the request must hold: the firm's id and the others.
+func parse(field, pattern, name string) ([]string, error) {
+	return names.ParseField(field, pattern, name)
+}
+
+// within reads a resource name that may be absent and must be of the firm: another firm's does not exist.
+func within(firm, field, pattern, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	ids, err := parse(field, pattern, name)
+	if err != nil {
+		return "", err
+	}
+	if ids[0] != firm {
+		return "", rpcerr.Default(codes.NotFound)
+	}
+	return ids[len(ids)-1], nil
+}
+
+// actor is how receipts and history name who acts.
+func actor(ctx context.Context) string {
+	p := access.From(ctx).Origin()
+	switch {
+	case access.StaffKind(p.Kind):
+		return store.Name(p.Firm, "staff", p.ID)
+	case p.Kind == access.AddIn && p.ActsFor != nil:
+		return store.Name(p.Firm, "staff", p.ActsFor.Account)
+	}
+	return history.SystemActor
+}
+
+// viewer is the contact that calls, empty when somebody of the firm does. A contact's principal has the contact's id.
+func viewer(ctx context.Context) string {
+	if p := access.From(ctx); p.Kind == access.Contact {
+		return p.ID
+	}
+	return ""
+}
+
+const (
+	defaultPage = 50
+	maxPage     = 1000
+)
+
+func pageSize(n int32) int {
+	if n <= 0 {
+		return defaultPage
+	}
+	return min(int(n), maxPage)
+}
+
+// place is where a list goes on: after the key and id of the last item shown. It is opaque to callers, and holds nothing
+// that they have not seen.
+type place struct {
+	Key string `json:"k,omitempty"`
+	At  int64  `json:"t,omitempty"`
+	ID  string `json:"i"`
+}
+
+func (p place) token() string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// from reads a page token, or returns the first place of a list.
+func from(token string, first place) (place, error) {
+	if token == "" {
+		return first, nil
+	}
+	var p place
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil || p.ID == "" {
+		return p, rpcerr.Default(codes.InvalidArgument).Field("page_token", "page_token", "is not one that a list answered")
+	}
+	return p, nil
+}
+
+// newest is the first place of a list that shows the newest first: later than everything.
+var newest = place{At: math.MaxInt64, ID: "~"}

@@ -1,0 +1,67 @@
+package runner
+
+import (
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/peer"
+	"github.com/concord-suite/concord/services/sync/internal/run"
+	"github.com/concord-suite/concord/services/sync/internal/store"
+)
+
+// stageContacts keeps the contacts of a page that differ from what is held of them, until the listing is complete:
+// what a contact is related to can be told only then. Contacts whose record is unchanged, and new ones that belong to
+// no client of ours, leave nothing but their id.
+func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
+	if len(s.contacts) == 0 {
+		return nil
+	}
+	records := make([]string, len(s.contacts))
+	for i, c := range s.contacts {
+		records[i] = c.id
+	}
+	held, err := store.HeldContactsOf(tx, r.Connection, r.Tenant, records)
+	if err != nil {
+		return err
+	}
+	var staged []store.StagedContact
+	var fresh []string // client records that new contacts belong to
+	for line, c := range s.contacts {
+		h, known := held[c.id]
+		if known && h.Hash == c.hash {
+			continue
+		}
+		sc := store.StagedContact{Record: c.id, Hash: c.hash, Page: r.ListingPages, Line: int64(line), Contact: peer.ContactOf(c.fields)}
+		staged = append(staged, sc)
+		if !known {
+			fresh = append(fresh, clientRecords(sc.Contact)...)
+		}
+	}
+	if len(staged) == 0 {
+		return nil
+	}
+	clients, err := store.HeldOf(tx, r.Connection, r.Tenant, fresh)
+	if err != nil {
+		return err
+	}
+	kept := staged[:0]
+	for _, c := range staged {
+		_, known := held[c.Record]
+		for _, l := range c.Contact.Links {
+			if h, linked := clients[l.ClientRecord]; linked && h.ClientState.InList() {
+				known = true
+			}
+		}
+		if known {
+			kept = append(kept, c)
+		}
+	}
+	return store.StageContacts(tx, r.ID, kept)
+}
+
+func clientRecords(c client.RecordContact) []string {
+	out := make([]string, len(c.Links))
+	for i, l := range c.Links {
+		out[i] = l.ClientRecord
+	}
+	return out
+}

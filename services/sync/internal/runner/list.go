@@ -1,0 +1,99 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	"github.com/concord-suite/concord/services/sync/internal/run"
+	"github.com/concord-suite/concord/services/sync/internal/store"
+)
+
+var listings = map[run.Step]connectorv1.Listing{
+	run.Clients:  connectorv1.Listing_LISTING_CLIENTS,
+	run.Contacts: connectorv1.Listing_LISTING_CONTACTS,
+	run.Changes:  connectorv1.Listing_LISTING_CHANGED_CLIENTS,
+}
+
+// list reads the listing of the present step to its end, one transaction per page.
+func (w *Worker) list(ctx context.Context, r *run.Run) error {
+	listing, err := w.Peers.List(ctx, store.Name(r.Firm, "connections", r.Connection), listings[r.Step], r.PageToken, r.Since)
+	if err != nil {
+		return err
+	}
+	defer listing.Close()
+	for step := r.Step; r.State == run.Running && r.Step == step && !r.CancelRequested; {
+		page, err := listing.Next()
+		if err != nil {
+			return err
+		}
+		if err := w.keepPage(ctx, r, page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepPage does everything that follows from one page, in one transaction with the token to go on from.
+func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.StreamRecordsResponse) error {
+	sorted := sortPage(page)
+	return w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
+		r.Calls += int64(page.GetCalls())
+		if t := page.GetTenantId(); t != "" && t != r.Tenant {
+			r.State, r.EndedAt = run.Failed, w.Now()
+			r.Message = "the listing came from another tenant than the connection's; nothing was taken from it"
+			return nil
+		}
+		r.Pages++
+		r.ListingPages++
+		recovered(r)
+		r.Done += int64(len(page.GetRecords()))
+		r.Total = max(page.GetAnnouncedTotal(), 0)
+		if r.ServerStart.IsZero() {
+			r.ServerStart = page.GetServerTime().AsTime()
+		}
+		if err := store.AddPage(tx, w.pageOf(r, page, sorted)); err != nil {
+			return err
+		}
+		if err := w.applyClients(tx, r, sorted); err != nil {
+			return fmt.Errorf("runner: clients of page %d: %w", r.ListingPages, err)
+		}
+		if err := w.stageContacts(tx, r, sorted); err != nil {
+			return fmt.Errorf("runner: contacts of page %d: %w", r.ListingPages, err)
+		}
+		r.PageToken = page.GetResumeToken()
+		if page.GetComplete() {
+			r.Enter(r.Next(), w.Now())
+		}
+		return nil
+	})
+}
+
+func (w *Worker) pageOf(r *run.Run, page *connectorv1.StreamRecordsResponse, s sortedPage) store.Page {
+	p := store.Page{
+		Run: r.ID, Listing: r.Step, Number: r.ListingPages, Records: int64(len(page.GetRecords())), Complete: page.GetComplete(),
+		Drifted: page.GetDrifted(), Announced: page.GetAnnouncedTotal(), Tenant: page.GetTenantId(), ServerTime: s.at,
+	}
+	if r.Step == run.Changes {
+		return p // who is absent from a listing of changes says nothing
+	}
+	for _, c := range s.clients {
+		if c.active {
+			p.Seen = append(p.Seen, c.id)
+		} else {
+			p.Flagged = append(p.Flagged, c.id)
+		}
+	}
+	for _, c := range s.contacts {
+		p.Seen = append(p.Seen, c.id)
+	}
+	return p
+}
+
+// recovered forgets errors once something worked again.
+func recovered(r *run.Run) {
+	if r.Attempts > 0 {
+		r.Attempts, r.Message = 0, ""
+	}
+}

@@ -1,0 +1,222 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/history"
+	"github.com/concord-suite/concord/services/sync/internal/offboard"
+	"github.com/concord-suite/concord/services/sync/internal/peer"
+	"github.com/concord-suite/concord/services/sync/internal/plan"
+	"github.com/concord-suite/concord/services/sync/internal/run"
+	"github.com/concord-suite/concord/services/sync/internal/store"
+)
+
+// remove confirms the removals of a run that was not withheld, one call each.
+func (w *Worker) remove(ctx context.Context, r *run.Run) error {
+	for r.State == run.Running && r.Step == run.Removing && !r.CancelRequested {
+		var batch []plan.Change
+		if r.HasPlan && r.WithheldReason == "" {
+			err := w.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+				batch, err = store.Approved(tx, r.Plan, w.Batch)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if len(batch) == 0 {
+			return w.advance(ctx, r, func(_ *sqldb.Tx, r *run.Run) error {
+				r.Enter(r.Next(), w.Now())
+				return nil
+			})
+		}
+		for _, c := range batch {
+			if r.CancelRequested {
+				break
+			}
+			rec, err := w.ask(ctx, c, false)
+			if err != nil {
+				return err
+			}
+			err = w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
+				r.Calls += int64(rec.GetCalls())
+				r.Total = max(r.Total, int64(len(batch)))
+				r.Done++
+				recovered(r)
+				return w.confirm(tx, c, rec, r.StartedBy, r.Initiator)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ask reads the record of a removal, unless the ground of the removal moved already: then there is nothing to ask.
+func (w *Worker) ask(ctx context.Context, c plan.Change, interactive bool) (*connectorv1.GetRecordResponse, error) {
+	stale := false
+	err := w.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		held, err := store.HeldOf(tx, c.Connection, c.Tenant, []string{c.RecordID})
+		stale = c.Stale(held[c.RecordID])
+		return err
+	})
+	if err != nil || stale {
+		return nil, err
+	}
+	return w.Peers.Record(ctx, store.Name(c.Firm, "connections", c.Connection), c.RecordID, interactive)
+}
+
+// confirm does what the record itself says about a removal: gone, and the client's off-boarding begins; in use, and the
+// removal is refuted. Everything is looked at again behind locks: what moved since makes the removal stale, and leaves
+// the others standing. rec is nil when it was stale before.
+func (w *Worker) confirm(tx *sqldb.Tx, c plan.Change, rec *connectorv1.GetRecordResponse, startedBy, initiator string) error {
+	c, err := store.LockChange(tx, c.Firm, c.Plan, c.ID)
+	if err != nil || c.State != plan.ChangeApproved {
+		return err
+	}
+	who, err := store.LockClient(tx, c.Firm, c.Client)
+	if err != nil {
+		return err
+	}
+	held, err := store.HeldOf(tx, c.Connection, c.Tenant, []string{c.RecordID})
+	if err != nil {
+		return err
+	}
+	conn, err := store.Connection(tx, c.Firm, c.Connection)
+	if err != nil {
+		return err
+	}
+	if rec == nil || c.Stale(held[c.RecordID]) || conn.Tenant != c.Tenant {
+		c.State = plan.ChangeStale
+		return store.SetChange(tx, c)
+	}
+	at := rec.GetServerTime().AsTime()
+	asked := fmt.Sprintf("the record itself, read at %s by the provider's clock,", at.Format("2006-01-02 15:04:05 UTC"))
+	switch rec.GetRecord().GetState() {
+	case connectorv1.RecordState_RECORD_STATE_ARCHIVED:
+		return w.handOver(tx, c, who, rec, "archived upstream", asked+" is archived or closed", startedBy, initiator)
+	case connectorv1.RecordState_RECORD_STATE_DELETED:
+		return w.handOver(tx, c, who, rec, "deleted upstream", asked+" is deleted or unknown", startedBy, initiator)
+	default:
+		c.State = plan.ChangeRefuted
+		c.Evidence = append(c.Evidence, asked+" is in use: the client is only outside of what is listed, or the listing moved")
+		return store.SetChange(tx, c)
+	}
+}
+
+// handOver begins the off-boarding of a client whose record is proven gone.
+func (w *Worker) handOver(
+	tx *sqldb.Tx, c plan.Change, who client.Client, rec *connectorv1.GetRecordResponse, reason, proof, startedBy, initiator string,
+) error {
+	now, at := w.Now(), rec.GetServerTime().AsTime()
+	if c.DecidedBy != "" && c.DecidedBy != "policy" {
+		startedBy = c.DecidedBy
+	}
+	o := offboard.Offboarding{
+		ID: store.NewID(), Firm: c.Firm, Client: who.ID, ClientName: who.Fields.Name, Origin: offboard.Upstream, Reason: reason,
+		StartedBy: startedBy, Initiator: initiator, Plan: c.Plan, Change: c.ID, ProofAt: at,
+	}
+	if err := store.StartOffboarding(tx, o, reason+": "+proof, now); err != nil {
+		return err
+	}
+	if err := store.SetClientState(tx, who.ID, client.Leaving, o.ID, nil, now); err != nil {
+		return err
+	}
+	if err := store.SetPresence(tx, c.Connection, c.Tenant, []string{c.RecordID}, plan.Gone, at); err != nil {
+		return err
+	}
+	c.State, c.Confirmed, c.Offboarding = plan.ChangeApplied, true, o.ID
+	c.Evidence = append(c.Evidence, proof)
+	if err := store.SetChange(tx, c); err != nil {
+		return err
+	}
+	return store.AppendHistory(tx, c.Firm, history.Entry{
+		Client: who.ID, At: now, Kind: history.OffboardStarted, Actor: startedBy, Summary: "off-boarding started: " + reason,
+		Resource: store.Name(c.Firm, "offboardings", o.ID),
+	})
+}
+
+// finish closes the books of a run.
+func (w *Worker) finish(ctx context.Context, r *run.Run) error {
+	return w.advance(ctx, r, func(_ *sqldb.Tx, r *run.Run) error {
+		r.State, r.EndedAt = run.Succeeded, w.Now()
+		if r.WithheldReason != "" {
+			r.State, r.Message = run.Withheld, r.WithheldReason
+		}
+		return nil
+	})
+}
+
+// Removals takes one plan with approved removals, and works on it until none is left or it has to wait. It calls claimed
+// once it has one, and returns ErrIdle when there is none.
+func (w *Worker) Removals(ctx context.Context, claimed func()) error {
+	var p plan.Plan
+	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
+		p, err = store.ClaimPlan(tx, w.Owner, w.Now(), w.Lease)
+		return err
+	}, sqldb.ReadCommitted)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return ErrIdle
+	}
+	if err != nil {
+		return err
+	}
+	claimed()
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cause := w.decided(work, p)
+	if errors.Is(cause, store.ErrLeaseLost) {
+		return nil
+	}
+	wait, attempts := w.Now(), int64(0)
+	if cause != nil && ctx.Err() == nil {
+		f := peer.FailureOf(cause, false, w.Now())
+		attempts = p.Attempts + 1
+		if wait = f.Until; f.Remedy != peer.Wait {
+			wait = w.Now().Add(run.Backoff(attempts))
+		}
+		w.Log.Warn("approved removals met an error and will be tried again", "plan", p.ID, "error", cause)
+	}
+	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
+	defer stop()
+	return w.DB.Tx(bounded, func(tx *sqldb.Tx) error {
+		return store.ReleasePlan(tx, p.ID, p.Epoch, wait, attempts)
+	}, sqldb.ReadCommitted)
+}
+
+// decided confirms the approved removals of a plan, one call each.
+func (w *Worker) decided(ctx context.Context, p plan.Plan) error {
+	for {
+		var batch []plan.Change
+		err := w.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+			batch, err = store.Approved(tx, p.ID, w.Batch)
+			return err
+		})
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, c := range batch {
+			// A person decided and looks at the result: these few calls may come out of the part kept for people.
+			ctx := peer.InFirm(ctx, p.Firm, peer.AdministratorOf(c.DecidedBy))
+			rec, err := w.ask(ctx, c, true)
+			if err != nil {
+				return err
+			}
+			err = w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+				if err := store.HoldPlan(tx, p.ID, p.Epoch, w.Now().Add(w.Lease)); err != nil {
+					return err
+				}
+				return w.confirm(tx, c, rec, c.DecidedBy, peer.AdministratorOf(c.DecidedBy))
+			}, sqldb.ReadCommitted)
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
