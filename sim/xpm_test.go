@@ -91,6 +91,25 @@ func TestBusinessErrorsComeWithStatus200(t *testing.T) {
 	}
 }
 
+func TestRecordsOfAnotherPracticeAreUnknown(t *testing.T) {
+	s := practice(t, sim.Config{})
+	other := connect(t, s.w, sim.Consultant, sim.SecondPracticeName)
+	list := other.ask(http.MethodGet, "client.api/list?detailed=true", "").Clients
+	theirs := list[slices.IndexFunc(list, func(c client) bool { return len(c.Contacts) > 0 && len(c.Groups) > 0 })]
+	for path, want := range map[string]string{
+		"client.api/get/" + theirs.UUID:                  "Invalid client identifier",
+		"client.api/contact/" + theirs.Contacts[0].UUID:  "Invalid contact identifier",
+		"clientgroup.api/get/" + theirs.Groups[0].UUID:   "Invalid client group identifier",
+		"client.api/get/" + theirs.UUID + "/customfield": "Invalid client identifier",
+		"client.api/get/" + strings.ToUpper(theirs.UUID): "Invalid client identifier",
+	} {
+		if got := s.refused(http.MethodGet, path, ""); got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	s.refused(http.MethodPut, "client.api/archive", "<Client><UUID>"+theirs.UUID+"</UUID></Client>")
+}
+
 func TestOtherErrorsHaveTheirOwnStatus(t *testing.T) {
 	s := practice(t, sim.Config{})
 	for path, want := range map[string]int{
