@@ -15,6 +15,8 @@ TOOLS    := $(BIN)/.tools
 # What the interop tests compare with: recorded exchanges and published documents of the providers.
 CONCORD_PROVIDER_DATA ?= ../shared/providers
 export CONCORD_PROVIDER_DATA := $(abspath $(CONCORD_PROVIDER_DATA))
+# The packages with such tests; building all others for nothing would take minutes.
+INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODULES) | xargs -rn1 dirname | sort -u | sed 's|^|./|')
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
@@ -56,7 +58,7 @@ test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a
 .PHONY: interop
 interop: $(TOOLS) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
 	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }
-	REQUIRE_POSTGRES=1 $(BIN)/testreport -- go test -json -count=1 -tags interop -run '^TestInterop' -timeout 10m work
+	REQUIRE_POSTGRES=1 $(BIN)/testreport -- go test -json -count=1 -tags interop -run '^TestInterop' -timeout 10m $(INTEROP)
 
 .PHONY: bench
 bench: ## the benchmarks behind docs/performance.md
