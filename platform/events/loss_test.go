@@ -3,6 +3,7 @@ package events_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,12 +50,50 @@ func TestEventsThatCommitOutOfOrder(t *testing.T) {
 func TestRelayDiesBeforeItMarks(t *testing.T) {
 	each(t, func(w *world) {
 		w.emitMany("c", 20)
-		w.outFault.FailExec("SET published_seq", 3) // what it publishes, it can not mark
+		w.outFault.FailExec("published_seq = v.column2", 3) // what it publishes, it can not mark
 		w.run(w.relay(events.RelayOptions{Batch: 5}))
 		w.run(w.consumer(quick()))
 		w.requireEffects(20)
 		w.waitPublished()
 		require.Equal(w, 20, w.inStream(w.nats.Connect(w), "SYNC"), "the bus recognised the copies")
+	})
+}
+
+// One event that the bus refuses stays behind, and is seen to.
+func TestAnEventThatTheBusRefuses(t *testing.T) {
+	ctx := context.Background()
+	each(t, func(w *world) {
+		js := w.nats.Connect(w)
+		require.NoError(w, events.EnsureStreams(ctx, js, 1))
+		stream, err := js.Stream(ctx, "SYNC")
+		require.NoError(w, err)
+		cfg := stream.CachedInfo().Config
+		cfg.MaxMsgSize = 2000 // set by whoever runs the servers
+		_, err = js.UpdateStream(ctx, cfg)
+		require.NoError(w, err)
+		for range 5 { // more than a batch
+			w.emit(strings.Repeat("x", 3000), 1)
+		}
+		w.emitMany("c", 20)
+		r := w.relay(events.RelayOptions{Batch: 4})
+		w.run(r)
+		c := w.consumer(quick())
+		w.run(c)
+		w.requireEffects(20)
+		eventstest.Until(w, "the emitter says that it lags", func() bool {
+			w.emit("c-0000", 2) // others come through all the time
+			lag, err := r.Lag(ctx)
+			return err == nil && lag > 3*time.Second
+		})
+		lag, err := c.Lag(ctx, "SYNC", "acme")
+		require.NoError(w, err)
+		require.Greater(w, lag, 3*time.Second, "and no beacon says otherwise")
+		cfg.MaxMsgSize = -1
+		_, err = js.UpdateStream(ctx, cfg)
+		require.NoError(w, err)
+		eventstest.Until(w, "it came through as well", func() bool {
+			return w.count(w.in, `SELECT count(DISTINCT client) FROM effects`) == 21
+		})
 	})
 }
 

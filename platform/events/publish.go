@@ -39,7 +39,9 @@ type outRow struct {
 type walk struct {
 	after   int64 // position
 	started time.Time
-	failed  bool
+
+	sent, failed int
+	failure      error
 }
 
 // batch publishes the next unpublished rows of the pass and marks them. more says that the pass is not over.
@@ -63,21 +65,26 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 		if err != nil {
 			return false, err
 		}
-		if failure != nil {
-			r.walk.failed = true
-			if n == 0 {
-				return false, failure // and the next turn begins with a look at the streams
-			}
-			r.opt.Log.Warn("the bus did not take every event", "published", n, "left", len(rows)-n, "error", failure)
+		r.walk.sent += n
+		r.walk.failed += len(rows) - n
+		if r.walk.failure == nil {
+			r.walk.failure = failure
 		}
 	}
-	if len(rows) == r.opt.Batch {
+	if len(rows) == r.opt.Batch && ctx.Err() == nil {
 		return true, nil
 	}
-	if !r.walk.failed {
+	over := r.walk
+	if over.failed == 0 {
 		r.beacon()
 	}
 	r.walk = walk{}
+	if over.failed > 0 && over.sent == 0 {
+		return false, over.failure // and the next turn begins with a look at the streams
+	}
+	if over.failed > 0 {
+		r.opt.Log.Warn("the bus did not take every event", "published", over.sent, "left", over.failed, "error", over.failure)
+	}
 	return false, nil
 }
 
@@ -176,7 +183,9 @@ func (p *publisher) publish(ctx context.Context, source string, rows []*outRow) 
 			}
 		}
 		if err := p.wave(ctx, source, wave); err != nil {
-			first = errors.Join(first, err)
+			if first == nil {
+				first = err
+			}
 			for _, row := range wave {
 				if row.seq == 0 {
 					blocked[row.stream+"/"+row.firm+"/"+row.entity] = true

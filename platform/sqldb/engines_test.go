@@ -5,12 +5,14 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 )
 
 // The tests of this file ask where SQLite and PostgreSQL differ when nobody takes care.
@@ -210,4 +212,35 @@ func TestWriteSkewIsRefused(t *testing.T) {
 		wg.Wait()
 		require.EqualValues(t, 1, one[int64](t, db, `SELECT count(*) FROM items WHERE done = $1`, true))
 	})
+}
+
+// A second process on the same SQLite file, a command of the operator for example, makes nobody fail or start again: a
+// write transaction waits for its turn before it reads.
+func TestSQLiteWaitsForOtherProcesses(t *testing.T) {
+	url := sqldbtest.URL(t, sqldb.SQLite)
+	one, other := sqldbtest.Open(t, url, schema), sqldbtest.Open(t, url, nil)
+	put(t, one, "counter")
+	var wg sync.WaitGroup
+	var runs atomic.Int64
+	for _, db := range []*sqldb.DB{one, other} {
+		wg.Go(func() {
+			for range 100 {
+				_ = db.Tx(context.Background(), func(tx *sqldb.Tx) error {
+					runs.Add(1)
+					var n int64
+					if err := tx.QueryRow(`SELECT n FROM items`).Scan(&n); err != nil {
+						return err
+					}
+					_, err := tx.Exec(`UPDATE items SET n = $1`, n+1)
+					return err
+				})
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 200, runs.Load())
+	var n int64
+	require.NoError(t, one.QueryRow(context.Background(), `SELECT n FROM items`).Scan(&n))
+	require.EqualValues(t, 200, n)
+	require.ErrorIs(t, exec(other, `INSERT INTO parts (id, item) VALUES (1, 'nobody')`), sqldb.ErrConflict, "foreign keys hold there too")
 }

@@ -80,10 +80,29 @@ func TestAHookRunsInOneOfManyTransactions(t *testing.T) {
 	each(t, func(t *testing.T, db *sqldb.DB) {
 		ctx := sqldb.BeforeCommit(context.Background(), insertHook("once"))
 		var wg sync.WaitGroup
+		errs := make(chan error, 8)
 		for range 8 {
-			wg.Go(func() { _ = db.Tx(ctx, func(*sqldb.Tx) error { return nil }) })
+			wg.Go(func() { errs <- db.Tx(ctx, func(*sqldb.Tx) error { return nil }) })
 		}
 		wg.Wait()
+		for range 8 {
+			require.NoError(t, <-errs, "twice would collide")
+		}
 		require.EqualValues(t, 1, one[int64](t, db, `SELECT count(*) FROM items`))
 	})
+}
+
+// While one transaction carries the hook to its COMMIT, another of the same call commits without it.
+func TestTwoTransactionsDoNotShareAHook(t *testing.T) {
+	db := sqldbtest.Open(t, sqldbtest.URL(t, sqldb.Postgres), schema) // SQLite has one at a time
+	var ctx context.Context
+	runs := 0
+	ctx = sqldb.BeforeCommit(context.Background(), func(tx *sqldb.Tx) error {
+		if runs++; runs == 1 {
+			require.NoError(t, db.Tx(ctx, func(*sqldb.Tx) error { return nil }))
+		}
+		return insertHook("once")(tx)
+	})
+	require.NoError(t, db.Tx(ctx, func(*sqldb.Tx) error { return nil }))
+	require.Equal(t, 1, runs)
 }
