@@ -28,7 +28,7 @@ help: ## list the targets
 
 .PHONY: run
 run: bin/concord ## the whole suite on this machine, with the simulated upstream world, doing the main job
-	bin/concord demo $(ARGS)
+	bin/concord run $(ARGS)
 
 .PHONY: build
 build: ## every program into bin/

@@ -6,6 +6,8 @@ package main
 var edges = map[string]string{
 	"services/auth/internal/delivery":      "the SMS gateway and the mail server",
 	"services/connector/internal/provider": "the providers",
+	"services/documents/internal/postal":   "the mail server, and contacts of sync",
+	"services/documents/internal/sweep":    "the workers that clean up: blobs on one side, the store on the other",
 	"services/documents/internal/transfer": "whoever uploads and downloads bytes",
 	"services/sync/internal/peer":          "connector, documents and auth",
 	"services/sync/internal/runner":        "the workers of runs: connector on one side, the store on the other",

@@ -68,7 +68,7 @@ func (p pkg) importBreaks(w *workspace.Workspace) []string {
 			}
 		}
 	}
-	helper := isTestHelper(at)
+	helper := isTestHelper(at) || p.module == "test"
 	see(p.Imports, helper)
 	see(p.TestImports, true)
 	see(p.XTestImports, true)
