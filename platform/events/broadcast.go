@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -41,7 +42,12 @@ func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, log
 		if ctx.Err() != nil {
 			return
 		}
-		logger.WarnContext(ctx, "broadcast interrupted; trying again", "subject", subject, "error", err)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			// The emitter has not started yet, or the bus lost everything; the emitter's relay makes the stream.
+			logger.DebugContext(ctx, "broadcast waits for its stream", "subject", subject)
+		} else {
+			logger.WarnContext(ctx, "broadcast interrupted; trying again", "subject", subject, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(broadcastRetry):

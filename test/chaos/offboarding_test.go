@@ -115,12 +115,7 @@ func (d *departure) fill(t *testing.T, adm *story.Person, i int, client string) 
 	if i >= signers {
 		return
 	}
-	contacts := adm.Contacts(t, "client="+client)
-	require.NotEmpty(t, contacts)
-	require.NoError(t, adm.Call(t.Context(), "POST", "/v1/"+adm.Firm+"/emailJobs", &documentsv1.CreateEmailJobRequest{
-		Client: client, Subject: "Please sign", Documents: []string{first}, ForSignature: []string{first},
-		Recipients: []string{contacts[0].GetName()},
-	}, nil))
+	adm.SendForSignature(t, client, first)
 	d.blocked[client] = true
 }
 

@@ -88,13 +88,7 @@ func leave(t *testing.T, s *topology.Suite, adm *story.Person) *departure {
 		}
 	}
 	d.blocked = d.clients[0].GetName()
-	contacts := adm.Contacts(t, "client="+d.blocked)
-	require.NotEmpty(t, contacts)
-	doc := d.documents[d.blocked][0].GetName()
-	require.NoError(t, adm.Call(t.Context(), "POST", "/v1/"+adm.Firm+"/emailJobs", &documentsv1.CreateEmailJobRequest{
-		Client: d.blocked, Subject: "Please sign", Documents: []string{doc}, ForSignature: []string{doc},
-		Recipients: []string{contacts[0].GetName()},
-	}, nil))
+	adm.SendForSignature(t, d.blocked, d.documents[d.blocked][0].GetName())
 	var uuids []string
 	for _, r := range d.upstream {
 		uuids = append(uuids, r.UUID)

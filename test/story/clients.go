@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/sim/remote"
+	"github.com/concord-suite/concord/test/rest"
 )
 
 // eventualWait bounds whatever follows by itself; under a race detector on two busy cores, seconds become tens.
@@ -151,4 +153,26 @@ func (p *Person) Known(t testing.TB, records []remote.Record, n int) (clients []
 	}
 	require.Len(t, clients, n, fmt.Sprintf("only %d of %d records have a name of their own", len(clients), len(records)))
 	return clients, upstream
+}
+
+// SendForSignature sends a client's document to the client's first contact for signature. Who belongs to which client
+// reaches documents by events, so this waits until it is known there.
+func (p *Person) SendForSignature(t testing.TB, client, document string) *documentsv1.EmailJob {
+	t.Helper()
+	contacts := p.Contacts(t, "client="+client)
+	require.NotEmpty(t, contacts, "the client has no contact")
+	req := &documentsv1.CreateEmailJobRequest{
+		Client: client, Subject: "Please sign", Documents: []string{document}, ForSignature: []string{document},
+		Recipients: []string{contacts[0].GetName()}, RequestId: uuid.NewString(),
+	}
+	job := new(documentsv1.CreateEmailJobResponse)
+	Eventually(t, "documents knows the contact", func() bool {
+		err := p.Call(t.Context(), "POST", "/v1/"+p.Firm+"/emailJobs", req, job)
+		if rest.Reason(err) == "SCOPE_STALE" {
+			return false
+		}
+		require.NoError(t, err)
+		return true
+	})
+	return job.GetEmailJob()
 }

@@ -19,8 +19,8 @@ func upstream(http, smtp string) []string {
 	url := "http://" + http
 	return []string{
 		"CONCORD_AUTH_SMS_URL=" + url,
-		"CONCORD_AUTH_SMS_ACCOUNT_SID=AC00000000000000000000000000000001",
-		"CONCORD_AUTH_SMS_TOKEN=simulated",
+		"CONCORD_AUTH_SMS_ACCOUNT_SID=" + sim.SMSAccount,
+		"CONCORD_AUTH_SMS_TOKEN=" + sim.SMSToken,
 		"CONCORD_AUTH_SMS_FROM=+61491570110",
 		"CONCORD_AUTH_SMS_PER_HOUR=1000",
 		"CONCORD_AUTH_MAIL_HOST=" + host,

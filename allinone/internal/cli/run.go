@@ -98,8 +98,8 @@ func simulated(w *sim.World) []string {
 	mailHost, mailPort := hostPort(w.SMTPAddr())
 	settings := map[string]string{
 		"CONCORD_AUTH_SMS_URL":                   w.URL(),
-		"CONCORD_AUTH_SMS_ACCOUNT_SID":           "AC00000000000000000000000000000001",
-		"CONCORD_AUTH_SMS_TOKEN":                 "simulated",
+		"CONCORD_AUTH_SMS_ACCOUNT_SID":           sim.SMSAccount,
+		"CONCORD_AUTH_SMS_TOKEN":                 sim.SMSToken,
 		"CONCORD_AUTH_SMS_FROM":                  "+61491570110",
 		"CONCORD_AUTH_SMS_PER_HOUR":              "100",
 		"CONCORD_AUTH_MAIL_HOST":                 mailHost,

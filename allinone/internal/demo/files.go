@@ -92,11 +92,18 @@ func (d *Demo) sendForSignature(ctx context.Context) (*documentsv1.EmailJob, err
 	if err != nil {
 		return nil, err
 	}
-	job := new(documentsv1.CreateEmailJobResponse)
 	doc := []string{d.state.Names["for-signature"]}
-	err = d.admin.call(ctx, "POST", "/v1/"+d.firm()+"/emailJobs", &documentsv1.CreateEmailJobRequest{
+	req := &documentsv1.CreateEmailJobRequest{
 		Client: client, Subject: "Please sign", Message: "The document waits for your signature.",
 		Documents: doc, ForSignature: doc, Recipients: []string{contacts.GetContacts()[0].GetName()}, RequestId: id,
-	}, job)
-	return job.GetEmailJob(), err
+	}
+	// Who belongs to which client reaches documents by events; after a first sync there are thousands.
+	return poll(ctx, "documents to know the contact", func() (*documentsv1.EmailJob, bool, error) {
+		job := new(documentsv1.CreateEmailJobResponse)
+		err := d.admin.call(ctx, "POST", "/v1/"+d.firm()+"/emailJobs", req, job)
+		if reason(err) == "SCOPE_STALE" {
+			return nil, false, nil
+		}
+		return job.GetEmailJob(), true, err
+	})
 }

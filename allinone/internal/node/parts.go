@@ -72,3 +72,10 @@ func buildDocuments(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Servic
 		Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
 	})
 }
+
+func buildSync(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
+	return syncsvc.New(ctx, n.settings.sync, syncsvc.Deps{
+		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Auth: rt.Dial("auth"), Connector: rt.Dial("connector"),
+		Documents: rt.Dial("documents"), Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+	})
+}
