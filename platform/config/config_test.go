@@ -137,6 +137,15 @@ func TestFileNamedByTheEnvironmentAndSections(t *testing.T) {
 	require.NoError(t, config.Load(config.Source{Service: "auth", File: write(t, "")}, &cfg))
 }
 
+func TestCheckSections(t *testing.T) {
+	require.NoError(t, config.CheckSections(write(t, "auth: {}\nsync: {a: 1}\n"), "auth", "sync"))
+	require.NoError(t, config.CheckSections(write(t, ""), "auth"))
+	require.EqualError(t, config.CheckSections(write(t, "auth: {}\nsnyc: {}\n"), "auth", "sync"),
+		"snyc: is not a section; there are auth, sync (line 2 of the file)")
+	require.EqualError(t, config.CheckSections(write(t, "- a\n"), "auth"), "the file must hold sections (line 1 of the file)")
+	require.Error(t, config.CheckSections("/does/not/exist", "auth"))
+}
+
 func TestStructsSideBySide(t *testing.T) {
 	var process struct {
 		Addr string `config:"addr" doc:"A."`

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -11,18 +12,10 @@ import (
 // readFile collects what the file says by key and refuses keys that are no setting. Its error means that the file could
 // not be read or is no YAML.
 func (l *loader) readFile(path, section string, fields []field) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("configuration file: %w", err)
+	root, err := parseFile(path)
+	if err != nil || root == nil {
+		return err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return fmt.Errorf("configuration file %s: %w", path, err)
-	}
-	if doc.Kind == 0 { // an empty file
-		return nil
-	}
-	root := doc.Content[0]
 	if section != "" {
 		if root = child(root, section); root == nil {
 			return nil
@@ -40,6 +33,45 @@ func (l *loader) readFile(path, section string, fields []field) error {
 		}
 	}
 	r.mapping(root, "")
+	return nil
+}
+
+// parseFile returns the first value of a YAML file, nil for an empty file.
+func parseFile(path string) (*yaml.Node, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	if doc.Kind == 0 {
+		return nil, nil
+	}
+	return doc.Content[0], nil
+}
+
+// CheckSections refuses sections of a file other than the named ones, for a program that loads several services from one
+// file: a misspelt section would otherwise be nobody's. The error is a Mistakes, or says why the file cannot be read.
+func CheckSections(path string, names ...string) error {
+	root, err := parseFile(path)
+	if err != nil || root == nil {
+		return err
+	}
+	l := &loader{}
+	r := fileReader{loader: l}
+	if root.Kind != yaml.MappingNode {
+		r.refuse(root, "", "the file must hold sections")
+	}
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		if name := root.Content[i]; !slices.Contains(names, name.Value) {
+			r.refuse(name, name.Value, "is not a section; there are "+strings.Join(names, ", "))
+		}
+	}
+	if len(l.mistakes) > 0 {
+		return l.mistakes
+	}
 	return nil
 }
 
