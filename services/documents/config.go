@@ -16,6 +16,8 @@ type Config struct {
 	PublicURL *url.URL `config:"public_url" default:"http://localhost:8080" doc:"Where people reach the suite; e-mails to contacts lead there."`
 	// TicketLife is how long an address for bytes is good.
 	TicketLife time.Duration `config:"ticket_life" default:"15m" min:"10s" max:"24h" doc:"How long an address for sending or fetching bytes is good; a transfer that began may last longer."`
+	// TransferIdle is how long a sender of bytes may say nothing.
+	TransferIdle time.Duration `config:"transfer_idle" default:"30s" min:"1s" max:"10m" doc:"How long somebody who sends bytes may say nothing before the upload is cut; it can be sent again."`
 	// Recoverable is how long a deleted folder can be restored.
 	Recoverable time.Duration `config:"recoverable" default:"720h" min:"24h" max:"8760h" doc:"How long a folder that was deleted without the document archive can be restored; then its documents are destroyed."`
 	// ScopeLag is how old the knowledge of what contacts may see can be.

@@ -101,7 +101,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Now: deps.Now, TicketLife: cfg.TicketLife}
 	s.bytes = transfer.New(transfer.Deps{DB: deps.DB, Blobs: blobs, Cabinet: cab, Tickets: tickets, Scope: s.scope,
 		Revocations: deps.Revocations, Audit: deps.Audit, Now: deps.Now, Logger: deps.Logger,
-		Render: func(d filing.Document) proto.Message { return api.DocumentMessage(d) }})
+		Idle: cfg.TransferIdle, Render: func(d filing.Document) proto.Message { return api.DocumentMessage(d) }})
 	s.courier = &postal.Courier{DB: deps.DB, Contacts: syncv1.NewContactServiceClient(deps.Sync), Server: cfg.Mail.server(),
 		Portal: cfg.PublicURL, Now: deps.Now, Logger: deps.Logger}
 	if s.courier.Server == nil {

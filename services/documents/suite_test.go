@@ -308,12 +308,13 @@ type clientList struct {
 
 	mu       sync.Mutex
 	contacts map[string]*syncv1.Contact
+	broken   map[string]bool  // contacts that can not be read now
 	said     map[string]int64 // sequences by entity
 }
 
 func startClientList(s *suite, run bool) *clientList {
 	s.t.Helper()
-	l := &clientList{s: s, contacts: map[string]*syncv1.Contact{}, said: map[string]int64{}, lis: dial.Listen(),
+	l := &clientList{s: s, contacts: map[string]*syncv1.Contact{}, broken: map[string]bool{}, said: map[string]int64{}, lis: dial.Listen(),
 		db: sqldbtest.Open(s.t, sqldbtest.URL(s.t, sqldb.SQLite), events.Schema)}
 	server, err := serve.New(serve.Config{Listener: l.lis}, serve.Deps{Name: "sync", Verifier: s.mint.Verifier("sync"),
 		Audit: audit.New(l.db, audit.Options{Service: "sync"}), Logger: slog.New(slog.DiscardHandler), Now: s.clock.Now})
@@ -339,6 +340,9 @@ func (l *clientList) dial(t testing.TB) *grpc.ClientConn {
 func (l *clientList) GetContact(_ context.Context, req *syncv1.GetContactRequest) (*syncv1.GetContactResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.broken[req.GetName()] {
+		return nil, rpcerr.Default(codes.Unavailable)
+	}
 	c, ok := l.contacts[req.GetName()]
 	if !ok {
 		return nil, rpcerr.Default(codes.NotFound)

@@ -45,24 +45,15 @@ type Deps struct {
 	Render func(filing.Document) proto.Message
 	Now    func() time.Time
 	Logger *slog.Logger
-	// Idle is how long a sender may say nothing; zero means 30 s.
+	// Idle is how long a sender may say nothing. It cuts those that are gone, or that hold a connection for its own sake.
 	Idle time.Duration
 }
-
-// defaultIdle cuts senders that are gone or that hold a connection for its own sake. A phone that changes cells is back
-// within seconds.
-const defaultIdle = 30 * time.Second
 
 // Handler moves bytes.
 type Handler struct{ Deps }
 
 // New makes the handler.
-func New(d Deps) *Handler {
-	if d.Idle == 0 {
-		d.Idle = defaultIdle
-	}
-	return &Handler{d}
-}
+func New(d Deps) *Handler { return &Handler{d} }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
