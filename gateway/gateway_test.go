@@ -91,6 +91,16 @@ func TestBrowserSessionLivesInCookies(t *testing.T) {
 	require.Negative(t, resp.Cookies()[0].MaxAge)
 }
 
+// Somebody whose browser holds an ended session, or another person's, can still sign in.
+func TestSigningInNeedsNoSession(t *testing.T) {
+	s := start(t, nil)
+	for _, old := range []string{token, "a-session-that-has-ended"} {
+		resp, body := s.do(t, "POST", "/v1/sign-in/challenges/c:verify", `{"pin":"123456"}`, "Authorization", "Bearer "+old)
+		require.Equal(t, 200, resp.StatusCode, body)
+		require.NotContains(t, s.authorization("VerifyPin"), "internal")
+	}
+}
+
 func TestProgramsGetTheTokenInTheBody(t *testing.T) {
 	s := start(t, nil)
 	resp, body := s.do(t, "POST", "/v1/sign-in/challenges/c:verify", `{"pin":"123456"}`)

@@ -2,19 +2,26 @@ package session
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/concord-suite/concord/platform/dial"
+	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 )
 
 // Forward makes calls on conn with the token of whoever made the request: an internal token for audience, or, when
 // nobody is signed in, none but the address they came from.
 func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context) (context.Context, error) {
+	return wrapped{conn, func(ctx context.Context, method string) (context.Context, error) {
 		token := Token(ctx)
-		if token == "" {
+		// Whoever signs in is nobody yet, whatever session the browser still holds: it may have ended, or be another
+		// person's.
+		if token == "" || forNobody(method) {
 			return dial.AsNobody(ctx, Address(ctx)), nil
 		}
 		internal, err := sessions.Resolve(ctx, token, audience, Address(ctx))
@@ -27,28 +34,30 @@ func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) gr
 
 // AsGateway makes calls on conn as the gateway itself, whoever made the request.
 func AsGateway(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context) (context.Context, error) { return dial.AsSelf(ctx, "gateway"), nil }}
+	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, error) { return dial.AsSelf(ctx, "gateway"), nil }}
 }
 
 // Anonymous makes calls on conn as nobody.
 func Anonymous(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context) (context.Context, error) { return dial.AsNobody(ctx, Address(ctx)), nil }}
+	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, error) {
+		return dial.AsNobody(ctx, Address(ctx)), nil
+	}}
 }
 
 // wrapped decides for each call as whom it is made.
 type wrapped struct {
 	grpc.ClientConnInterface
-	as func(context.Context) (context.Context, error)
+	as func(ctx context.Context, method string) (context.Context, error)
 }
 
 // identify sets who makes the call. grpc-gateway puts the request's Authorization and forwarding headers into the call's
 // metadata by itself; they end here, so that a session token goes no further than the gateway.
-func (w wrapped) identify(ctx context.Context) (context.Context, error) {
-	return w.as(metadata.NewOutgoingContext(ctx, metadata.MD{}))
+func (w wrapped) identify(ctx context.Context, method string) (context.Context, error) {
+	return w.as(metadata.NewOutgoingContext(ctx, metadata.MD{}), method)
 }
 
 func (w wrapped) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, err := w.identify(ctx)
+	ctx, err := w.identify(ctx, method)
 	if err != nil {
 		return err
 	}
@@ -58,9 +67,21 @@ func (w wrapped) Invoke(ctx context.Context, method string, args, reply any, opt
 func (w wrapped) NewStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	ctx, err := w.identify(ctx)
+	ctx, err := w.identify(ctx, method)
 	if err != nil {
 		return nil, err
 	}
 	return w.ClientConnInterface.NewStream(ctx, desc, method, opts...)
+}
+
+// forNobody says whether the contract admits nobody but those who are not signed in to a method.
+func forNobody(method string) bool {
+	name := protoreflect.FullName(strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", "."))
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+	if err != nil {
+		return false
+	}
+	rule, _ := proto.GetExtension(d.Options(), optionsv1.E_Rule).(*optionsv1.Rule)
+	allow := rule.GetAllow()
+	return len(allow) == 1 && allow[0] == optionsv1.PrincipalKind_PRINCIPAL_KIND_ANONYMOUS
 }
