@@ -187,6 +187,23 @@ func TestTheStoreIsWipedInTheMiddle(t *testing.T) {
 	})
 }
 
+// Somebody deletes a stream while everybody is connected.
+func TestAStreamIsDeleted(t *testing.T) {
+	each(t, func(w *world) {
+		w.run(w.relay(events.RelayOptions{CheckEvery: time.Hour}))
+		w.emitMany("a", 20)
+		w.waitPublished()
+		require.NoError(w, w.nats.Connect(w).DeleteStream(context.Background(), "SYNC"))
+		w.emitMany("b", 20)
+		w.waitPublished()
+		w.run(w.consumer(quick()))
+		w.requireEffects(40)
+		require.NoError(w, w.nats.Connect(w).DeleteStream(context.Background(), "SYNC"))
+		w.emitMany("c", 20)
+		w.requireEffects(60)
+	})
+}
+
 // The bus comes back without the last messages it had confirmed. The consumer had not seen them.
 func TestTheEndOfTheStreamIsLost(t *testing.T) {
 	each(t, func(w *world) {
