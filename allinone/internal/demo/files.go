@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
@@ -51,7 +52,12 @@ func (d *Demo) documents(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	login, err := d.giveLogin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return []row{
+		{"portal login", login},
 		{"documents filed", fmt.Sprintf("%d, for %d clients", filed, d.filers())},
 		{"email job", fmt.Sprintf("number %d, %d document for signature", job.GetNumber(), job.GetOpenSignatures())},
 	}, nil
@@ -77,6 +83,31 @@ func (d *Demo) folderOf(ctx context.Context, client string) (string, error) {
 		}
 		return list.GetFolders()[0].GetName(), true, nil
 	})
+}
+
+// giveLogin invites a contact to the portal who has one client only, and that one will leave: such a contact is released
+// instead of removed.
+func (d *Demo) giveLogin(ctx context.Context) (string, error) {
+	for _, client := range d.state.Sets["leavers"][min(2, len(d.state.Sets["leavers"])):] {
+		contacts := new(syncv1.ListContactsResponse)
+		if err := d.admin.call(ctx, "GET", "/v1/"+d.firm()+"/contacts?client="+client, nil, contacts); err != nil {
+			return "", err
+		}
+		for _, c := range contacts.GetContacts() {
+			if len(c.GetRelations()) != 1 {
+				continue
+			}
+			id, err := d.state.request("invite-contact")
+			if err != nil {
+				return "", err
+			}
+			err = d.admin.call(ctx, "POST", "/v1/"+d.firm()+"/contactLogins:invite", &authv1.InviteContactRequest{
+				Contact: c.GetName(), Email: "contact@client.example", DisplayName: c.GetDisplayName(), RequestId: id,
+			}, new(authv1.InviteContactResponse))
+			return "for " + c.GetDisplayName(), err
+		}
+	}
+	return "none, no contact belongs to one leaver alone", nil
 }
 
 func (d *Demo) sendForSignature(ctx context.Context) (*documentsv1.EmailJob, error) {

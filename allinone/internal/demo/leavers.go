@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/sim/remote"
@@ -42,23 +43,22 @@ func (d *Demo) pickLeavers(ctx context.Context) error {
 	return d.state.save()
 }
 
-// order puts a client with an own contact first, then those with shared contacts, then the others.
+// order puts a client with an own contact first, then a mixture: contacts that other clients share, contacts of their
+// own, and none.
 func (d *Demo) order(ctx context.Context, records []remote.Record) []remote.Record {
-	var own, shared, rest []remote.Record
+	var own, shared, none []remote.Record
 	for _, r := range records {
 		switch {
 		case len(r.Contacts) == 0:
-			rest = append(rest, r)
-		case len(shared) < leavers/3 && d.isShared(ctx, r.Contacts[0]):
+			none = append(none, r)
+		case d.isShared(ctx, r.Contacts[0]):
 			shared = append(shared, r)
 		default:
 			own = append(own, r)
 		}
 	}
-	if len(own) == 0 {
-		return append(shared, rest...)
-	}
-	return append(append(append(own[:1:1], shared...), rest...), own[1:]...)
+	half, third := min(len(own), leavers/2), min(len(shared), leavers/3)
+	return slices.Concat(own[:half], shared[:third], none, own[half:], shared[third:])
 }
 
 func (d *Demo) isShared(ctx context.Context, contact string) bool {

@@ -16,6 +16,7 @@ type screen struct {
 	out      io.Writer
 	terminal bool
 	last     string
+	seen     *syncv1.Run
 }
 
 func newScreen(out io.Writer) *screen {
@@ -44,10 +45,7 @@ func (s *screen) progress(run *syncv1.Run) {
 		phase = strings.ToLower(strings.TrimPrefix(run.GetState().String(), "RUN_STATE_"))
 	}
 	if !s.terminal {
-		if phase != s.last {
-			s.last = phase
-			fmt.Fprintf(s.out, "      %-8s %6d of %d records, %d calls %s\n", phase, run.GetDone(), run.GetTotal(), run.GetCalls(), run.GetMessage())
-		}
+		s.line(phase, run)
 		return
 	}
 	filled := 0
@@ -63,12 +61,20 @@ func (s *screen) progress(run *syncv1.Run) {
 		strings.Repeat("█", filled), strings.Repeat("·", barWidth-filled), run.GetDone(), run.GetTotal(), run.GetCalls(), eta)
 }
 
+// line says of each phase, once it has ended, how far it came.
+func (s *screen) line(phase string, run *syncv1.Run) {
+	if s.last != "" && phase != s.last {
+		fmt.Fprintf(s.out, "      %-8s %6d of %d records, %d calls %s\n", s.last, s.seen.GetDone(), s.seen.GetTotal(), s.seen.GetCalls(), s.seen.GetMessage())
+	}
+	s.last, s.seen = phase, run
+}
+
 // endBar leaves the line of a bar.
 func (s *screen) endBar() {
 	if s.terminal && s.last != "" {
 		fmt.Fprintln(s.out)
 	}
-	s.last = ""
+	s.last, s.seen = "", nil
 }
 
 // table prints rows under a title, in two aligned columns.
