@@ -231,7 +231,9 @@ func TestAnAbandonedAttemptDoesNotTakeAConnectionWithIt(t *testing.T) {
 	c := s.connect(firmA, sim.Consultant, sim.PracticeName)
 	s.authorise(firmA, sim.Consultant, sim.SecondPracticeName)
 	s.clock.forward(6 * time.Minute)
-	s.until("the attempt is ended", func() bool { return s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM attempts WHERE state = 'EXPIRED'`) == "1" })
+	s.until("the attempt is ended", func() bool {
+		return s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM attempts WHERE state = 'EXPIRED'`) == "1"
+	})
 	s.until("the chore is done", func() bool { return s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM chores`) == "0" })
 	require.NotEmpty(t, s.upstream(), "revoking would have ended all that person's connections")
 	_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: uuid.NewString()})

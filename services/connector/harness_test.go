@@ -73,6 +73,7 @@ type authDesk struct {
 	required  map[string]bool // connections
 	initiator string
 	hold      chan struct{} // when set, calls wait for it
+	called    func()        // when set, called before the answer
 	fail      error
 }
 
@@ -94,6 +95,9 @@ func (a *authDesk) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwoF
 	defer a.mu.Unlock()
 	first := len(a.required) == 0
 	a.required[req.GetConnection()] = true
+	if a.called != nil {
+		a.called()
+	}
 	if by := access.From(ctx).Initiator; by != nil {
 		a.initiator = by.ID
 	}
@@ -130,10 +134,18 @@ type wire struct {
 	mu        sync.Mutex
 	tokenCall int
 	secrets   []string
+	// after is called when an answer is here and before anybody has seen it.
+	after func(path string)
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := w.next.RoundTrip(r)
+	w.mu.Lock()
+	after := w.after
+	w.mu.Unlock()
+	if after != nil && err == nil {
+		after(r.URL.Path)
+	}
 	if !strings.HasSuffix(r.URL.Path, "/connect/token") {
 		return resp, err
 	}
@@ -187,6 +199,7 @@ type options struct {
 	clients int
 	environ []string
 	still   bool // the service's own work does not run
+	faults  *sqldbtest.Faults
 	real    bool // the provider's minute is a minute
 }
 
@@ -263,7 +276,11 @@ func (s *suite) serve(name string, db *sqldb.DB, register func(grpc.ServiceRegis
 
 // startReplica starts one connector over the suite's database.
 func (s *suite) startReplica(auth *dial.Listener) {
-	s.db = sqldbtest.Open(s.t, s.url, connector.Migrations)
+	var through []sqldb.Option
+	if s.opt.faults != nil {
+		through = append(through, s.opt.faults.Option())
+	}
+	s.db = sqldbtest.Open(s.t, s.url, connector.Migrations, through...)
 	peer, err := dial.New("auth", dial.Options{Audience: "auth", Signer: s.mint.Signer("connector"), Listener: auth, Timeout: 10 * time.Second})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { peer.Close() })
@@ -415,10 +432,21 @@ func (s *suite) until(what string, ok func() bool) {
 	for !ok() {
 		select {
 		case <-limit.C:
-			s.t.Fatalf("waited in vain until %s\n%s", what, s.logs)
+			s.t.Fatalf("waited in vain until %s\n%s", what, s.troubles())
 		case <-tick.C:
 		}
 	}
+}
+
+// troubles returns the lines of the log that are no routine.
+func (s *suite) troubles() string {
+	var kept []string
+	for line := range strings.Lines(s.logs.String()) {
+		if !strings.Contains(line, "level=DEBUG") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
 }
 
 // told returns the events of a kind in the outbox, oldest first.

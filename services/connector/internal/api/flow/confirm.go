@@ -120,6 +120,9 @@ func ContactTypesRefused(field string) error {
 // maxMoves bounds how often confirming begins anew because the connection was changed at the same time.
 const maxMoves = 3
 
+// undoWait bounds the way back after a choice that could not be carried out.
+const undoWait = 5 * time.Second
+
 // decide writes down the choice and has two-factor sign-in switched on. When that can't be done the attempt is as it was.
 func (f *Flow) decide(ctx context.Context, a *store.Attempt, c Choice) (Result, error) {
 	if err := f.choose(ctx, a, c); err != nil {
@@ -129,7 +132,9 @@ func (f *Flow) decide(ctx context.Context, a *store.Attempt, c Choice) (Result, 
 	if err == nil {
 		return Result{SwitchedOn: switchedOn}, nil
 	}
-	back := f.mine(ctx, a, func(tx *sqldb.Tx) error {
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait) // also for a caller who has gone
+	defer cancel()
+	back := f.mine(undo, a, func(tx *sqldb.Tx) error {
 		a.State, a.ClaimOwner, a.ClaimUntil = connection.Authorised, "", time.Time{}
 		return store.UpdateAttempt(tx, *a)
 	})
@@ -211,8 +216,8 @@ func (f *Flow) requireTwoFactor(ctx context.Context, a store.Attempt) (bool, err
 // errMoved says that the connection was changed since two-factor sign-in was required for it.
 var errMoved = errors.New("flow: the connection was changed meanwhile")
 
-// finishConfirming makes the connection. When the connection was changed since the choice was written down, by a
-// disconnection above all, two-factor sign-in is required once more: the change may have released it.
+// finishConfirming makes the connection. When the connection was changed since the choice was written down, two-factor
+// sign-in is required once more: the change may have released it. A disconnection is the later decision and stands.
 func (f *Flow) finishConfirming(ctx context.Context, a store.Attempt, finish func(*sqldb.Tx, connection.Connection) error) (connection.Connection, error) {
 	aside := upstream.Aside(ctx)
 	for move := 1; ; move++ {
@@ -220,14 +225,32 @@ func (f *Flow) finishConfirming(ctx context.Context, a store.Attempt, finish fun
 		if !errors.Is(err, errMoved) || move == maxMoves {
 			return made, err
 		}
-		err = f.mine(aside, &a, func(tx *sqldb.Tx) error { return f.aim(tx, &a) })
-		if err == nil {
-			_, err = f.requireTwoFactor(aside, a)
+		if err := f.aimAgain(aside, &a); err != nil {
+			return connection.Connection{}, err
 		}
-		if err != nil {
+		if _, err := f.requireTwoFactor(aside, a); err != nil {
 			return connection.Connection{}, err
 		}
 	}
+}
+
+// aimAgain takes note of a change of the connection, or ends the attempt when the change was its end.
+func (f *Flow) aimAgain(ctx context.Context, a *store.Attempt) error {
+	var over error
+	err := f.mine(ctx, a, func(tx *sqldb.Tx) error {
+		over = nil
+		there, err := store.ConnectionOfTenant(tx, a.Firm, a.Provider, a.Choice.Tenant)
+		if err != nil {
+			return err
+		}
+		if there == nil || there.Live() {
+			return f.aim(tx, a)
+		}
+		const text = "the connection was disconnected while it was being made; start again"
+		over = reason.AttemptEnded.Messagef(text)
+		return f.fail(tx, a, "", text)
+	})
+	return errors.Join(err, over)
 }
 
 // establish is the one transaction that makes the connection: it, its grant, the end of the attempt, and the event.
