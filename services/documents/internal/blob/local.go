@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -206,11 +207,12 @@ func (l *Local) makeFolder(dir string) error {
 	return nil
 }
 
-// forget makes the next commits look at the folders again.
-func (l *Local) forget() {
+// forget makes the next commits look at the folders again: somebody may have removed one that we knew.
+func (l *Local) forget() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.known)
+	return nil
 }
 
 type localObject struct {
@@ -286,15 +288,18 @@ func (s *localStaged) Commit(ctx context.Context, key Key) (bool, error) {
 }
 
 func (s *localStaged) link(path string) (created bool, err error) {
-	for attempt := 0; ; attempt++ {
+	for _, repair := range []func() error{s.store.forget, s.copy, nil} {
 		if err := s.store.folder(path); err != nil {
 			return false, failure("commit", err)
 		}
 		err = s.store.stage.link(s.file, path)
-		if !errors.Is(err, fs.ErrNotExist) || attempt > 0 {
+		if !errors.Is(err, fs.ErrNotExist) || repair == nil {
 			break
 		}
-		s.store.forget() // somebody removed the folder we knew
+		if err := repair(); err != nil {
+			s.failed = failure("commit", err)
+			return false, s.failed
+		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -315,6 +320,26 @@ func (s *localStaged) link(path string) (created bool, err error) {
 		return false, failure("commit", err)
 	}
 	return created, nil
+}
+
+// copy stages the bytes anew. A file that never had a name can be given one; a file whose only name was taken away again,
+// because its blob was removed in between, can not.
+func (s *localStaged) copy() error {
+	fresh, err := s.store.stage.open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(fresh, io.NewSectionReader(s.file, 0, s.size))
+	if err == nil {
+		err = syncData(fresh)
+	}
+	if err != nil {
+		s.store.stage.close(fresh)
+		return err
+	}
+	s.store.stage.close(s.file)
+	s.file = fresh
+	return nil
 }
 
 // Discard implements Staged.

@@ -58,11 +58,23 @@ func TouchBlob(tx *sqldb.Tx, firm, sha256 string, now time.Time) error {
 const unreferenced = `NOT EXISTS (SELECT 1 FROM documents d WHERE d.firm = blobs.firm AND d.sha256 = blobs.sha256)`
 
 // CondemnBlobs declares dead, at most limit at once, the blobs that no document refers to and that were not touched since
-// the time given. From here on no document can come to refer to them; their files may go.
+// the time given. From here on no document can come to refer to them; their files may go. It is for a transaction that
+// sees what others committed meanwhile (sqldb.ReadCommitted): the rows are held first and the documents looked for after
+// that, so a document filed at the same moment is either seen or finds its blob condemned.
 func CondemnBlobs(tx *sqldb.Tx, before time.Time, limit int) (int64, error) {
-	return tx.Exec(`UPDATE blobs SET state = 'DELETING' WHERE state = 'LIVE' AND touched < $1 AND `+unreferenced+`
-		AND (firm, sha256) IN (SELECT firm, sha256 FROM blobs WHERE state = 'LIVE' AND touched < $1 AND `+unreferenced+` LIMIT $2)`,
-		micros(before), limit)
+	held, err := sqldb.Collect(tx, func(r *sqldb.Rows) (k blob.Key, err error) { return k, r.Scan(&k.Firm, &k.SHA256) },
+		`SELECT firm, sha256 FROM blobs WHERE state = 'LIVE' AND touched < $1 AND `+unreferenced+`
+		ORDER BY firm, sha256 LIMIT $2`+tx.Dialect().SkipLocked(), micros(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range held {
+		if _, err := tx.Exec(`UPDATE blobs SET state = 'DELETING' WHERE firm = $1 AND sha256 = $2 AND state = 'LIVE' AND `+unreferenced,
+			k.Firm, k.SHA256); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(held)), nil
 }
 
 // CondemnStray declares dead a file that no live row refers to: its upload never came to its end, or it was left by a

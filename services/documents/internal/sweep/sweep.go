@@ -164,7 +164,10 @@ func (s *Sweeper) strays(ctx context.Context) error {
 		old = old[:0]
 		return err
 	})
-	return errors.Join(err, s.judge(ctx, old))
+	if err != nil {
+		return err
+	}
+	return s.judge(ctx, old)
 }
 
 // judge removes those of the files that are strays.

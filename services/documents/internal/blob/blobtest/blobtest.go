@@ -146,6 +146,13 @@ func generations(t *testing.T, s blob.Store) {
 	}
 	require.NoError(t, s.Delete(t.Context(), first))
 	require.Equal(t, content, Get(t, s, second), "a generation lives by itself")
+	require.NoError(t, s.Delete(t.Context(), second))
+	third := first
+	third.Generation = 3
+	created, err := staged.Commit(t.Context(), third)
+	require.NoError(t, err)
+	require.True(t, created, "what was staged outlives every blob made of it")
+	require.Equal(t, content, Get(t, s, third))
 }
 
 func unseen(t *testing.T, s blob.Store) {
