@@ -1,0 +1,29 @@
+// Command auth signs people in, says who they are, and keeps the audit ledger.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/services/auth"
+)
+
+func main() {
+	boot.Main(auth.Name, func(ctx context.Context, rt *boot.Runtime, cfg auth.Config) (boot.Service, error) {
+		svc, err := auth.New(ctx, cfg, auth.Deps{
+			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Vault: rt.Vault, Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		rt.TrustKeys(svc.Keys())
+		code, err := svc.SetupCode(ctx)
+		if code != "" {
+			// For whoever stands at this console, and no log.
+			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
+		}
+		return svc, err
+	}, boot.Database(auth.Migrations), boot.Keyring(), boot.GRPC())
+}
