@@ -1,0 +1,430 @@
+package connector_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/concord-suite/concord/platform/rpcerr"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	connectoreventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/connector/v1"
+	"github.com/concord-suite/concord/sim"
+	"github.com/concord-suite/concord/sim/faults"
+	"github.com/concord-suite/concord/sim/remote"
+	"github.com/concord-suite/concord/sim/world"
+)
+
+const (
+	clients  = connectorv1.Listing_LISTING_CLIENTS
+	contacts = connectorv1.Listing_LISTING_CONTACTS
+	changed  = connectorv1.Listing_LISTING_CHANGED_CLIENTS
+)
+
+// stream reads a listing to its end, or up to the first error.
+func (s *suite) stream(req *connectorv1.StreamRecordsRequest) ([]*connectorv1.StreamRecordsResponse, error) {
+	s.t.Helper()
+	stream, err := s.records.StreamRecords(s.asService("sync", firmOf(req.GetConnection())), req)
+	require.NoError(s.t, err)
+	var pages []*connectorv1.StreamRecordsResponse
+	for {
+		page, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return pages, nil
+		}
+		if err != nil {
+			return pages, err
+		}
+		pages = append(pages, page)
+	}
+}
+
+func (s *suite) list(c *connectorv1.Connection, listing connectorv1.Listing) []*connectorv1.StreamRecordsResponse {
+	s.t.Helper()
+	pages, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: listing})
+	require.NoError(s.t, err)
+	return pages
+}
+
+func recordsOf(pages []*connectorv1.StreamRecordsResponse) map[string]*connectorv1.Record {
+	all := map[string]*connectorv1.Record{}
+	for _, p := range pages {
+		for _, r := range p.GetRecords() {
+			all[r.GetRecordId()] = r
+		}
+	}
+	return all
+}
+
+func drifted(pages []*connectorv1.StreamRecordsResponse) bool {
+	return slices.ContainsFunc(pages, (*connectorv1.StreamRecordsResponse).GetDrifted)
+}
+
+func (s *suite) record(c *connectorv1.Connection, id string) *connectorv1.Record {
+	s.t.Helper()
+	resp, err := s.records.GetRecord(s.asService("sync", firmOf(c.GetName())), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: id})
+	require.NoError(s.t, err)
+	return resp.GetRecord()
+}
+
+func TestListings(t *testing.T) {
+	each(t, options{clients: 1200}, func(t *testing.T, s *suite) {
+		c := s.connect(firmA, sim.Owner, sim.PracticeName)
+		all, err := s.remote.Clients(t.Context(), "", "", 5000)
+		require.NoError(t, err)
+		require.Len(t, all, 1200)
+		require.NoError(t, s.remote.Do(t.Context(), "DELETE", "/control/calls", nil, nil))
+
+		pages := s.list(c, clients)
+		require.Len(t, pages, 3)
+		for i, p := range pages {
+			require.EqualValues(t, i+1, p.GetPage())
+			require.EqualValues(t, 1, p.GetCalls())
+			require.Equal(t, i == 2, p.GetComplete())
+			require.Equal(t, i == 2, p.GetResumeToken() == "")
+			require.False(t, p.GetDrifted())
+			require.EqualValues(t, -1, p.GetAnnouncedTotal())
+			require.Equal(t, c.GetTenantId(), p.GetTenantId())
+			require.WithinDuration(t, s.clock.Now(), p.GetServerTime().AsTime(), time.Minute)
+		}
+		found := recordsOf(pages)
+		require.Len(t, found, 1200)
+		for _, one := range all {
+			r := found[one.UUID]
+			require.NotNil(t, r, one.Name)
+			require.Equal(t, one.Code, r.GetClient().GetCode())
+			require.Equal(t, connectorv1.RecordState_RECORD_STATE_ACTIVE, r.GetState())
+			require.Equal(t, []string{"groups"}, r.GetClient().GetUnread())
+		}
+		people := s.list(c, contacts)
+		links := map[string][]string{}
+		for id, r := range recordsOf(people) {
+			for _, l := range r.GetContact().GetLinks() {
+				links[l.GetClientRecordId()] = append(links[l.GetClientRecordId()], id)
+			}
+		}
+		for _, one := range all {
+			require.ElementsMatch(t, one.Contacts, links[one.UUID], one.Name)
+		}
+		require.False(t, drifted(people))
+
+		calls, err := s.remote.Calls(t.Context())
+		require.NoError(t, err)
+		of := calls[c.GetTenantId()]
+		require.Equal(t, 3+1+len(people), of.Calls, "pages, and one list for all relations")
+		require.Zero(t, of.Refused)
+		require.NotEqual(t, int32(-1), s.get(c.GetName()).GetDayCallsLeft())
+		require.NotNil(t, s.get(c.GetName()).GetLastSuccessTime())
+
+		// The same hash by every way to the same client.
+		one := found[all[0].UUID]
+		require.Equal(t, one.GetHash(), s.record(c, one.GetRecordId()).GetHash())
+		require.Empty(t, s.record(c, one.GetRecordId()).GetClient().GetUnread())
+	})
+}
+
+func TestChangedClients(t *testing.T) {
+	s := onSQLite(t, options{clients: 700})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	_, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: changed})
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	since := func(at time.Time) []*connectorv1.StreamRecordsResponse {
+		pages, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: changed, ChangedSince: timestamppb.New(at)})
+		require.NoError(t, err)
+		require.True(t, pages[len(pages)-1].GetComplete())
+		return pages
+	}
+	s.clock.forward(time.Hour)
+	from := s.clock.Now()
+	none := since(from)
+	require.Len(t, none, 1)
+	require.Empty(t, none[0].GetRecords())
+
+	all, err := s.remote.Clients(t.Context(), "", "", 5000)
+	require.NoError(t, err)
+	at := slices.IndexFunc(all, func(r remote.Record) bool { return len(r.Contacts) > 0 })
+	_, err = s.remote.Update(t.Context(), all[at].UUID, map[string]string{"Email": "new@example.com"})
+	require.NoError(t, err)
+	some := recordsOf(since(from))
+	require.Equal(t, "new@example.com", some[all[at].UUID].GetClient().GetEmail())
+	require.Len(t, some, 1+len(all[at].Contacts))
+	require.Equal(t, all[at].UUID, some[all[at].Contacts[0]].GetContact().GetLinks()[0].GetClientRecordId())
+
+	everything := since(time.Unix(0, 0))
+	require.Greater(t, len(everything), 1, "in pages")
+	require.NotEmpty(t, everything[0].GetResumeToken())
+	require.True(t, slices.ContainsFunc(everything[0].GetRecords(), func(r *connectorv1.Record) bool {
+		return r.GetState() == connectorv1.RecordState_RECORD_STATE_ARCHIVED
+	}), "archived ones too")
+	again, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: changed,
+		ChangedSince: timestamppb.New(time.Unix(0, 0)), PageToken: everything[0].GetResumeToken()})
+	require.NoError(t, err)
+	require.Len(t, recordsOf(again), len(recordsOf(everything)), "resuming begins again")
+}
+
+func TestGetRecord(t *testing.T) {
+	s := onSQLite(t, options{})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	all, err := s.remote.Clients(t.Context(), "", "", 10)
+	require.NoError(t, err)
+	require.Equal(t, connectorv1.RecordState_RECORD_STATE_ACTIVE, s.record(c, all[0].UUID).GetState())
+	_, err = s.remote.Archive(t.Context(), remote.UUIDs(all[0].UUID))
+	require.NoError(t, err)
+	require.Equal(t, connectorv1.RecordState_RECORD_STATE_ARCHIVED, s.record(c, all[0].UUID).GetState())
+	require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/clients/delete", map[string]any{"uuids": []string{all[1].UUID}}, nil))
+	require.Equal(t, connectorv1.RecordState_RECORD_STATE_DELETED, s.record(c, all[1].UUID).GetState())
+	require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/clients/delete", map[string]any{"uuids": []string{all[2].UUID}, "purge": true}, nil))
+	unknown := s.record(c, all[2].UUID)
+	require.Equal(t, connectorv1.RecordState_RECORD_STATE_DELETED, unknown.GetState())
+	require.Nil(t, unknown.GetKind())
+	require.Equal(t, connectorv1.RecordState_RECORD_STATE_DELETED, s.record(c, uuid.NewString()).GetState())
+	_, err = s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: "1234"})
+	requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_REFUSED)
+	_, err = s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: "firms/" + firmA + "/connections/" + uuid.NewString(), RecordId: firmA})
+	requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+}
+
+func TestResume(t *testing.T) {
+	s := onSQLite(t, options{clients: 1200})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	whole := s.list(c, clients)
+	rest, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: clients, PageToken: whole[0].GetResumeToken()})
+	require.NoError(t, err)
+	require.Len(t, rest, 2)
+	require.EqualValues(t, 2, rest[0].GetPage())
+	require.True(t, rest[1].GetComplete())
+	require.Equal(t, whole[1].GetRecords()[0].GetRecordId(), rest[0].GetRecords()[0].GetRecordId())
+	for _, bad := range []*connectorv1.StreamRecordsRequest{
+		{Connection: c.GetName(), Listing: clients, PageToken: "nonsense"},
+		{Connection: c.GetName(), Listing: contacts, PageToken: whole[0].GetResumeToken()},
+		{Connection: "firms/" + firmA + "/connections/" + uuid.NewString(), Listing: clients, PageToken: whole[0].GetResumeToken()},
+	} {
+		_, err := s.stream(bad)
+		require.Error(t, err)
+	}
+}
+
+// TestListingsThatCannotBeTrusted: what the provider sends is broken, of somebody else, or moves.
+func TestListingsThatCannotBeTrusted(t *testing.T) {
+	s := onSQLite(t, options{clients: 1200})
+	c := s.connect(firmA, sim.Consultant, sim.PracticeName)
+	s.list(c, clients) // from now on the practice is known
+	try := func(t *testing.T, listing connectorv1.Listing, f world.Fault) ([]*connectorv1.StreamRecordsResponse, error) {
+		t.Helper()
+		id := s.fault(f)
+		defer func() { require.NoError(t, s.remote.RemoveFault(t.Context(), id)) }()
+		return s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: listing, ChangedSince: timestamppb.New(time.Unix(0, 0))})
+	}
+	const path = "*/client.api/paged-list"
+	t.Run("half a document", func(t *testing.T) {
+		pages, err := try(t, clients, world.Fault{Kind: faults.HalfXML, Path: path, After: 1, Count: 1})
+		requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID)
+		require.Len(t, pages, 1, "the page before stands, nothing of the half one")
+		require.False(t, pages[0].GetComplete())
+		for _, listing := range []connectorv1.Listing{contacts, changed} {
+			pages, err = try(t, listing, world.Fault{Kind: faults.HalfXML, Path: "*/client.api/list", Count: 1})
+			requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID)
+			require.Empty(t, pages)
+		}
+		require.Equal(t, connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE, s.get(c.GetName()).GetState())
+	})
+	t.Run("cut off", func(t *testing.T) {
+		pages, err := try(t, clients, world.Fault{Kind: faults.Cut, Path: path, Bytes: 5000, Count: 1})
+		require.NoError(t, err, "asked again")
+		require.Len(t, recordsOf(pages), 1200)
+		require.EqualValues(t, 2, pages[0].GetCalls())
+		require.False(t, drifted(pages))
+	})
+	t.Run("another practice", func(t *testing.T) {
+		pages, err := try(t, clients, world.Fault{Kind: faults.WrongTenant, Path: path})
+		requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID)
+		require.Contains(t, err.Error(), "another practice")
+		require.False(t, slices.ContainsFunc(pages, (*connectorv1.StreamRecordsResponse).GetComplete))
+	})
+	t.Run("empty", func(t *testing.T) {
+		pages, err := try(t, clients, world.Fault{Kind: faults.Empty, Path: path})
+		require.NoError(t, err)
+		require.Len(t, pages, 1)
+		require.Empty(t, pages[0].GetRecords())
+		pages, err = s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: clients})
+		require.NoError(t, err, "an empty listing is not what the practice is recognised by")
+		require.Len(t, recordsOf(pages), 1200)
+	})
+	for _, order := range []string{"skip", "repeat", "reverse"} {
+		t.Run(order, func(t *testing.T) {
+			pages, err := try(t, clients, world.Fault{Kind: faults.Drift, Path: path, Order: order, After: 1, Count: 1})
+			require.NoError(t, err)
+			require.True(t, drifted(pages))
+			require.True(t, pages[len(pages)-1].GetDrifted(), "it stays said")
+			if order == "skip" {
+				return // of contacts there are two pages, and a short last page is just the last page
+			}
+			pages, err = try(t, contacts, world.Fault{Kind: faults.Drift, Path: "*/client.api/contacts", Order: order, After: 1, Count: 1})
+			require.NoError(t, err)
+			require.True(t, drifted(pages))
+		})
+	}
+}
+
+func TestTheProviderIsNotAvailable(t *testing.T) {
+	each(t, options{}, func(t *testing.T, s *suite) {
+		c := s.connect(firmA, sim.Owner, sim.PracticeName)
+		get := func() error {
+			_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: firmA})
+			return err
+		}
+		s.fault(world.Fault{Kind: faults.Status, Path: "*/client.api/get/*", Status: 503, Count: 2})
+		require.NoError(t, get(), "tried three times")
+		down := s.fault(world.Fault{Kind: faults.Status, Path: "*/client.api/*", Status: 503})
+		requireReason(t, get(), connectorv1.ErrorReason_ERROR_REASON_PROVIDER_UNAVAILABLE)
+		s.until("the connection is degraded", func() bool {
+			_ = get()
+			return s.get(c.GetName()).GetState() == connectorv1.ConnectionState_CONNECTION_STATE_DEGRADED
+		})
+		require.Contains(t, s.get(c.GetName()).GetStateReason(), "tried again")
+		require.NoError(t, s.remote.RemoveFault(t.Context(), down))
+		s.until("it has recovered by itself", func() bool {
+			return s.get(c.GetName()).GetState() == connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE
+		})
+		require.Len(t, told[*connectoreventsv1.ConnectionRecovered](s), 1)
+		require.Empty(t, s.get(c.GetName()).GetStateReason())
+		require.NoError(t, get())
+	})
+}
+
+func TestLimitsThatTheProviderTells(t *testing.T) {
+	s := onSQLite(t, options{environ: []string{"CONCORD_CONNECTOR_BUDGET_MAX_WAIT=5s"}})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	get := func(interactive bool) error {
+		_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: firmA, Interactive: interactive})
+		return err
+	}
+	s.fault(world.Fault{Kind: faults.Status, Path: "*/client.api/get/*", Status: 429, Retry: 1, Limit: "minute", Count: 1})
+	began := time.Now()
+	require.NoError(t, get(false))
+	require.GreaterOrEqual(t, time.Since(began), time.Second, "waited as long as it was asked to")
+	s.fault(world.Fault{Kind: faults.Status, Path: "*/client.api/get/*", Status: 429, Limit: "concurrent", Count: 1})
+	require.NoError(t, get(false))
+	s.fault(world.Fault{Kind: faults.Status, Path: "*/client.api/get/*", Status: 429, Retry: 66000, Limit: "day", Count: 1})
+	err := get(true)
+	requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED)
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	info := rpcerr.From(err).Metadata()
+	require.Equal(t, "day", info["limit"])
+	until, err := time.Parse(time.RFC3339Nano, info["until"])
+	require.NoError(t, err)
+	require.InDelta(t, 66000, until.Sub(s.clock.Now()).Seconds(), 10)
+	requireReason(t, get(true), connectorv1.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED)
+	_, err = s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: clients})
+	requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED)
+	require.Equal(t, connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE, s.get(c.GetName()).GetState(), "a limit is no illness")
+	s.clock.forward(66000 * time.Second)
+	require.NoError(t, get(false))
+}
+
+// TestTheReaderDecidesThePace: a reader that does not read stops the calls, and one that leaves ends them.
+func TestTheReaderDecidesThePace(t *testing.T) {
+	s := onSQLite(t, options{clients: 6000, environ: []string{"CONCORD_CONNECTOR_XPM_PER_MINUTE=1000"}})
+	require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/settings", map[string]any{"per_minute": 1000}, nil))
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	ctx, cancel := context.WithCancel(s.asService("sync", firmA))
+	stream, err := s.records.StreamRecords(ctx, &connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: clients})
+	require.NoError(t, err)
+	_, err = stream.Recv()
+	require.NoError(t, err)
+	calls := func() int {
+		all, err := s.remote.Calls(t.Context())
+		require.NoError(t, err)
+		return all[c.GetTenantId()].Calls
+	}
+	before, same := -1, 0
+	s.until("the calls stop", func() bool {
+		now := calls()
+		if now == before {
+			same++
+		} else {
+			before, same = now, 0
+		}
+		return same >= 30
+	})
+	require.Less(t, before, 14, "twelve pages, and two calls to connect")
+	cancel()
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.Equal(t, before, calls())
+	s.until("no call is left running", func() bool { return s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM budget_calls`) == "0" })
+}
+
+func TestTheTokenDiesInTheMiddleOfAListing(t *testing.T) {
+	each(t, options{clients: 1200}, func(t *testing.T, s *suite) {
+		c := s.connect(firmA, sim.Owner, sim.PracticeName)
+		before := s.wire.tokenCalls()
+		s.wire.after = once("/paged-list", func() { s.clock.forward(31 * time.Minute) })
+		pages := s.list(c, clients)
+		require.Len(t, recordsOf(pages), 1200)
+		require.Equal(t, before+1, s.wire.tokenCalls())
+	})
+}
+
+func TestSomebodyDisconnectsAtTheProvider(t *testing.T) {
+	each(t, options{}, func(t *testing.T, s *suite) {
+		c := s.connect(firmA, sim.Consultant, sim.PracticeName)
+		other := s.connect(firmA, sim.Consultant, sim.SecondPracticeName)
+		require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/disconnect", map[string]string{"tenant": c.GetTenantId()}, nil))
+		get := func(c *connectorv1.Connection) error {
+			_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: firmA})
+			return err
+		}
+		requireReason(t, get(c), connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH)
+		require.Equal(t, connectorv1.ConnectionState_CONNECTION_STATE_NEEDS_REAUTH, s.get(c.GetName()).GetState())
+		require.NoError(t, get(other))
+		needs := told[*connectoreventsv1.ConnectionNeedsReauth](s)
+		require.Len(t, needs, 1)
+		require.Equal(t, c.GetName(), needs[0].GetConnection())
+		requireReason(t, get(c), connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH)
+		require.Len(t, told[*connectoreventsv1.ConnectionNeedsReauth](s), 1)
+
+		again := s.connect(firmA, sim.Consultant, sim.PracticeName)
+		require.Equal(t, c.GetName(), again.GetName())
+		require.NoError(t, get(c))
+		require.Len(t, told[*connectoreventsv1.ConnectionRecovered](s), 1)
+	})
+}
+
+func TestAPersonLosesThePrivilege(t *testing.T) {
+	s := onSQLite(t, options{})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	get := func() error {
+		_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: firmA})
+		return err
+	}
+	state, err := s.remote.State(t.Context())
+	require.NoError(t, err)
+	at := slices.IndexFunc(state.People, func(p *world.Person) bool { return p.Email == sim.Owner })
+	person := *state.People[at]
+	person.Members = slices.Clone(person.Members)
+	set := func(full bool) {
+		for i := range person.Members {
+			person.Members[i].FullAccess = full
+		}
+		require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/people", person, nil))
+	}
+	set(false)
+	requireReason(t, get(), connectorv1.ErrorReason_ERROR_REASON_PRIVILEGE_MISSING)
+	require.Equal(t, connectorv1.ConnectionState_CONNECTION_STATE_DEGRADED, s.get(c.GetName()).GetState())
+	require.Contains(t, s.get(c.GetName()).GetStateReason(), "Authorise 3rd Party Full Access")
+	set(true)
+	s.until("it has recovered by itself", func() bool {
+		return s.get(c.GetName()).GetState() == connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE
+	})
+}
