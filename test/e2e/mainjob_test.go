@@ -52,7 +52,11 @@ func connectAndSync(t *testing.T, s *topology.Suite, adm *story.Person) *connect
 	state, err := s.World.State(t.Context())
 	require.NoError(t, err)
 	clients := adm.Clients(t, "")
-	require.EqualValues(t, state.Tenants[0].Clients, int64(len(clients))+run.GetCounts().GetSuggestions())
+	for _, tenant := range state.Tenants {
+		if tenant.ID == conn.GetTenantId() {
+			require.EqualValues(t, tenant.Clients, int64(len(clients))+run.GetCounts().GetSuggestions())
+		}
+	}
 	require.True(t, run.GetProven(), run.GetUnprovenReason())
 	return conn
 }

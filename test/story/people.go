@@ -18,7 +18,7 @@ import (
 )
 
 // Password is everybody's.
-const Password = "correct-horse-battery-staple-9"
+const Password = "nine-lamps-under-the-orchard"
 
 // mailWait is how long a message may take.
 const mailWait = 20 * time.Second

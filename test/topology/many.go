@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,9 @@ import (
 
 // services are those that answer gRPC, in the order in which they are started.
 var services = []string{"auth", "connector", "documents", "sync"}
+
+// keyrings are the services that seal secrets.
+var keyrings = []string{"auth", "connector", "documents"}
 
 // calls are who calls whom.
 var calls = map[string][]string{
@@ -36,8 +40,11 @@ func (s *Suite) manyProcesses(t testing.TB, world []string, o Options) {
 	s.URL = "http://" + addr["gateway"]
 	env := append(append(world, o.Env...), s.common(nats, addr)...)
 	for _, name := range append(append([]string(nil), services...), "gateway") {
-		own := s.own(t, name, addr, health[name])
-		p := newProcess(t, name, Binary(t, "concord-"+name), nil, append(mine(env, name), own...), "http://"+health[name]+"/readyz")
+		settings := append(mine(env, name), s.own(t, name, addr, health[name])...)
+		if slices.Contains(keyrings, name) {
+			s.createKeyring(t, name, settings)
+		}
+		p := newProcess(t, name, Binary(t, "concord-"+name), nil, settings, "http://"+health[name]+"/readyz")
 		s.Processes[name] = p
 		s.order = append(s.order, name)
 	}
@@ -105,16 +112,20 @@ func (s *Suite) own(t testing.TB, name string, addr map[string]string, health st
 	}
 	s.GRPC[name] = addr[name]
 	env = append(env, prefix+"GRPC_ADDR="+addr[name], prefix+"DATABASE_URL="+s.Postgres.URL(t))
-	if name == "sync" {
-		return env
+	if slices.Contains(keyrings, name) {
+		env = append(env, prefix+"KEYRING_FILE="+filepath.Join(s.Dir, name+".keyring"))
 	}
-	keyring := filepath.Join(s.Dir, name+".keyring")
+	return env
+}
+
+// createKeyring does what an operator does once, before a service's first start.
+func (s *Suite) createKeyring(t testing.TB, name string, settings []string) {
+	t.Helper()
 	cmd := exec.Command(Binary(t, "concord-"+name), "keyring", "create")
-	cmd.Env = append(os.Environ(), prefix+"KEYRING_FILE="+keyring)
+	cmd.Env = append(os.Environ(), settings...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s keyring create: %v\n%s", name, err, out)
 	}
-	return append(env, prefix+"KEYRING_FILE="+keyring)
 }
 
 // mine leaves out what is another service's: each program refuses settings of its own prefix that it does not know, and
