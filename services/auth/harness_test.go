@@ -133,18 +133,14 @@ func (s *suite) runService(recorder *audit.Recorder) {
 }
 
 func (s *suite) environ(o options) []string {
-	env := append([]string{
-		"CONCORD_AUTH_PUBLIC_URL=https://app.example.com",
-		// Tests sign in more often than people.
-		"CONCORD_AUTH_SMS_PER_HOUR=100",
-	}, o.environ...)
+	env := append([]string{"CONCORD_AUTH_PUBLIC_URL=https://app.example.com"}, o.environ...)
 	if !o.noSMS {
 		smsURL := s.inbox.smsURL
 		if o.smsURL != "" {
 			smsURL = o.smsURL
 		}
 		env = append(env, "CONCORD_AUTH_SMS_URL="+smsURL, "CONCORD_AUTH_SMS_ACCOUNT_SID="+sinks.Account,
-			"CONCORD_AUTH_SMS_TOKEN="+sinks.AuthToken, "CONCORD_AUTH_SMS_FROM=+61480000000", "CONCORD_AUTH_SMS_TIMEOUT=2s")
+			"CONCORD_AUTH_SMS_TOKEN="+sinks.AuthToken, "CONCORD_AUTH_SMS_FROM=+61480000000")
 	}
 	if !o.noMail {
 		host, port, _ := net.SplitHostPort(s.inbox.mailAddr)

@@ -127,5 +127,5 @@ func smtpError(ctx context.Context, err error) *Error {
 		code := e.ErrorCode()
 		return &Error{Code: "smtp_" + strconv.Itoa(code), Temporary: code < 500}
 	}
-	return unreached(ctx)
+	return unreached(ctx, err)
 }

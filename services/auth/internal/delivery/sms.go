@@ -3,7 +3,9 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,7 +73,7 @@ func (s *SMS) Send(ctx context.Context, to, text string) error {
 	req.SetBasicAuth(s.sid, s.token)
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return unreached(ctx)
+		return unreached(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -79,7 +81,7 @@ func (s *SMS) Send(ctx context.Context, to, text string) error {
 		return nil // the message is taken once the status says so, whatever becomes of the rest of the answer
 	}
 	if err != nil {
-		return unreached(ctx)
+		return unreached(ctx, err)
 	}
 	return refusal(resp.StatusCode, body)
 }
@@ -96,8 +98,10 @@ func refusal(status int, body []byte) *Error {
 	return e
 }
 
-func unreached(ctx context.Context) *Error {
-	if ctx.Err() != nil {
+// unreached tells a provider that says nothing from one that is not there.
+func unreached(ctx context.Context, err error) *Error {
+	network, ok := errors.AsType[net.Error](err)
+	if ctx.Err() != nil || (ok && network.Timeout()) {
 		return &Error{Code: "timeout", Temporary: true}
 	}
 	return &Error{Code: "connect", Temporary: true}

@@ -1,0 +1,271 @@
+package auth_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/rpcerr"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
+)
+
+// newOffice is a firm with an administrator who is freshly confirmed.
+func (s *suite) newOffice() *person {
+	s.t.Helper()
+	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+	s.stepUp(admin)
+	return admin
+}
+
+func TestStaffAreInvitedListedAndDisabled(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		for i := range 5 {
+			s.hire(admin, fmt.Sprintf("s%d@harbour.example", i), "", authv1.Role_ROLE_STAFF)
+		}
+		var names []string
+		token := ""
+		for {
+			page, err := s.accounts.ListStaff(s.as(admin.token), &authv1.ListStaffRequest{Parent: admin.firm, PageSize: 4, PageToken: token})
+			require.NoError(t, err)
+			for _, one := range page.GetStaff() {
+				names = append(names, one.GetDisplayName())
+			}
+			if token = page.GetNextPageToken(); token == "" {
+				break
+			}
+		}
+		require.Equal(t, []string{
+			"Ada Harbour Tax", "Staff s0@harbour.example", "Staff s1@harbour.example", "Staff s2@harbour.example",
+			"Staff s3@harbour.example", "Staff s4@harbour.example",
+		}, names)
+
+		reader := s.hire(admin, "ro@harbour.example", "", authv1.Role_ROLE_READ_ONLY)
+		s.signInAs(reader)
+		word := s.addIn(reader)
+		disabled, err := s.accounts.DisableStaff(s.as(admin.token), &authv1.DisableStaffRequest{Name: reader.account, RequestId: requestID()})
+		require.NoError(t, err)
+		require.Equal(t, authv1.AccountState_ACCOUNT_STATE_DISABLED, disabled.GetStaff().GetState())
+		for _, token := range []string{reader.token, word} {
+			_, err = s.resolve(token, "documents")
+			is(t, err, codes.Unauthenticated, ended)
+		}
+		_, err = s.signIn.StartSignIn(s.nobody("192.0.2.7"), &authv1.StartSignInRequest{Email: reader.email, Password: passphrase})
+		is(t, err, codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SIGN_IN_REFUSED)
+		require.GreaterOrEqual(t, len(s.events("auth.v1.session_revoked", &autheventsv1.SessionRevoked{})), 2)
+
+		// Invited anew, the same account begins again, with another role.
+		s.inbox.seen()
+		again, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: reader.email, DisplayName: "Ro", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err)
+		require.Equal(t, reader.account, again.GetStaff().GetName())
+		s.accept(reader)
+		require.Equal(t, "Ro", s.signInAs(reader).GetDisplayName())
+	})
+}
+
+func TestInvitingTwiceWithTheSameRequestHappensOnce(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		req := &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: "mo@harbour.example", DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF, RequestId: requestID(),
+		}
+		one, err := s.accounts.InviteStaff(s.as(admin.token), req)
+		require.NoError(t, err)
+		two, err := s.accounts.InviteStaff(s.as(admin.token), req)
+		require.NoError(t, err)
+		require.Equal(t, one.GetStaff().GetName(), two.GetStaff().GetName())
+		s.inbox.next("mo@harbour.example")
+		require.Equal(t, 1, s.inbox.count("mo@harbour.example"))
+		req.DisplayName = "Somebody else"
+		_, err = s.accounts.InviteStaff(s.as(admin.token), req)
+		require.Equal(t, rpcerr.RequestIDReused.String(), rpcerr.Reason(err))
+		_, err = s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: admin.email, DisplayName: "Ada", Role: authv1.Role_ROLE_STAFF,
+		})
+		is(t, err, codes.AlreadyExists, authv1.ErrorReason_ERROR_REASON_ACCOUNT_EXISTS)
+	})
+}
+
+func TestBadInvitations(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.newOffice()
+	good := func() *authv1.InviteStaffRequest {
+		return &authv1.InviteStaffRequest{Parent: admin.firm, Email: "mo@harbour.example", DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF}
+	}
+	for field, change := range map[string]func(*authv1.InviteStaffRequest){
+		"email":        func(r *authv1.InviteStaffRequest) { r.Email = "mo at harbour" },
+		"mobile":       func(r *authv1.InviteStaffRequest) { r.Mobile = "0491 570 156" },
+		"display_name": func(r *authv1.InviteStaffRequest) { r.DisplayName = "Mo\r\nBcc: everybody@harbour.example" },
+		"role":         func(r *authv1.InviteStaffRequest) { r.Role = authv1.Role_ROLE_UNSPECIFIED },
+	} {
+		req := good()
+		change(req)
+		_, err := s.accounts.InviteStaff(s.as(admin.token), req)
+		e := rpcerr.From(err)
+		require.Equal(t, codes.InvalidArgument, e.Code(), field)
+		require.Equal(t, field, e.Violations()[0].Field)
+	}
+	list, err := s.accounts.ListStaff(s.as(admin.token), &authv1.ListStaffRequest{Parent: admin.firm})
+	require.NoError(t, err)
+	require.Len(t, list.GetStaff(), 1, "nothing was made")
+}
+
+func TestInvitationCodes(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		mo := &person{email: "mo@harbour.example", firm: admin.firm}
+		s.inbox.seen()
+		_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: mo.email, DisplayName: "Mo Member", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err)
+		first := codePattern.FindString(s.inbox.next(mo.email).Text)
+		accept := func(code, password string) error {
+			_, err := s.signIn.AcceptInvitation(s.nobody("192.0.2.7"), &authv1.AcceptInvitationRequest{InvitationCode: code, Password: password})
+			return err
+		}
+		invalid := authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID
+		is(t, accept("civ_0000000000000000000000000000000000000000000", passphrase), codes.FailedPrecondition, invalid)
+		for _, weak := range []string{"short", "password1", "Mo Member", "harbour-tax"} {
+			is(t, accept(first, weak), codes.InvalidArgument, authv1.ErrorReason_ERROR_REASON_PASSWORD_REFUSED)
+		}
+
+		s.inbox.seen()
+		s.clock.forward(24 * time.Hour)
+		e := is(t, accept(first, passphrase), codes.FailedPrecondition, invalid)
+		require.Equal(t, "true", e.Metadata()["renewed"])
+		second := codePattern.FindString(s.inbox.next(mo.email).Text)
+		require.NotEqual(t, first, second)
+		is(t, accept(first, passphrase), codes.FailedPrecondition, invalid)
+		require.NoError(t, accept(second, passphrase))
+		require.NoError(t, accept(second, passphrase), "the same again answers the same")
+		is(t, accept(second, "another good one"), codes.FailedPrecondition, invalid)
+		s.signInAs(mo)
+	})
+}
+
+func TestOfManyWhoAcceptOneWins(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		s.inbox.seen()
+		_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: "mo@harbour.example", DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err)
+		code := codePattern.FindString(s.inbox.next("mo@harbour.example").Text)
+		var mu sync.Mutex
+		var won []string
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				password := fmt.Sprintf("ramp lunar tightly %d", i)
+				_, err := s.signIn.AcceptInvitation(s.nobody(""), &authv1.AcceptInvitationRequest{InvitationCode: code, Password: password})
+				if err == nil {
+					mu.Lock()
+					won = append(won, password)
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		require.Len(t, won, 1)
+		_, err = s.signIn.StartSignIn(s.nobody(""), &authv1.StartSignInRequest{Email: "mo@harbour.example", Password: won[0]})
+		require.NoError(t, err)
+	})
+}
+
+func TestTheLastAdministratorStays(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		ada := s.newOffice()
+		last := authv1.ErrorReason_ERROR_REASON_LAST_ADMINISTRATOR
+		_, err := s.accounts.DisableStaff(s.as(ada.token), &authv1.DisableStaffRequest{Name: ada.account})
+		is(t, err, codes.FailedPrecondition, last)
+		s.inbox.seen()
+		_, err = s.accounts.InviteStaff(s.as(ada.token), &authv1.InviteStaffRequest{
+			Parent: ada.firm, Email: "bo@harbour.example", DisplayName: "Bo", Mobile: newMobile(), Role: authv1.Role_ROLE_ADMINISTRATOR,
+		})
+		require.NoError(t, err)
+		_, err = s.accounts.DisableStaff(s.as(ada.token), &authv1.DisableStaffRequest{Name: ada.account})
+		is(t, err, codes.FailedPrecondition, last) // who is only invited does not count
+	})
+}
+
+func TestTwoAdministratorsCannotDisableEachOtherAtOnce(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		ada := s.newOffice()
+		bo := s.hire(ada, "bo@harbour.example", newMobile(), authv1.Role_ROLE_ADMINISTRATOR)
+		s.signInAs(bo)
+		s.stepUp(bo)
+		adas, bos := s.as(ada.token), s.as(bo.token)
+		errs := make(chan error, 2)
+		go func() {
+			_, err := s.accounts.DisableStaff(adas, &authv1.DisableStaffRequest{Name: bo.account})
+			errs <- err
+		}()
+		go func() {
+			_, err := s.accounts.DisableStaff(bos, &authv1.DisableStaffRequest{Name: ada.account})
+			errs <- err
+		}()
+		one, two := <-errs, <-errs
+		require.True(t, (one == nil) != (two == nil), "%v, %v", one, two)
+	})
+}
+
+func TestFirmsAreApart(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		harbour := s.newOffice()
+		operator := &person{email: "olive@host.example"}
+		s.signInAs(operator)
+		bridge := s.newFirm(operator, "Bridge Audit", "bo@bridge.example", newMobile())
+		s.stepUp(bridge)
+		ctx := func() func(string) error {
+			return func(name string) error {
+				_, err := s.accounts.GetStaff(s.as(bridge.token), &authv1.GetStaffRequest{Name: name})
+				return err
+			}
+		}()
+		require.Equal(t, codes.NotFound, rpcerr.From(ctx(harbour.account)).Code())
+		mixed := bridge.firm + harbour.account[len(harbour.firm):] // their account under our firm
+		is(t, ctx(mixed), codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+		_, err := s.accounts.DisableStaff(s.as(bridge.token), &authv1.DisableStaffRequest{Name: mixed})
+		is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+		_, err = s.accounts.ReinstatePin(s.as(bridge.token), &authv1.ReinstatePinRequest{Name: mixed})
+		is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+		_, err = s.firms.GetFirm(s.as(bridge.token), &authv1.GetFirmRequest{Name: harbour.firm})
+		require.Equal(t, codes.NotFound, rpcerr.From(err).Code())
+		list, err := s.accounts.ListStaff(s.as(bridge.token), &authv1.ListStaffRequest{Parent: bridge.firm})
+		require.NoError(t, err)
+		require.Len(t, list.GetStaff(), 1)
+		firms, err := s.firms.ListFirms(s.as(operator.token), &authv1.ListFirmsRequest{PageSize: 1})
+		require.NoError(t, err)
+		require.Equal(t, "Bridge Audit", firms.GetFirms()[0].GetDisplayName())
+		firms, err = s.firms.ListFirms(s.as(operator.token), &authv1.ListFirmsRequest{PageSize: 1, PageToken: firms.GetNextPageToken()})
+		require.NoError(t, err)
+		require.Equal(t, "Harbour Tax", firms.GetFirms()[0].GetDisplayName())
+		require.Empty(t, firms.GetNextPageToken())
+		got, err := s.firms.GetFirm(s.asService("sync", harbour.firm), &authv1.GetFirmRequest{Name: harbour.firm})
+		require.NoError(t, err)
+		require.Equal(t, "Harbour Tax", got.GetFirm().GetDisplayName())
+	})
+}
+
+func TestRoleTakesEffectWithTheNextToken(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.newOffice()
+	reader := s.hire(admin, "ro@harbour.example", "", authv1.Role_ROLE_READ_ONLY)
+	s.signInAs(reader)
+	resp, err := s.resolve(reader.token, "sync")
+	require.NoError(t, err)
+	p, err := access.NewVerifier("sync", access.Sources{s.service.Keys()}, s.clock.Now).Verify(t.Context(), resp.GetInternalToken())
+	require.NoError(t, err)
+	require.Equal(t, access.ReadOnlyStaff, p.Kind)
+}
