@@ -23,6 +23,12 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	if err != nil {
 		return err
 	}
+	related := map[string]store.RelationRow{}
+	if r.Step == run.Changes { // here a contact stands with one client at a time, so its hash is never the one that is held
+		if related, err = w.related(tx, r, records); err != nil {
+			return err
+		}
+	}
 	var staged []store.StagedContact
 	var fresh []string // client records that new contacts belong to
 	for line, c := range s.contacts {
@@ -31,6 +37,9 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 			continue
 		}
 		sc := store.StagedContact{Record: c.id, Hash: c.hash, Page: r.ListingPages, Line: int64(line), Contact: peer.ContactOf(c.fields)}
+		if known && sc.Contact.Person == h.Base && covered(sc, related) {
+			continue
+		}
 		staged = append(staged, sc)
 		if !known {
 			fresh = append(fresh, clientRecords(sc.Contact)...)
@@ -56,6 +65,27 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		}
 	}
 	return store.StageContacts(tx, r.ID, kept)
+}
+
+// related returns the relations of contact records, by contact and client record.
+func (w *Worker) related(tx *sqldb.Tx, r *run.Run, records []string) (map[string]store.RelationRow, error) {
+	rows, err := store.RelationsOf(tx, r.Connection, r.Tenant, records)
+	out := make(map[string]store.RelationRow, len(rows))
+	for _, row := range rows {
+		out[row.ContactRecord+"\n"+row.ClientRecord] = row
+	}
+	return out, err
+}
+
+// covered tells whether all that a record says about relations is held already.
+func covered(c store.StagedContact, related map[string]store.RelationRow) bool {
+	for _, l := range c.Contact.Links {
+		row, there := related[c.Record+"\n"+l.ClientRecord]
+		if !there || row.Position != l.Position || row.Primary != l.Primary {
+			return false
+		}
+	}
+	return len(related) > 0
 }
 
 func clientRecords(c client.RecordContact) []string {

@@ -116,7 +116,7 @@ func SaveOffboarding(tx *sqldb.Tx, o *offboard.Offboarding, leaseUntil time.Time
 			logins = $15, contacts_removed = $16, contacts_released = $17, contacts_kept = $18, missing = $19,
 			cancel_requested = $20, reverse_requested = $21, attempts = $22, last_error = $23, next_at = $24,
 			archived_at = $25, ended_at = $26, lease_until = $27, initiator = $28,
-			lease_owner = CASE WHEN $27 = 0 THEN '' ELSE lease_owner END
+			lease_owner = CASE WHEN CAST($27 AS BIGINT) = 0 THEN '' ELSE lease_owner END
 		WHERE id = $1 AND epoch = $2`,
 		o.ID, o.Epoch, string(o.State), string(o.Step), o.Reason, o.Override, client.BlockersJSON(o.Blockers), o.TrailSeq,
 		o.FiledSeq, o.HistoryDocument, o.Folder, o.FolderRemoved, o.DocumentCount, list(o.Fenced), list(o.Logins),

@@ -1,0 +1,293 @@
+package peertest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/concord-suite/concord/platform/rpcerr"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
+)
+
+type records struct {
+	connectorv1.UnimplementedRecordServiceServer
+	w *World
+}
+
+func hash(m proto.Message) string {
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func (c *Client) record() *connectorv1.Record {
+	state := connectorv1.RecordState_RECORD_STATE_ACTIVE
+	if c.Archived {
+		state = connectorv1.RecordState_RECORD_STATE_ARCHIVED
+	}
+	f := proto.Clone(c.Fields).(*connectorv1.ClientFields)
+	return &connectorv1.Record{RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f)}
+}
+
+func (c *Contact) record() *connectorv1.Record {
+	f := proto.Clone(c.Fields).(*connectorv1.ContactFields)
+	return &connectorv1.Record{
+		RecordId: c.ID, State: connectorv1.RecordState_RECORD_STATE_ACTIVE, Kind: &connectorv1.Record_Contact{Contact: f}, Hash: hash(f),
+	}
+}
+
+// listing returns the records after a token, a page of them, and whether it is the last.
+func (w *World) listing(req *connectorv1.StreamRecordsRequest) (page []*connectorv1.Record, last bool, total int) {
+	var all []*connectorv1.Record
+	switch req.GetListing() {
+	case connectorv1.Listing_LISTING_CONTACTS:
+		for _, id := range slices.Sorted(maps.Keys(w.contacts)) {
+			all = append(all, w.contacts[id].record())
+		}
+	case connectorv1.Listing_LISTING_CHANGED_CLIENTS:
+		return w.changed(req)
+	default:
+		for _, id := range slices.Sorted(maps.Keys(w.clients)) {
+			if c := w.clients[id]; !c.Archived && !c.Hidden {
+				all = append(all, c.record())
+			}
+		}
+	}
+	total = len(all)
+	for len(all) > 0 && all[0].GetRecordId() <= req.GetPageToken() {
+		all = all[1:]
+	}
+	if len(all) <= w.PageSize {
+		return all, true, total
+	}
+	return all[:w.PageSize], false, total
+}
+
+// changed lists clients changed since a time, each with its contacts. A contact stands there with the one client.
+func (w *World) changed(req *connectorv1.StreamRecordsRequest) (page []*connectorv1.Record, last bool, total int) {
+	since := req.GetChangedSince().AsTime()
+	for _, id := range slices.Sorted(maps.Keys(w.clients)) {
+		c := w.clients[id]
+		if c.changed.Before(since) {
+			continue
+		}
+		page = append(page, c.record())
+		for _, p := range slices.Sorted(maps.Keys(w.contacts)) {
+			for _, l := range w.contacts[p].Fields.GetLinks() {
+				if l.GetClientRecordId() == id {
+					one := &Contact{ID: p, Fields: proto.Clone(w.contacts[p].Fields).(*connectorv1.ContactFields)}
+					one.Fields.Links = []*connectorv1.ContactLink{l}
+					page = append(page, one.record())
+				}
+			}
+		}
+	}
+	return page, true, len(page)
+}
+
+// StreamRecords implements RecordService.
+func (s *records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream grpc.ServerStreamingServer[connectorv1.StreamRecordsResponse]) error {
+	for n := int32(1); ; n++ {
+		page, err := call(s.w, "StreamRecords", func() (*connectorv1.StreamRecordsResponse, error) {
+			records, last, total := s.w.listing(req)
+			page := &connectorv1.StreamRecordsResponse{
+				Page: n, Records: records, Complete: last, AnnouncedTotal: int64(total), Calls: 1, TenantId: s.w.Tenant,
+				ServerTime: timestamppb.New(s.w.clock),
+			}
+			if req.GetListing() == connectorv1.Listing_LISTING_CHANGED_CLIENTS {
+				page.AnnouncedTotal = -1
+			}
+			if !last {
+				page.ResumeToken = records[len(records)-1].GetRecordId()
+			}
+			if s.w.spoil != nil {
+				s.w.spoil(page)
+			}
+			return page, nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(page); err != nil {
+			return err
+		}
+		if page.GetComplete() {
+			return nil
+		}
+		req.PageToken = page.GetResumeToken()
+	}
+}
+
+// GetRecord implements RecordService.
+func (s *records) GetRecord(_ context.Context, req *connectorv1.GetRecordRequest) (*connectorv1.GetRecordResponse, error) {
+	return call(s.w, "GetRecord", func() (*connectorv1.GetRecordResponse, error) {
+		resp := &connectorv1.GetRecordResponse{Calls: 1, ServerTime: timestamppb.New(s.w.clock)}
+		if c := s.w.clients[req.GetRecordId()]; c != nil {
+			resp.Record = c.record()
+		} else {
+			resp.Record = &connectorv1.Record{RecordId: req.GetRecordId(), State: connectorv1.RecordState_RECORD_STATE_DELETED}
+		}
+		return resp, nil
+	})
+}
+
+type connections struct {
+	connectorv1.UnimplementedConnectionServiceServer
+	w *World
+}
+
+// GetConnection implements ConnectionService.
+func (s *connections) GetConnection(_ context.Context, req *connectorv1.GetConnectionRequest) (*connectorv1.GetConnectionResponse, error) {
+	return call(s.w, "GetConnection", func() (*connectorv1.GetConnectionResponse, error) {
+		if s.w.conn.GetName() != req.GetName() {
+			return nil, rpcerr.Default(codes.NotFound)
+		}
+		return &connectorv1.GetConnectionResponse{Connection: s.w.conn}, nil
+	})
+}
+
+type offboardings struct {
+	documentsv1.UnimplementedOffboardingServiceServer
+	w *World
+}
+
+// PreviewOffboarding implements OffboardingService.
+func (s *offboardings) PreviewOffboarding(_ context.Context, req *documentsv1.PreviewOffboardingRequest) (*documentsv1.PreviewOffboardingResponse, error) {
+	return call(s.w, "PreviewOffboarding", func() (*documentsv1.PreviewOffboardingResponse, error) {
+		f := s.w.folder(req.GetClient())
+		return &documentsv1.PreviewOffboardingResponse{Blockers: f.Blockers, DocumentCount: f.Documents}, nil
+	})
+}
+
+// BeginOffboarding implements OffboardingService.
+func (s *offboardings) BeginOffboarding(_ context.Context, req *documentsv1.BeginOffboardingRequest) (*documentsv1.BeginOffboardingResponse, error) {
+	return call(s.w, "BeginOffboarding", func() (*documentsv1.BeginOffboardingResponse, error) {
+		f := s.w.folder(req.GetClient())
+		if req.GetOverride() && len(f.Blockers) > 0 {
+			f.Blockers, f.Withdrawn = nil, req.GetReason()
+		}
+		if len(f.Blockers) > 0 {
+			return &documentsv1.BeginOffboardingResponse{Blockers: f.Blockers}, nil
+		}
+		s.w.fences[req.GetOffboarding()] = req.GetClient()
+		return &documentsv1.BeginOffboardingResponse{
+			Folder: folderName(req.GetClient()), DocumentCount: f.Documents, TrailSequence: f.TrailSeq,
+		}, nil
+	})
+}
+
+func folderName(client string) string { return strings.Replace(client, "/clients/", "/folders/", 1) }
+
+// AbortOffboarding implements OffboardingService.
+func (s *offboardings) AbortOffboarding(_ context.Context, req *documentsv1.AbortOffboardingRequest) (*documentsv1.AbortOffboardingResponse, error) {
+	return call(s.w, "AbortOffboarding", func() (*documentsv1.AbortOffboardingResponse, error) {
+		delete(s.w.fences, req.GetOffboarding())
+		return &documentsv1.AbortOffboardingResponse{}, nil
+	})
+}
+
+// CommitOffboarding implements OffboardingService.
+func (s *offboardings) CommitOffboarding(_ context.Context, req *documentsv1.CommitOffboardingRequest) (*documentsv1.CommitOffboardingResponse, error) {
+	return call(s.w, "CommitOffboarding", func() (*documentsv1.CommitOffboardingResponse, error) {
+		f := s.w.folder(req.GetClient())
+		delete(s.w.fences, req.GetOffboarding())
+		f.State = "ORPHANED"
+		if f.Documents == 0 {
+			f.State = "REMOVED"
+		}
+		return &documentsv1.CommitOffboardingResponse{
+			Folder: folderName(req.GetClient()), Removed: f.State == "REMOVED", DocumentCount: f.Documents,
+		}, nil
+	})
+}
+
+// ReverseOffboarding implements OffboardingService.
+func (s *offboardings) ReverseOffboarding(_ context.Context, req *documentsv1.ReverseOffboardingRequest) (*documentsv1.ReverseOffboardingResponse, error) {
+	return call(s.w, "ReverseOffboarding", func() (*documentsv1.ReverseOffboardingResponse, error) {
+		f := s.w.folder(req.GetClient())
+		resp := &documentsv1.ReverseOffboardingResponse{Folder: folderName(req.GetClient()), DocumentCount: f.Documents}
+		if f.State == "DESTROYED" {
+			resp.Missing = []string{"the folder was destroyed by a person"}
+		}
+		f.State = "CLIENT"
+		return resp, nil
+	})
+}
+
+type documents struct {
+	documentsv1.UnimplementedDocumentServiceServer
+	w *World
+}
+
+// FileSystemDocument implements DocumentService.
+func (s *documents) FileSystemDocument(stream grpc.ClientStreamingServer[documentsv1.FileSystemDocumentRequest, documentsv1.FileSystemDocumentResponse]) error {
+	var head *documentsv1.FileSystemDocumentRequest
+	var text strings.Builder
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if head == nil {
+			head = m
+		}
+		text.Write(m.GetData())
+	}
+	resp, err := call(s.w, "FileSystemDocument", func() (*documentsv1.FileSystemDocumentResponse, error) {
+		f := s.w.folder(head.GetClient())
+		f.Files[head.GetKey()] = text.String()
+		return &documentsv1.FileSystemDocumentResponse{
+			Document:        &documentsv1.Document{Name: head.GetFirm() + "/documents/" + head.GetKey(), DisplayName: head.GetDisplayName()},
+			InRecordsFolder: f.Documents == 0,
+		}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(resp)
+}
+
+type accounts struct {
+	authv1.UnimplementedAccountServiceServer
+	w *World
+}
+
+// FenceContactLogins implements AccountService.
+func (s *accounts) FenceContactLogins(_ context.Context, req *authv1.FenceContactLoginsRequest) (*authv1.FenceContactLoginsResponse, error) {
+	return call(s.w, "FenceContactLogins", func() (*authv1.FenceContactLoginsResponse, error) {
+		s.w.guarded[req.GetSaga()] = req.GetContacts()
+		resp := &authv1.FenceContactLoginsResponse{}
+		for _, c := range req.GetContacts() {
+			if s.w.logins[c] {
+				resp.ContactsWithLogin = append(resp.ContactsWithLogin, c)
+			}
+		}
+		return resp, nil
+	})
+}
+
+// LiftContactLoginFence implements AccountService.
+func (s *accounts) LiftContactLoginFence(_ context.Context, req *authv1.LiftContactLoginFenceRequest) (*authv1.LiftContactLoginFenceResponse, error) {
+	return call(s.w, "LiftContactLoginFence", func() (*authv1.LiftContactLoginFenceResponse, error) {
+		delete(s.w.guarded, req.GetSaga())
+		return &authv1.LiftContactLoginFenceResponse{}, nil
+	})
+}

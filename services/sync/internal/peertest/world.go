@@ -1,0 +1,345 @@
+// Package peertest is a scripted counterpart for sync's tests: it answers the RPCs of connector, documents and auth that
+// sync calls, from a small world in memory that the test changes and breaks as it likes. How sync and the real services
+// work together is tested end to end, not here.
+package peertest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/concord-suite/concord/platform/dial"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
+	"github.com/concord-suite/concord/services/sync/internal/peer"
+)
+
+// World is what the peers know. Its methods may be called at any time.
+type World struct {
+	mu    sync.Mutex
+	clock time.Time
+
+	// Tenant is where listings come from.
+	Tenant string
+	// PageSize is how many records a page has.
+	PageSize int
+	clients  map[string]*Client
+	contacts map[string]*Contact
+	deleted  map[string]bool
+
+	folders map[string]*Folder
+	fences  map[string]string   // client by off-boarding, at documents
+	logins  map[string]bool     // contact names that have one
+	guarded map[string][]string // contact names by saga, at auth
+
+	calls  map[string]int
+	faults []*fault
+	// page lets a test spoil a page before it is sent.
+	spoil func(*connectorv1.StreamRecordsResponse)
+	conn  *connectorv1.Connection
+}
+
+// Client is a client record upstream.
+type Client struct {
+	ID       string
+	Fields   *connectorv1.ClientFields
+	Archived bool
+	// Hidden leaves it out of listings although it is in use: outside of the chosen contact types.
+	Hidden  bool
+	changed time.Time
+}
+
+// Contact is a contact record upstream, with the positions it has by client record.
+type Contact struct {
+	ID      string
+	Fields  *connectorv1.ContactFields
+	changed time.Time
+}
+
+// Folder is a client's folder at documents.
+type Folder struct {
+	Documents int64
+	Blockers  []*documentsv1.Blocker
+	// Files are the system's own, by key.
+	Files map[string]string
+	// State is CLIENT, ORPHANED or REMOVED.
+	State    string
+	TrailSeq int64
+	// Withdrawn says why open requests were withdrawn, if they were.
+	Withdrawn string
+}
+
+// fault breaks calls of a method.
+type fault struct {
+	method string
+	skip   int // calls to let pass first
+	times  int
+	after  bool // the call takes effect, and its answer is lost
+	err    error
+}
+
+// New starts the peers in memory and returns the world and sync's side of the connections.
+func New(t testing.TB) (*World, *peer.Peers) {
+	t.Helper()
+	w := &World{
+		clock: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), Tenant: "tenant-1", PageSize: 10,
+		clients: map[string]*Client{}, contacts: map[string]*Contact{}, deleted: map[string]bool{},
+		folders: map[string]*Folder{}, fences: map[string]string{}, logins: map[string]bool{}, guarded: map[string][]string{},
+		calls: map[string]int{},
+	}
+	c := w.Serve(t)
+	return w, peer.New(c, c, c)
+}
+
+// Serve starts the peers on one in-memory listener and returns a connection to it.
+func (w *World) Serve(t testing.TB) *grpc.ClientConn {
+	t.Helper()
+	lis := dial.Listen()
+	s := grpc.NewServer()
+	connectorv1.RegisterRecordServiceServer(s, &records{w: w})
+	connectorv1.RegisterConnectionServiceServer(s, &connections{w: w})
+	documentsv1.RegisterOffboardingServiceServer(s, &offboardings{w: w})
+	documentsv1.RegisterDocumentServiceServer(s, &documents{w: w})
+	authv1.RegisterAccountServiceServer(s, &accounts{w: w})
+	go func() { _ = s.Serve(lis) }()
+	conn, err := dial.New("peers", dial.Options{Audience: "peers", Listener: lis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		s.Stop()
+	})
+	return conn
+}
+
+// Fail makes the next calls of a method fail with err before they do anything.
+func (w *World) Fail(method string, times int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults = append(w.faults, &fault{method: method, times: times, err: err})
+}
+
+// FailLater is Fail after some calls, or pages, have passed.
+func (w *World) FailLater(method string, skip, times int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults = append(w.faults, &fault{method: method, skip: skip, times: times, err: err})
+}
+
+// Drop makes the next calls of a method take effect and loses their answers.
+func (w *World) Drop(method string, times int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults = append(w.faults, &fault{method: method, times: times, after: true, err: err})
+}
+
+// Heal ends all faults.
+func (w *World) Heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults, w.spoil = nil, nil
+}
+
+// Spoil changes every page before it is sent.
+func (w *World) Spoil(fn func(*connectorv1.StreamRecordsResponse)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spoil = fn
+}
+
+// Calls returns how often a method was called, pages counted for StreamRecords.
+func (w *World) Calls(method string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls[method]
+}
+
+// Forget sets all counters of calls to zero.
+func (w *World) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.calls)
+}
+
+// enter counts a call and returns the error it is to fail with, and whether it takes effect before that.
+func (w *World) enter(method string) (after bool, err error) {
+	w.calls[method]++
+	w.clock = w.clock.Add(time.Second)
+	for _, f := range w.faults {
+		if f.method != method || f.times == 0 {
+			continue
+		}
+		if f.skip > 0 {
+			f.skip--
+			continue
+		}
+		f.times--
+		return f.after, f.err
+	}
+	return false, nil
+}
+
+// call runs fn under the lock, with the faults of a method.
+func call[T any](w *World, method string, fn func() (*T, error)) (*T, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	after, fault := w.enter(method)
+	if fault != nil && !after {
+		return nil, fault
+	}
+	out, err := fn()
+	if fault != nil {
+		return nil, fault
+	}
+	return out, err
+}
+
+// PutClient makes or replaces a client record.
+func (w *World) PutClient(id string, f *connectorv1.ClientFields) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = w.clock.Add(time.Second)
+	w.clients[id] = &Client{ID: id, Fields: f, changed: w.clock}
+}
+
+// Change changes a client record in place.
+func (w *World) Change(id string, fn func(*Client)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = w.clock.Add(time.Second)
+	fn(w.clients[id])
+	w.clients[id].changed = w.clock
+}
+
+// Archive archives client records.
+func (w *World) Archive(all ...string) {
+	for _, id := range all {
+		w.Change(id, func(c *Client) { c.Archived = true })
+	}
+}
+
+// Unarchive takes client records into use again.
+func (w *World) Unarchive(all ...string) {
+	for _, id := range all {
+		w.Change(id, func(c *Client) { c.Archived = false })
+	}
+}
+
+// Delete deletes client records: the provider does not know them any more.
+func (w *World) Delete(all ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range all {
+		delete(w.clients, id)
+	}
+}
+
+// PutContact makes or replaces a contact record that belongs to clients.
+func (w *World) PutContact(id, name string, clients ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = w.clock.Add(time.Second)
+	f := &connectorv1.ContactFields{Name: name, Email: strings.ToLower(id) + "@example.com"}
+	for _, c := range clients {
+		f.Links = append(f.Links, &connectorv1.ContactLink{ClientRecordId: c, Position: "Director"})
+	}
+	w.contacts[id] = &Contact{ID: id, Fields: f, changed: w.clock}
+}
+
+// ChangeContact changes a contact record in place.
+func (w *World) ChangeContact(id string, fn func(*connectorv1.ContactFields)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = w.clock.Add(time.Second)
+	fn(w.contacts[id].Fields)
+	w.contacts[id].changed = w.clock
+}
+
+// DeleteContact deletes a contact record.
+func (w *World) DeleteContact(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.contacts, id)
+}
+
+// Practice makes n clients "r0001"... and as many contacts "p0001"..., each of its client, every fifth also of the next.
+func (w *World) Practice(n int) {
+	for i := 1; i <= n; i++ {
+		w.PutClient(fmt.Sprintf("r%04d", i), &connectorv1.ClientFields{
+			Name: fmt.Sprintf("Client %04d Pty Ltd", i), Code: fmt.Sprintf("C%04d", i), EntityType: "Company",
+			Email: fmt.Sprintf("c%d@example.com", i),
+		})
+	}
+	for i := 1; i <= n; i++ {
+		clients := []string{fmt.Sprintf("r%04d", i)}
+		if i%5 == 0 && i < n {
+			clients = append(clients, fmt.Sprintf("r%04d", i+1))
+		}
+		w.PutContact(fmt.Sprintf("p%04d", i), fmt.Sprintf("Person %04d", i), clients...)
+	}
+}
+
+// Records returns the ids of the client records that are neither archived nor deleted.
+func (w *World) Records() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []string
+	for id, c := range w.clients {
+		if !c.Archived {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Folder changes a client's folder at documents, which is made when needed.
+func (w *World) Folder(clientName string, fn func(*Folder)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn(w.folder(clientName))
+}
+
+func (w *World) folder(clientName string) *Folder {
+	f := w.folders[clientName]
+	if f == nil {
+		f = &Folder{State: "CLIENT", Files: map[string]string{}}
+		w.folders[clientName] = f
+	}
+	return f
+}
+
+// SetLogin gives a contact a login, or takes it.
+func (w *World) SetLogin(contactName string, has bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logins[contactName] = has
+}
+
+// Fenced returns how many clients are fenced at documents, and how many sagas hold a fence at auth.
+func (w *World) Fenced() (documents, auth int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.fences), len(w.guarded)
+}
+
+// SetConnection is what connector answers about the one connection.
+func (w *World) SetConnection(c *connectorv1.Connection) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conn = c
+}
+
+// Now is the provider's clock.
+func (w *World) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock
+}
