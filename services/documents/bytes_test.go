@@ -160,6 +160,25 @@ func TestBytesThatStop(t *testing.T) {
 	require.Equal(t, 1, s.stored())
 }
 
+// A sender that holds the connection and says nothing is cut.
+func TestASenderThatSaysNothing(t *testing.T) {
+	s := onSQLite(t, options{environ: []string{"CONCORD_DOCUMENTS_TRANSFER_IDLE=1s"}})
+	in, err := s.initiate(s.staff(), s.business("Idle"), "a.txt", make([]byte, 1000))
+	require.NoError(t, err)
+	u, err := url.Parse(s.bytes)
+	require.NoError(t, err)
+	conn, err := net.Dial("tcp", u.Host)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(eventstest.Wait)))
+	_, err = fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nten bytes!", in.GetUploadPath())
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err, "the server ends the connection")
+	require.Contains(t, string(answer), "422 Unprocessable Entity")
+	require.Zero(t, s.stored())
+}
+
 func TestTickets(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		s.t = t

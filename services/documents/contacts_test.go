@@ -158,7 +158,7 @@ func TestContactsWaitWhenTheClientListIsNotHeard(t *testing.T) {
 
 // A storage that fails refuses, says so, and keeps nothing.
 func TestAStorageThatFails(t *testing.T) {
-	s := onSQLite(t, options{environ: []string{"CONCORD_DOCUMENTS_TRANSFER_IDLE=1s"}})
+	s := onSQLite(t, options{})
 	folder := s.business("Failing")
 	in, err := s.initiate(s.staff(), folder, "a.txt", []byte("a"))
 	require.NoError(t, err)

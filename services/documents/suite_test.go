@@ -64,6 +64,7 @@ type suite struct {
 	bytes   string // URL
 	logs    *syncBuffer
 	lost    *sqldbtest.Faults
+	deps    func() documents.Deps // what the service was made with
 
 	folders      documentsv1.FolderServiceClient
 	documents    documentsv1.DocumentServiceClient
@@ -110,10 +111,10 @@ func start(t testing.TB, databaseURL string, o options) *suite {
 	}, o.environ...)}, &cfg))
 	revocations := access.NewRevocations(s.clock.Now)
 	recorder := audit.New(s.db, audit.Options{Service: documents.Name, Now: s.clock.Now, Logger: logger})
-	s.service, err = documents.New(t.Context(), cfg, documents.Deps{
-		DB: s.db, Bus: s.bus, Sync: s.list.dial(t), Vault: ring, Revocations: revocations, Audit: recorder,
-		Now: s.clock.Now, Logger: logger,
-	})
+	deps := documents.Deps{DB: s.db, Bus: s.bus, Sync: s.list.dial(t), Vault: ring, Revocations: revocations, Audit: recorder,
+		Now: s.clock.Now, Logger: logger}
+	s.deps = func() documents.Deps { return deps }
+	s.service, err = documents.New(t.Context(), cfg, deps)
 	require.NoError(t, err)
 	lis := dial.Listen()
 	server, err := serve.New(serve.Config{Listener: lis}, serve.Deps{
