@@ -47,7 +47,8 @@ type suite struct {
 	clock   *clock
 	mint    *accesstest.Mint
 	service *auth.Service
-	conn    *grpc.ClientConn
+	conn    *grpc.ClientConn // as the gateway has it
+	bare    *grpc.ClientConn // without an identity
 	inbox   *inbox
 	logs    *syncBuffer
 
@@ -112,7 +113,9 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 	}
 	s.conn, err = dial.New("auth", dial.Options{Audience: auth.Name, Signer: s.mint.Signer("gateway"), Listener: lis, Timeout: time.Minute})
 	require.NoError(t, err)
-	t.Cleanup(func() { s.conn.Close() })
+	s.bare, err = dial.New("auth", dial.Options{Audience: auth.Name, Listener: lis})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.conn.Close(); s.bare.Close() })
 	s.signIn, s.sessions = authv1.NewSignInServiceClient(s.conn), authv1.NewSessionServiceClient(s.conn)
 	s.firms, s.accounts = authv1.NewFirmServiceClient(s.conn), authv1.NewAccountServiceClient(s.conn)
 	s.ledger, s.keys = authv1.NewLedgerServiceClient(s.conn), authv1.NewKeyServiceClient(s.conn)

@@ -98,8 +98,11 @@ func (s *Server) resolveAgent(ctx context.Context, token, address string) (acces
 		agent, err = store.AgentByCredential(tx, session.Hash(token))
 		return err
 	})
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return access.Principal{}, nil, errSessionEnded
+	}
 	if err != nil {
-		return access.Principal{}, nil, cmpErr(ignoreNotFound(err), errSessionEnded)
+		return access.Principal{}, nil, err
 	}
 	p := access.Principal{Kind: access.Agent, ID: agent.ID, Firm: agent.Firm, Session: agent.ID, Address: address}
 	return p, agentSession(agent), nil

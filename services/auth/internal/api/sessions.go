@@ -37,7 +37,7 @@ func (s sessionServer) GetCurrentSession(ctx context.Context, _ *authv1.GetCurre
 		if p.Kind == access.Agent {
 			agent, err := store.AgentOf(tx, p.Firm, p.ID)
 			if err != nil {
-				return cmpErr(ignoreNotFound(err), errSessionEnded)
+				return orNotFound(err)
 			}
 			resp.Session = agentSession(agent)
 			return nil
@@ -52,13 +52,6 @@ func (s sessionServer) GetCurrentSession(ctx context.Context, _ *authv1.GetCurre
 		return nil, err
 	}
 	return resp, nil
-}
-
-func ignoreNotFound(err error) error {
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // agentSession describes the lasting session of an agent; its id is the agent's.
