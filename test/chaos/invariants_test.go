@@ -132,7 +132,7 @@ func contacts(t *testing.T, s *topology.Suite, adm *story.Person, d *departure) 
 	}
 }
 
-// stays says whether one of the upstream clients has no reason to leave.
+// stays says whether one of the upstream clients is in use there and has no reason to leave.
 func stays(d *departure, upstream []string) bool {
 	leaving := map[string]bool{}
 	for i, c := range d.clients {
@@ -141,7 +141,7 @@ func stays(d *departure, upstream []string) bool {
 		}
 	}
 	for _, id := range upstream {
-		if !leaving[id] {
+		if d.active[id] && !leaving[id] {
 			return true
 		}
 	}

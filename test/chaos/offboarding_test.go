@@ -64,6 +64,7 @@ type departure struct {
 	content   map[string]map[string]string // by client: document name -> bytes
 	blocked   map[string]bool
 	stayed    map[string]bool // every other client
+	active    map[string]bool // upstream ids of clients that were in use before
 	documents int
 }
 
@@ -71,13 +72,16 @@ func prepare(t *testing.T, s *topology.Suite, adm *story.Person) *departure {
 	records, err := s.World.Clients(t.Context(), "", "", 600)
 	require.NoError(t, err)
 	var withContacts []remote.Record
+	active := map[string]bool{}
 	for _, r := range records {
+		active[r.UUID] = true
 		if len(r.Contacts) > 0 {
 			withContacts = append(withContacts, r)
 		}
 	}
 	d := &departure{
 		folder: map[string]string{}, content: map[string]map[string]string{}, blocked: map[string]bool{}, stayed: map[string]bool{},
+		active: active,
 	}
 	d.clients, d.upstream = adm.Known(t, withContacts, leavers)
 	leaving := map[string]bool{}

@@ -47,14 +47,14 @@ func (w writes) minus(o writes) writes {
 
 func (w writes) all() int64 { return w.inserted + w.updated + w.deleted }
 
-// writesOf reads the server's statistics of a namespace. A server process publishes what it did when it ends, at the
-// latest: the caller has stopped whoever wrote, and this waits until all of their processes are gone.
-func (s *server) writesOf(schema string, stillConnected int) map[string]writes {
+// writes reads the server's statistics of every table, by namespace and table. A server process publishes what it did
+// when it ends, at the latest: the caller has stopped all services, and this waits until their processes are gone.
+func (s *server) writes() map[string]writes {
 	s.b.Helper()
-	story.Eventually(s.b, "the stopped service's server processes are gone", func() bool { return s.connections() <= stillConnected })
+	story.Eventually(s.b, "the services' server processes are gone", func() bool { return s.others() == 0 })
 	s.exec(`SELECT pg_stat_clear_snapshot()`)
 	rows, err := s.Query(s.b.Context(),
-		`SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE schemaname = $1`, schema)
+		`SELECT schemaname || '.' || relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables`)
 	require.NoError(s.b, err)
 	out := map[string]writes{}
 	var name string
@@ -67,9 +67,10 @@ func (s *server) writesOf(schema string, stillConnected int) map[string]writes {
 	return out
 }
 
-func (s *server) connections() (n int) {
+// others is how many connections the server has beside this one.
+func (s *server) others() (n int) {
 	s.b.Helper()
 	require.NoError(s.b, s.QueryRow(s.b.Context(),
-		`SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'`).Scan(&n))
+		`SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&n))
 	return n
 }
