@@ -68,7 +68,8 @@ func (d *Demo) connection(ctx context.Context) (*connectorv1.Connection, bool, e
 	}
 	options := attempt.GetSuggestedOptions()
 	options.NewRecordPolicy = connectorv1.NewRecordPolicy_NEW_RECORD_POLICY_CREATE
-	options.RemovalGuardPermille = guardPermille
+	// One may always leave; beyond that one percent decides, in a small practice too.
+	options.RemovalGuardFloor, options.RemovalGuardPermille = 1, guardPermille
 	id, err := d.state.request("confirm-connection")
 	if err != nil {
 		return nil, false, err
