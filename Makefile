@@ -64,6 +64,10 @@ interop: $(TOOLS) ## against provider data and real software from outside (CONCO
 bench: ## the benchmarks behind docs/performance.md
 	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -benchmem -timeout 60m work
 
+.PHONY: chaos
+chaos: ## kill every part of a suite, thirty times, while a hundred clients leave (two minutes)
+	go test -tags chaos -count=1 -v -timeout 15m ./test/chaos
+
 .PHONY: check
 check: lint generate-check build build-alone test ## what a change must pass
 
