@@ -44,18 +44,36 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 	)
 	ctx := context.Background()
 	for _, register := range []func() error{
-		func() error { return authv1.RegisterSignInServiceHandlerClient(ctx, mux, authv1.NewSignInServiceClient(conns.Auth)) },
-		func() error { return authv1.RegisterSessionServiceHandlerClient(ctx, mux, authv1.NewSessionServiceClient(conns.Auth)) },
-		func() error { return authv1.RegisterFirmServiceHandlerClient(ctx, mux, authv1.NewFirmServiceClient(conns.Auth)) },
-		func() error { return authv1.RegisterAccountServiceHandlerClient(ctx, mux, authv1.NewAccountServiceClient(conns.Auth)) },
-		func() error { return authv1.RegisterLedgerServiceHandlerClient(ctx, mux, authv1.NewLedgerServiceClient(conns.Auth)) },
+		func() error {
+			return authv1.RegisterSignInServiceHandlerClient(ctx, mux, authv1.NewSignInServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterSessionServiceHandlerClient(ctx, mux, authv1.NewSessionServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterFirmServiceHandlerClient(ctx, mux, authv1.NewFirmServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterAccountServiceHandlerClient(ctx, mux, authv1.NewAccountServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterLedgerServiceHandlerClient(ctx, mux, authv1.NewLedgerServiceClient(conns.Auth))
+		},
 		func() error {
 			return connectorv1.RegisterConnectionServiceHandlerClient(ctx, mux, connectorv1.NewConnectionServiceClient(conns.Connector))
 		},
-		func() error { return syncv1.RegisterClientServiceHandlerClient(ctx, mux, syncv1.NewClientServiceClient(conns.Sync)) },
-		func() error { return syncv1.RegisterContactServiceHandlerClient(ctx, mux, syncv1.NewContactServiceClient(conns.Sync)) },
-		func() error { return syncv1.RegisterRunServiceHandlerClient(ctx, mux, syncv1.NewRunServiceClient(conns.Sync)) },
-		func() error { return syncv1.RegisterPlanServiceHandlerClient(ctx, mux, syncv1.NewPlanServiceClient(conns.Sync)) },
+		func() error {
+			return syncv1.RegisterClientServiceHandlerClient(ctx, mux, syncv1.NewClientServiceClient(conns.Sync))
+		},
+		func() error {
+			return syncv1.RegisterContactServiceHandlerClient(ctx, mux, syncv1.NewContactServiceClient(conns.Sync))
+		},
+		func() error {
+			return syncv1.RegisterRunServiceHandlerClient(ctx, mux, syncv1.NewRunServiceClient(conns.Sync))
+		},
+		func() error {
+			return syncv1.RegisterPlanServiceHandlerClient(ctx, mux, syncv1.NewPlanServiceClient(conns.Sync))
+		},
 		func() error {
 			return documentsv1.RegisterFolderServiceHandlerClient(ctx, mux, documentsv1.NewFolderServiceClient(conns.Documents))
 		},
