@@ -44,9 +44,6 @@ func Register(r grpc.ServiceRegistrar, d Deps) {
 	documentsv1.RegisterOffboardingServiceServer(r, &offboardings{Deps: d})
 }
 
-// firmPattern is that of the resource a list belongs to.
-const firmPattern = "firms/{firm}"
-
 // Actor is how events and documents name who acts: an account, a contact, or the system.
 func Actor(ctx context.Context) string {
 	p := access.From(ctx).Origin()

@@ -70,7 +70,7 @@ func (c *Cabinet) SendLetter(tx *sqldb.Tx, l Letter) (signing.Job, error) {
 	tx.Notify(DeliveriesTopic)
 	err = c.tell(tx, l.Firm, l.Client, l.SentBy, sentence(j, len(l.ForSignature)), func(t *documentseventsv1.ClientTrail) proto.Message {
 		return &documentseventsv1.EmailJobSent{
-			Trail: t, EmailJob: names.Format(JobPattern, l.Firm, j.ID), ForSignature: int32(len(l.ForSignature)), //nolint:gosec // at most 100
+			Trail: t, EmailJob: names.Format(JobPattern, l.Firm, j.ID), ForSignature: int32(len(l.ForSignature)),
 		}
 	})
 	if err != nil {

@@ -99,7 +99,7 @@ func (c *Cabinet) closeRequest(tx *sqldb.Tx, r signing.Request, to signing.State
 	}
 	return r, c.tell(tx, r.Firm, r.Client, actor, r.Summary(), func(t *documentseventsv1.ClientTrail) proto.Message {
 		return &documentseventsv1.SignatureCompleted{
-			Trail: t, EmailJob: names.Format(JobPattern, r.Firm, r.Job), OpenForClient: int32(min(open, 1<<30)), //nolint:gosec // bounded
+			Trail: t, EmailJob: names.Format(JobPattern, r.Firm, r.Job), OpenForClient: int32(min(open, 1<<30)),
 		}
 	})
 }
