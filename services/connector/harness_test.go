@@ -217,6 +217,7 @@ type suite struct {
 	logs   *syncBuffer
 	ring   *vault.Vault
 	opt    options
+	authAt *dial.Listener
 
 	service     *connector.Service
 	conn        *grpc.ClientConn
@@ -252,7 +253,8 @@ func start(t testing.TB, url string, o options) *suite {
 	s.remote = s.world.Remote()
 	s.ring, err = vault.OpenOrCreate(filepath.Join(t.TempDir(), "keyring.json"))
 	require.NoError(t, err)
-	s.startReplica(s.startAuth())
+	s.authAt = s.startAuth()
+	s.startReplica()
 	return s
 }
 
@@ -274,14 +276,14 @@ func (s *suite) serve(name string, db *sqldb.DB, register func(grpc.ServiceRegis
 	return lis
 }
 
-// startReplica starts one connector over the suite's database.
-func (s *suite) startReplica(auth *dial.Listener) {
+// startReplica starts a connector over the suite's database and makes it the one that is called. The ones before go on.
+func (s *suite) startReplica() {
 	var through []sqldb.Option
 	if s.opt.faults != nil {
 		through = append(through, s.opt.faults.Option())
 	}
 	s.db = sqldbtest.Open(s.t, s.url, connector.Migrations, through...)
-	peer, err := dial.New("auth", dial.Options{Audience: "auth", Signer: s.mint.Signer("connector"), Listener: auth, Timeout: 10 * time.Second})
+	peer, err := dial.New("auth", dial.Options{Audience: "auth", Signer: s.mint.Signer("connector"), Listener: s.authAt, Timeout: 10 * time.Second})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { peer.Close() })
 	s.service = s.newService(s.db, peer)

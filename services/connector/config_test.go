@@ -1,0 +1,58 @@
+package connector
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/platform/config"
+
+	"github.com/concord-suite/concord/services/connector/internal/connection"
+)
+
+func load(t *testing.T, environ ...string) (Config, error) {
+	t.Helper()
+	var cfg Config
+	for i := range environ {
+		environ[i] = "CONCORD_CONNECTOR_" + environ[i]
+	}
+	return cfg, config.Load(config.Source{Service: Name, Environ: environ}, &cfg)
+}
+
+func TestDefaultsNeedNothing(t *testing.T) {
+	cfg, err := load(t)
+	require.NoError(t, err)
+	providers, identities := cfg.providers(nil, nil)
+	require.Empty(t, providers)
+	require.Empty(t, identities)
+}
+
+func TestXeroIsConfiguredByItsRegistration(t *testing.T) {
+	cfg, err := load(t, "XERO_CLIENT_ID=id", "XERO_CLIENT_SECRET=secret", "XERO_REDIRECT_URL=https://app.example.com/oauth/callback")
+	require.NoError(t, err)
+	providers, _ := cfg.providers(nil, nil)
+	def := providers[connection.XPM]
+	require.Equal(t, "xero/id", def.App)
+	require.Equal(t, "https://api.xero.com/practicemanager/3.1/client.api/list", def.BaseURL.JoinPath("client.api/list").String())
+	require.True(t, strings.HasPrefix(def.Identity.AuthorizeURL("s", "v"), "https://login.xero.com/identity/connect/authorize?"))
+	require.Equal(t, 60, def.Limits.PerMinute)
+	require.Equal(t, 6, def.Limits.Reserve.PerMinute)
+}
+
+func TestMistakesNameTheSetting(t *testing.T) {
+	for setting, names := range map[string]string{
+		"XERO_CLIENT_ID=id":                             "xero.client_secret",
+		"XERO_IDENTITY_URL=http://identity.example.com": "xero.identity_url",
+		"XERO_REDIRECT_URL=ftp://localhost/x":           "xero.redirect_url",
+		"XPM_API_URL=http://192.0.2.1/practicemanager/": "xpm.api_url",
+		"REFRESH_GRACE=20s":                             "refresh.lease",
+		"BUDGET_MINUTE_WINDOW=0s":                       "budget.minute_window",
+		"XPM_PER_MINUTES=5":                             "PER_MINUTES",
+	} {
+		_, err := load(t, setting)
+		require.ErrorContains(t, err, names, setting)
+	}
+	_, err := load(t, "XERO_API_URL=http://127.0.0.1:8091", "XPM_API_URL=http://[::1]:8091/practicemanager/3.1/", "XERO_IDENTITY_URL=http://localhost:1")
+	require.NoError(t, err, "the same machine")
+}
