@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concord-suite/concord/sim"
 	"github.com/concord-suite/concord/sim/remote"
 	"github.com/concord-suite/concord/test/story"
 	"github.com/concord-suite/concord/test/topology"
@@ -36,9 +37,8 @@ func BenchmarkFullSyncCalls(b *testing.B) {
 
 func fullSyncCalls(b *testing.B, kind topology.Kind) {
 	p := connect(b, kind, topology.Options{Clients: size(b, "LOAD_CALLS_CLIENTS", 5000)})
-	state, err := p.World.State(b.Context())
-	require.NoError(b, err)
-	pages := pagesOf(state.Tenants[0].Clients) + pagesOf(state.Tenants[0].Contacts)
+	tenant := p.tenant(b)
+	pages := pagesOf(tenant.Clients) + pagesOf(tenant.Contacts)
 	visible := p.first.GetFirstVisibleTime().AsTime().Sub(p.first.GetCreateTime().AsTime())
 	whole := p.first.GetEndTime().AsTime().Sub(p.first.GetCreateTime().AsTime())
 
@@ -47,7 +47,7 @@ func fullSyncCalls(b *testing.B, kind topology.Kind) {
 	asked := p.calls(b)
 	require.EqualValues(b, asked.Calls, run.GetCalls(), "the run counts its calls as the provider does")
 
-	_, err = p.World.Archive(b.Context(), remote.Selector{N: leavers, Seed: 7})
+	_, err := p.World.Archive(b.Context(), remote.Selector{N: leavers, Seed: 7})
 	require.NoError(b, err)
 	p.forgetCalls(b)
 	p.full(b)
@@ -63,7 +63,7 @@ func fullSyncCalls(b *testing.B, kind topology.Kind) {
 		rows = append(rows, []string{name, fmt.Sprint(asked.Endpoints[name].Calls), fmt.Sprint(removing.Endpoints[name].Calls)})
 	}
 	table(b, fmt.Sprintf("%d clients, %d contacts: %d pages; first run of %d calls took %.2f s, its first clients were visible after %.2f s",
-		state.Tenants[0].Clients, state.Tenants[0].Contacts, pages, p.first.GetCalls(), whole.Seconds(), visible.Seconds()), rows)
+		tenant.Clients, tenant.Contacts, pages, p.first.GetCalls(), whole.Seconds(), visible.Seconds()), rows)
 }
 
 // calls is what the provider was asked about the practice since forgetCalls.
@@ -71,9 +71,17 @@ func (p *practice) calls(b *testing.B) remote.Calls {
 	b.Helper()
 	all, err := p.World.Calls(b.Context())
 	require.NoError(b, err)
+	return all[p.tenant(b).ID]
+}
+
+// tenant is the connected practice as the world shows it.
+func (p *practice) tenant(b *testing.B) remote.Tenant {
+	b.Helper()
 	state, err := p.World.State(b.Context())
 	require.NoError(b, err)
-	return all[state.Tenants[0].ID]
+	at := slices.IndexFunc(state.Tenants, func(t remote.Tenant) bool { return t.Name == sim.PracticeName })
+	require.GreaterOrEqual(b, at, 0)
+	return state.Tenants[at]
 }
 
 func (p *practice) forgetCalls(b *testing.B) {

@@ -55,6 +55,7 @@ type Problem struct {
 	Media string `json:"-"`
 }
 
+// Error implements error.
 func (p *Problem) Error() string {
 	return fmt.Sprintf("%d %s: %s %v", p.Status, p.Reason, p.Detail, p.Fields)
 }

@@ -22,6 +22,7 @@ const (
 	ManyProcesses
 )
 
+// String names the shape as tests do.
 func (k Kind) String() string { return [...]string{"one-process", "many-processes"}[k] }
 
 // Options is what a test wants different.
