@@ -75,7 +75,30 @@ func FailureOf(err error, resumed bool, now time.Time) Failure {
 
 func reason(r connectorv1.ErrorReason) string { return rpcerr.Normalize(r) }
 
+// said is an error with the name of the service that said it.
+type said struct {
+	who string
+	err error
+}
+
+// Error implements error.
+func (s *said) Error() string { return s.who + ": " + s.err.Error() }
+
+// Unwrap returns what was said.
+func (s *said) Unwrap() error { return s.err }
+
+// by notes who said an error.
+func by(who string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &said{who: who, err: err}
+}
+
 func words(err error, e *rpcerr.Error) string {
+	if s, ok := errors.AsType[*said](err); ok {
+		return s.who + ": " + words(s.err, e)
+	}
 	switch {
 	case errors.Is(err, errEnded), errors.Is(err, errSlow):
 		return err.Error()

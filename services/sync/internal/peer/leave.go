@@ -19,7 +19,7 @@ type Preview struct {
 // Preview asks what blocks a client and what its folder holds, and changes nothing.
 func (p *Peers) Preview(ctx context.Context, clientName string) (Preview, error) {
 	resp, err := p.offboarding.PreviewOffboarding(ctx, &documentsv1.PreviewOffboardingRequest{Client: clientName})
-	return Preview{Blockers: blockersOf(resp.GetBlockers()), Documents: resp.GetDocumentCount()}, err
+	return Preview{Blockers: blockersOf(resp.GetBlockers()), Documents: resp.GetDocumentCount()}, by("documents", err)
 }
 
 func blockersOf(all []*documentsv1.Blocker) []client.Blocker {
@@ -48,13 +48,13 @@ func (p *Peers) Begin(ctx context.Context, clientName, offboarding string, overr
 	return Begun{
 		Blockers: blockersOf(resp.GetBlockers()), Folder: resp.GetFolder(), Documents: resp.GetDocumentCount(),
 		TrailSeq: resp.GetTrailSequence(),
-	}, err
+	}, by("documents", err)
 }
 
 // Abort lifts the fence of an off-boarding that will not happen.
 func (p *Peers) Abort(ctx context.Context, clientName, offboarding string) error {
 	_, err := p.offboarding.AbortOffboarding(ctx, &documentsv1.AbortOffboardingRequest{Client: clientName, Offboarding: offboarding})
-	return err
+	return by("documents", err)
 }
 
 // Secured is what came of a client's folder.
@@ -67,7 +67,7 @@ type Secured struct {
 // Commit lets documents turn the folder.
 func (p *Peers) Commit(ctx context.Context, clientName, offboarding string) (Secured, error) {
 	resp, err := p.offboarding.CommitOffboarding(ctx, &documentsv1.CommitOffboardingRequest{Client: clientName, Offboarding: offboarding})
-	return Secured{Folder: resp.GetFolder(), Removed: resp.GetRemoved(), Documents: resp.GetDocumentCount()}, err
+	return Secured{Folder: resp.GetFolder(), Removed: resp.GetRemoved(), Documents: resp.GetDocumentCount()}, by("documents", err)
 }
 
 // Returned is what documents brought back.
@@ -83,19 +83,19 @@ func (p *Peers) Reverse(ctx context.Context, clientName, offboarding, displayNam
 	resp, err := p.offboarding.ReverseOffboarding(ctx, &documentsv1.ReverseOffboardingRequest{
 		Client: clientName, Offboarding: offboarding, DisplayName: displayName,
 	})
-	return Returned{Folder: resp.GetFolder(), Documents: resp.GetDocumentCount(), Missing: resp.GetMissing()}, err
+	return Returned{Folder: resp.GetFolder(), Documents: resp.GetDocumentCount(), Missing: resp.GetMissing()}, by("documents", err)
 }
 
 // Fence keeps auth from giving logins to contacts, and returns those that have one.
 func (p *Peers) Fence(ctx context.Context, firmName, saga string, contacts []string) ([]string, error) {
 	resp, err := p.accounts.FenceContactLogins(ctx, &authv1.FenceContactLoginsRequest{Firm: firmName, Saga: saga, Contacts: contacts})
-	return resp.GetContactsWithLogin(), err
+	return resp.GetContactsWithLogin(), by("auth", err)
 }
 
 // Lift ends the fence of a saga at auth.
 func (p *Peers) Lift(ctx context.Context, firmName, saga string) error {
 	_, err := p.accounts.LiftContactLoginFence(ctx, &authv1.LiftContactLoginFenceRequest{Firm: firmName, Saga: saga})
-	return err
+	return by("auth", err)
 }
 
 // SystemFile is a document that the suite itself makes.
@@ -119,12 +119,12 @@ func (p *Peers) File(ctx context.Context, f SystemFile, write func(io.Writer) er
 	defer cancel()
 	stream, err := p.documents.FileSystemDocument(ctx)
 	if err != nil {
-		return "", false, err
+		return "", false, by("documents", err)
 	}
 	if err := stream.Send(&documentsv1.FileSystemDocumentRequest{
 		Firm: f.Firm, Client: f.Client, DisplayName: f.Name, MediaType: f.MediaType, Key: f.Key,
 	}); err != nil && err != io.EOF {
-		return "", false, err
+		return "", false, by("documents", err)
 	}
 	pieces := &pieces{send: func(b []byte) error { return stream.Send(&documentsv1.FileSystemDocumentRequest{Data: b}) }}
 	err = write(pieces)
@@ -132,10 +132,10 @@ func (p *Peers) File(ctx context.Context, f SystemFile, write func(io.Writer) er
 		err = pieces.flush()
 	}
 	if err != nil && err != io.EOF { // io.EOF: the other side ended the stream, and CloseAndRecv says why
-		return "", false, err
+		return "", false, by("documents", err)
 	}
 	resp, err := stream.CloseAndRecv()
-	return resp.GetDocument().GetName(), resp.GetInRecordsFolder(), err
+	return resp.GetDocument().GetName(), resp.GetInRecordsFolder(), by("documents", err)
 }
 
 // pieces gathers what is written into messages.

@@ -237,6 +237,20 @@ func (b *Bench) ContactOf(record string) (c client.Contact) {
 	return c
 }
 
+// ClientIn returns the id of the client behind a record, within a transaction.
+func (b *Bench) ClientIn(tx *sqldb.Tx, record string) (id string) {
+	b.T.Helper()
+	require.NoError(b.T, tx.QueryRow(`SELECT client FROM links WHERE record_id = $1`, record).Scan(&id))
+	return id
+}
+
+// ContactIn returns the id of the contact behind a record, within a transaction.
+func (b *Bench) ContactIn(tx *sqldb.Tx, record string) (id string) {
+	b.T.Helper()
+	require.NoError(b.T, tx.QueryRow(`SELECT contact FROM contact_links WHERE record_id = $1`, record).Scan(&id))
+	return id
+}
+
 // Offboarding returns the last off-boarding of a client, with its receipt.
 func (b *Bench) Offboarding(clientID string) (o offboard.Offboarding) {
 	b.T.Helper()

@@ -262,6 +262,12 @@ func (s *documents) FileSystemDocument(stream grpc.ClientStreamingServer[documen
 	if err != nil {
 		return err
 	}
+	s.w.mu.Lock()
+	filed := s.w.filed
+	s.w.mu.Unlock()
+	if filed != nil {
+		filed()
+	}
 	return stream.SendAndClose(resp)
 }
 

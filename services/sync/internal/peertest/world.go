@@ -43,6 +43,7 @@ type World struct {
 	// page lets a test spoil a page before it is sent.
 	spoil func(*connectorv1.StreamRecordsResponse)
 	conn  *connectorv1.Connection
+	filed func()
 }
 
 // Client is a client record upstream.
@@ -152,6 +153,13 @@ func (w *World) Spoil(fn func(*connectorv1.StreamRecordsResponse)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.spoil = fn
+}
+
+// OnFile calls fn whenever a document was filed.
+func (w *World) OnFile(fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.filed = fn
 }
 
 // Calls returns how often a method was called, pages counted for StreamRecords.
