@@ -47,7 +47,7 @@ func run(write bool) (ok bool, err error) {
 		}
 		golden := filepath.Join(w.Root, m.Dir, "deps.txt")
 		if write {
-			if err := os.WriteFile(golden, []byte(strings.Join(linked, "\n")+"\n"), 0o644); err != nil {
+			if err := os.WriteFile(golden, []byte(lines(linked)), 0o644); err != nil {
 				return false, err
 			}
 			continue
@@ -88,18 +88,27 @@ func linkedModules(w *workspace.Workspace, m workspace.Module) ([]string, error)
 	return slices.AppendSeq(make([]string, 0, len(seen)), slices.Values(slices.Sorted(maps.Keys(seen)))), nil
 }
 
+// lines puts each path on a line of its own.
+func lines(paths []string) string {
+	var b strings.Builder
+	for _, path := range paths {
+		b.WriteString(path + "\n")
+	}
+	return b.String()
+}
+
 // difference returns "+ x" for what is new and "- x" for what is gone.
 func difference(known, linked []string) []string {
-	var lines []string
+	var found []string
 	for _, path := range linked {
 		if !slices.Contains(known, path) {
-			lines = append(lines, "+ "+path)
+			found = append(found, "+ "+path)
 		}
 	}
 	for _, path := range known {
 		if !slices.Contains(linked, path) {
-			lines = append(lines, "- "+path)
+			found = append(found, "- "+path)
 		}
 	}
-	return lines
+	return found
 }
