@@ -8,7 +8,7 @@ package inbound
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/names"
@@ -35,14 +35,16 @@ func Handle(c *events.Consumer, cab *cabinet.Cabinet) {
 
 type handlers struct{ cabinet *cabinet.Cabinet }
 
+var errForeign = errors.New("inbound: an event of one firm names a resource of another")
+
 // ofFirm reads the id in a resource name of the event's firm.
 func ofFirm(m events.Meta, pattern, name string) (string, error) {
 	ids, err := names.Parse(pattern, name)
-	if err != nil {
-		return "", err
+	if err == nil && ids[0] != m.Firm {
+		err = errForeign
 	}
-	if ids[0] != m.Firm {
-		return "", fmt.Errorf("inbound: an event of one firm names a resource of another")
+	if err != nil {
+		return "", events.Failure("the event names nothing of its firm where it should name "+pattern, err)
 	}
 	return ids[1], nil
 }
