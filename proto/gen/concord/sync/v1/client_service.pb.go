@@ -2743,9 +2743,9 @@ var File_concord_sync_v1_client_service_proto protoreflect.FileDescriptor
 
 const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\n" +
-	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x04\n" +
-	"\x06Client\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
+	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x04\n" +
+	"\x06Client\x12\x1c\n" +
+	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x12\x1b\n" +
 	"\x04code\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04code\x12(\n" +
@@ -2753,37 +2753,37 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"entityType\x12\x1e\n" +
 	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1d\n" +
 	"\x05phone\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05phone\x122\n" +
-	"\x05state\x18\a \x01(\x0e2\x1c.concord.sync.v1.ClientStateR\x05state\x12\x1f\n" +
-	"\vlist_source\x18\b \x01(\tR\n" +
+	"\x05state\x18\a \x01(\x0e2\x1c.concord.sync.v1.ClientStateR\x05state\x12)\n" +
+	"\vlist_source\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\n" +
 	"listSource\x12\x16\n" +
 	"\x06synced\x18\t \x01(\bR\x06synced\x12;\n" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x124\n" +
-	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerR\bblockers\x12 \n" +
-	"\voffboarding\x18\r \x01(\tR\voffboarding\x12\x1b\n" +
-	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"[\n" +
-	"\aBlocker\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1a\n" +
-	"\bresource\x18\x03 \x01(\tR\bresource\"\xc2\x02\n" +
-	"\aContact\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
+	"updateTime\x12>\n" +
+	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerB\b\xbaH\x05\x92\x01\x02\x10dR\bblockers\x12*\n" +
+	"\voffboarding\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\voffboarding\x12\x1b\n" +
+	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"x\n" +
+	"\aBlocker\x12\x1b\n" +
+	"\x04kind\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x182R\x04kind\x12*\n" +
+	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12$\n" +
+	"\bresource\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bresource\"\xbe\x03\n" +
+	"\aContact\x12\x82\x01\n" +
+	"\x04name\x18\x01 \x01(\tBn\xbaHk\xd8\x01\x01rf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x12\x1e\n" +
 	"\x05email\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1d\n" +
 	"\x05phone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05phone\x12\x1f\n" +
-	"\x06mobile\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06mobile\x12>\n" +
-	"\trelations\x18\x06 \x03(\v2 .concord.sync.v1.ContactRelationR\trelations\x12\x1a\n" +
+	"\x06mobile\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06mobile\x12I\n" +
+	"\trelations\x18\x06 \x03(\v2 .concord.sync.v1.ContactRelationB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\trelations\x12\x1a\n" +
 	"\breleased\x18\a \x01(\bR\breleased\x12\x1b\n" +
 	"\thas_login\x18\b \x01(\bR\bhasLogin\x12\x1b\n" +
-	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x8f\x01\n" +
-	"\x0fContactRelation\x12\x16\n" +
-	"\x06client\x18\x01 \x01(\tR\x06client\x12.\n" +
-	"\x13client_display_name\x18\x02 \x01(\tR\x11clientDisplayName\x12\x1a\n" +
-	"\bposition\x18\x03 \x01(\tR\bposition\x12\x18\n" +
+	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\xad\x01\n" +
+	"\x0fContactRelation\x12 \n" +
+	"\x06client\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06client\x128\n" +
+	"\x13client_display_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x11clientDisplayName\x12$\n" +
+	"\bposition\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bposition\x12\x18\n" +
 	"\aprimary\x18\x04 \x01(\bR\aprimary\"\x9a\x06\n" +
 	"\vOffboarding\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
