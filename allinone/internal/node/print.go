@@ -1,8 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/concord-suite/concord/platform/config"
 )
@@ -24,9 +26,13 @@ func PrintSettings(w io.Writer, environ []string, file string) error {
 		return err
 	}
 	for _, name := range order {
-		fmt.Fprintf(w, "# %s\n", name)
-		if err := config.Print(w, s.of()[name]); err != nil {
+		var section bytes.Buffer
+		if err := config.Print(&section, s.of()[name]); err != nil {
 			return err
+		}
+		fmt.Fprintf(w, "%s:\n", name)
+		for line := range strings.Lines(section.String()) {
+			fmt.Fprint(w, "  "+line)
 		}
 	}
 	return nil

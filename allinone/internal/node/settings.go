@@ -33,10 +33,15 @@ func (s *settings) of() map[string]any {
 func loadSettings(environ []string, file string) (settings, error) {
 	var s settings
 	var mistakes config.Mistakes
+	if file != "" {
+		if err := config.CheckSections(file, order...); !errors.As(err, &mistakes) && err != nil {
+			return s, err
+		}
+	}
 	for name, cfg := range s.of() {
-		src := config.Source{Service: name, Environ: environ, File: file, Section: name}
-		if file == "" {
-			src.Section = ""
+		src := config.Source{Service: name, Environ: environ}
+		if file != "" {
+			src.File, src.Section = file, name
 		}
 		err := config.Load(src, cfg)
 		var m config.Mistakes
