@@ -21,6 +21,7 @@ import (
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	documentseventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/documents/v1"
 	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
+	"github.com/concord-suite/concord/services/documents"
 )
 
 func (s *suite) begin(client, offboarding string, override bool) (*documentsv1.BeginOffboardingResponse, error) {
@@ -179,6 +180,23 @@ func TestEventsOutOfOrderAndTwice(t *testing.T) {
 		})
 		require.Equal(t, folder, s.commit(client, second).GetFolder(), "the call that comes later finds it done")
 	})
+}
+
+// An event that names nothing of its firm is put aside with words for the operator.
+func TestAnEventThatMakesNoSense(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	s.fresh()
+	s.list.sayAs("clients/x", 1, &synceventsv1.ClientCreated{Client: firmB + "/clients/" + id(), DisplayName: "Theirs"})
+	var parked []events.Parked
+	eventstest.Until(t, "the event is put aside", func() bool {
+		var err error
+		parked, err = events.ListParked(t.Context(), s.db, documents.Name, "", "", 10)
+		require.NoError(t, err)
+		return len(parked) == 1
+	})
+	require.Contains(t, parked[0].Reason, "the event names nothing of its firm")
+	require.NotContains(t, parked[0].Reason, "Theirs")
+	require.NoError(t, events.Discard(t.Context(), s.db, documents.Name, parked[0].ID, "operator", "made by a test"))
 }
 
 // What documents tells arrives, once for each thing that happened, with no gap on a client's trail.
