@@ -20,6 +20,9 @@
 //   - DB.Read sees one consistent state of the database and can not write.
 //   - A statement that failed has failed its transaction: later statements return the same error and nothing is
 //     committed, even when fn swallows it. Expected collisions are written as ON CONFLICT.
+//   - The end of the context ends a statement: on PostgreSQL at once, on SQLite in nearly every case at once. (The
+//     driver loses a cancellation that falls into the microseconds in which a statement begins; the statement then runs
+//     to its end before it says so.)
 //   - A result must be read to its end or closed before the next statement of the same transaction.
 //   - When the answer to COMMIT is lost, the error matches ErrOutcomeUnknown. Nobody but the caller can know how to
 //     find out (a request id, a version), so it is not retried here.
