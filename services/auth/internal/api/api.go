@@ -38,6 +38,8 @@ type Server struct {
 	Site string
 	// Countries are those to which text messages may go.
 	Countries []string
+
+	known knownSessions
 }
 
 // Register adds the services to a registrar.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -70,26 +71,38 @@ var strengths = map[session.Strength]access.Strength{
 
 // Check finds the live session of a token and whose it is, and notes its use. The error is SESSION_ENDED for a token that
 // is unknown, over, or of somebody who may not sign in any more.
-func (s *Server) Check(ctx context.Context, token string) (found session.Session, holder store.Holder, err error) {
+//
+// What never changes about a session is remembered here; what does, its use and its end, is read each time. Whatever
+// changes who an account is or what it may do ends its sessions, and so changes that.
+func (s *Server) Check(ctx context.Context, token string) (session.Session, store.Holder, error) {
 	hash := session.Hash(token)
-	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		found, holder, err = store.SessionByToken(tx, hash)
-		return err
-	})
+	found, ok := s.known.recall([sha256.Size]byte(hash))
+	var err error
+	if ok {
+		found.session.Used, found.session.Ended, err = store.SessionUse(ctx, s.DB, hash)
+	} else {
+		err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+			found.session, found.holder, err = store.SessionByToken(tx, hash)
+			return err
+		})
+	}
 	if errors.Is(err, sqldb.ErrNotFound) {
-		return found, holder, errSessionEnded
+		err = errSessionEnded
 	}
 	if err != nil {
-		return found, holder, err
+		return session.Session{}, store.Holder{}, err
 	}
 	now := s.Now()
-	if !found.Live(now) || holder.State != account.Active {
-		return found, holder, errSessionEnded
+	if !found.session.Live(now) || found.holder.State != account.Active {
+		return session.Session{}, store.Holder{}, errSessionEnded
 	}
-	if !found.NeedsTouch(now) {
-		return found, holder, nil
+	if !ok {
+		s.known.remember([sha256.Size]byte(hash), found)
 	}
-	return found, holder, s.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.TouchSession(tx, found.ID, now) }, sqldb.ReadCommitted)
+	if found.session.NeedsTouch(now) {
+		err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.TouchSession(tx, found.session.ID, now) }, sqldb.ReadCommitted)
+	}
+	return found.session, found.holder, err
 }
 
 func (s *Server) resolveAgent(ctx context.Context, token, address string) (access.Principal, *authv1.Session, error) {

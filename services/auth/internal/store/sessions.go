@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -52,13 +53,20 @@ const resolveQuery = `SELECT s.id, s.firm, s.account, s.kind, s.parent, s.add_in
 	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, a.kind, a.role, a.contact, a.state, a.display_name
 	FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.token_hash = $1`
 
-// SessionByToken returns the session of a token and whose it is, or ErrNotFound. It is the query of every session check.
+// SessionByToken returns the session of a token and whose it is, or ErrNotFound.
 func SessionByToken(tx *sqldb.Tx, hash []byte) (s session.Session, h Holder, err error) {
 	var methods string
 	err = tx.QueryRow(resolveQuery, hash).Scan(append(sessionDest(&s, &methods),
 		&h.Kind, &h.Role, &h.Contact, &h.State, &h.DisplayName)...)
 	s.Methods = strings.Fields(methods)
 	return s, h, err
+}
+
+// SessionUse returns what changes about a session: when it was used last and when it was ended. It is one statement by
+// itself, since every request of the suite waits for it.
+func SessionUse(ctx context.Context, db *sqldb.DB, hash []byte) (used, ended time.Time, err error) {
+	err = db.QueryRow(ctx, `SELECT used_at, ended_at FROM sessions WHERE token_hash = $1`, hash).Scan(when{&used}, when{&ended})
+	return used, ended, err
 }
 
 // TouchSession notes when a session was used.
