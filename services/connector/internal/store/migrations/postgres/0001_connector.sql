@@ -53,7 +53,7 @@ CREATE TABLE connections (
 	failures           BIGINT  NOT NULL,
 	probe_at           BIGINT  NOT NULL, -- when a degraded connection is tried next
 	sample             TEXT    NOT NULL, -- what the practice is recognised by
-	CONSTRAINT connections_tenant UNIQUE (firm, provider, tenant_id)
+	UNIQUE (firm, provider, tenant_id)
 );
 CREATE INDEX connections_firm ON connections (firm, created, id);
 CREATE INDEX connections_grant ON connections (grant_id) WHERE grant_id <> '';
@@ -85,7 +85,7 @@ CREATE TABLE attempts (
 	choice          TEXT   NOT NULL, -- JSON
 	claim_owner     TEXT   NOT NULL, -- who works on it now
 	claim_until     BIGINT NOT NULL,
-	CONSTRAINT attempts_state_hash UNIQUE (state_hash)
+	UNIQUE (state_hash)
 );
 CREATE INDEX attempts_person ON attempts (firm, person, created);
 CREATE INDEX attempts_open ON attempts (expires) WHERE state IN ('WAITING', 'EXCHANGING', 'LISTING', 'AUTHORISED', 'CONFIRMING');
