@@ -3,6 +3,7 @@ package sqldb_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,10 +42,32 @@ func TestALockIsLostWithItsConnection(t *testing.T) {
 	defer lock.Release()
 	require.NoError(t, exec(other, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`))
 	require.ErrorIs(t, lock.Check(ctx), sqldb.ErrBusy)
-	got, err := other.TryLock(ctx, "relay")
+	requireLock(t, other)
+}
+
+// requireLock waits until db gets the lock.
+func requireLock(t *testing.T, db *sqldb.DB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		got, err := db.TryLock(context.Background(), "relay")
+		if got != nil {
+			got.Release()
+		}
+		return err == nil && got != nil
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// A frozen process keeps its connections. The server gives its lock to others all the same.
+func TestALockIsLostBySilence(t *testing.T) {
+	t.Parallel() // it takes the 15 seconds that are allowed to a holder
+	ctx := context.Background()
+	url := sqldbtest.URL(t, sqldb.Postgres)
+	db, other := sqldbtest.Open(t, url, nil), sqldbtest.Open(t, url, nil)
+	lock, err := db.TryLock(ctx, "relay")
 	require.NoError(t, err)
-	require.NotNil(t, got)
-	got.Release()
+	defer lock.Release()
+	requireLock(t, other)
+	require.Error(t, lock.Check(ctx))
 }
 
 func TestWatch(t *testing.T) {
