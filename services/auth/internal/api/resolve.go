@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -119,4 +120,38 @@ func (s *Server) resolveAgent(ctx context.Context, token, address string) (acces
 	}
 	p := access.Principal{Kind: access.Agent, ID: agent.ID, Firm: agent.Firm, Session: agent.ID, Address: address}
 	return p, agentSession(agent), nil
+}
+
+// knownMax bounds the memory of known sessions: two generations of this many, about half a kilobyte each.
+const knownMax = 8192
+
+// known is a session and its holder as they were when the session was looked up first.
+type known struct {
+	session session.Session
+	holder  store.Holder
+}
+
+// knownSessions remembers sessions by the hash of their tokens. The zero value is ready and safe for concurrent use.
+type knownSessions struct {
+	mu         sync.RWMutex
+	young, old map[[sha256.Size]byte]known
+}
+
+func (k *knownSessions) recall(hash [sha256.Size]byte) (known, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if found, ok := k.young[hash]; ok {
+		return found, true
+	}
+	found, ok := k.old[hash]
+	return found, ok
+}
+
+func (k *knownSessions) remember(hash [sha256.Size]byte, found known) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.young == nil || len(k.young) >= knownMax {
+		k.old, k.young = k.young, make(map[[sha256.Size]byte]known, knownMax/8)
+	}
+	k.young[hash] = found
 }

@@ -2,9 +2,22 @@ package api
 
 import (
 	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/password"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
 )
 
 // StartSignIn implements authv1.SignInServiceServer.
@@ -54,4 +67,206 @@ func (s signInServer) ResendPin(ctx context.Context, req *authv1.ResendPinReques
 		return nil, tell(err)
 	}
 	return &authv1.ResendPinResponse{Challenge: challengeMessage(out.Pending)}, nil
+}
+
+// invitationLife is how long an invitation can be accepted. What stands in a mailbox longer is found by others.
+const invitationLife = 24 * time.Hour
+
+// invite makes an invitation for an account and puts its e-mail on the way. Earlier invitations of the account are void.
+func (s *Server) invite(tx *sqldb.Tx, a account.Account, f account.Firm, now time.Time) error {
+	code, hash := session.NewToken(session.ForInvitation)
+	err := store.InsertInvitation(tx, hash, store.Invitation{Account: a.ID, Created: now, Expires: now.Add(invitationLife)})
+	if err != nil {
+		return err
+	}
+	subject, text := delivery.InvitationMail(s.Site, f.DisplayName, a.DisplayName, code)
+	return outbound.Queue(tx, s.Vault, outbound.Message{Firm: a.Firm, Recipient: a.Email, Subject: subject, Text: text}, now)
+}
+
+// invited is an invitation with what belongs to it.
+type invited struct {
+	invitation store.Invitation
+	account    account.Account
+	firm       account.Firm
+	salt       []byte
+}
+
+func readInvitation(tx *sqldb.Tx, hash []byte) (in invited, err error) {
+	if in.invitation, err = store.InvitationBy(tx, hash); err != nil {
+		return in, err
+	}
+	if in.account, err = store.AnyAccount(tx, in.invitation.Account); err != nil {
+		return in, err
+	}
+	if in.firm, err = store.FirmOf(tx, in.account.Firm); err != nil {
+		return in, err
+	}
+	in.salt, err = store.SaltOf(tx, in.account.Email)
+	return in, err
+}
+
+// AcceptInvitation implements authv1.SignInServiceServer.
+func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptInvitationRequest) (*authv1.AcceptInvitationResponse, error) {
+	hash := session.Hash(req.GetInvitationCode())
+	var in invited
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		in, err = readInvitation(tx, hash)
+		return err
+	})
+	switch {
+	case errors.Is(err, sqldb.ErrNotFound):
+		return nil, errInvitation
+	case err != nil:
+		return nil, err
+	case !in.invitation.Closed.IsZero():
+		return s.acceptedBefore(ctx, in, req.GetPassword())
+	case !s.Now().Before(in.invitation.Expires):
+		return nil, s.renewInvitation(ctx, hash)
+	}
+	if err := checkPassword(req.GetPassword(), in.account.DisplayName, in.account.Email, in.firm.DisplayName); err != nil {
+		return nil, err
+	}
+	hashed, err := s.hash(ctx, req.GetPassword(), in.salt)
+	if err != nil {
+		return nil, err
+	}
+	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		open, err := store.CloseInvitation(tx, hash, s.Now())
+		if err != nil {
+			return err
+		}
+		a, err := store.AnyAccount(tx, in.account.ID)
+		if err != nil {
+			return err
+		}
+		if !open || a.State != account.Invited {
+			return errInvitation
+		}
+		a.State, a.Password = account.Active, hashed
+		a.Revision++
+		return store.UpdateAccount(tx, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return acceptedMessage(in.account), nil
+}
+
+func acceptedMessage(a account.Account) *authv1.AcceptInvitationResponse {
+	return &authv1.AcceptInvitationResponse{Email: a.Email, Firm: names.Format(store.FirmName, a.Firm)}
+}
+
+// acceptedBefore answers somebody who comes again with a code that is used up: the same as the first time if the
+// password is the one that was set with it, since the first answer may have been lost.
+func (s signInServer) acceptedBefore(ctx context.Context, in invited, pass string) (*authv1.AcceptInvitationResponse, error) {
+	same := false
+	err := s.Hasher.Do(ctx, func(slot *password.Slot) error {
+		same = slot.Check(pass, []string{in.account.Password})[0].Match && in.account.State == account.Active
+		return nil
+	})
+	if err != nil {
+		return nil, tell(err)
+	}
+	if !same {
+		return nil, errInvitation
+	}
+	return acceptedMessage(in.account), nil
+}
+
+// renewInvitation sends a fresh code to the same mailbox in place of one that came too late, and says so.
+func (s signInServer) renewInvitation(ctx context.Context, hash []byte) error {
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		in, err := readInvitation(tx, hash)
+		if err != nil {
+			return err
+		}
+		if !in.invitation.Closed.IsZero() || in.account.State != account.Invited {
+			return errInvitation
+		}
+		return s.invite(tx, in.account, in.firm, s.Now())
+	})
+	if err != nil {
+		return err
+	}
+	return errInvitation.Messagef("this invitation was too old; a new one is on its way by e-mail").With("renewed", "true")
+}
+
+// ClaimInstallation implements authv1.SignInServiceServer.
+func (s signInServer) ClaimInstallation(ctx context.Context, req *authv1.ClaimInstallationRequest) (*authv1.ClaimInstallationResponse, error) {
+	hash := session.Hash(req.GetSetupCode())
+	if err := s.mayClaim(ctx, hash); err != nil { // before anything else is said about the request
+		return nil, err
+	}
+	a := account.Account{
+		ID: uuid.Must(uuid.NewV7()).String(), Kind: account.Operator, State: account.Active, Created: s.Now(), Revision: 1,
+	}
+	var err error
+	if a.DisplayName, err = cleanName("display_name", req.GetDisplayName()); err != nil {
+		return nil, err
+	}
+	if a.Email, err = cleanEmail("email", req.GetEmail()); err != nil {
+		return nil, err
+	}
+	if a.Mobile, err = s.cleanMobile("mobile", req.GetMobile()); err != nil {
+		return nil, err
+	}
+	if err := checkPassword(req.GetPassword(), a.DisplayName, a.Email); err != nil {
+		return nil, err
+	}
+	salt := password.NewSalt()
+	if a.Password, err = s.hash(ctx, req.GetPassword(), salt); err != nil {
+		return nil, err
+	}
+	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		ok, err := store.ClaimInstallation(tx, hash, s.Now())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errClaimed
+		}
+		if _, err := store.Salt(tx, a.Email, salt); err != nil {
+			return err
+		}
+		ok, err = store.InsertAccount(tx, a)
+		if err == nil && !ok {
+			return errClaimed
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.ClaimInstallationResponse{Operator: names.Format(store.OperatorName, a.ID)}, nil
+}
+
+func (s signInServer) mayClaim(ctx context.Context, hash []byte) error {
+	return s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		offered, claimed, err := store.Installation(tx)
+		if errors.Is(err, sqldb.ErrNotFound) {
+			return errClaimed
+		}
+		if err == nil && (claimed || subtle.ConstantTimeCompare(hash, offered) != 1) {
+			return errClaimed
+		}
+		return err
+	})
+}
+
+// checkPassword holds a new password to the rules.
+func checkPassword(pass string, context ...string) error {
+	if rule := password.Check(pass, context...); rule != nil {
+		return errPassword.Field("password", rule.ID, rule.Words)
+	}
+	return nil
+}
+
+func (s *Server) hash(ctx context.Context, pass string, salt []byte) (hashed string, err error) {
+	err = s.Hasher.Do(ctx, func(slot *password.Slot) error {
+		hashed = slot.Hash(pass, salt)
+		return nil
+	})
+	return hashed, tell(err)
 }
