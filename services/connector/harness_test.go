@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -200,6 +201,7 @@ type options struct {
 	environ []string
 	still   bool // the service's own work does not run
 	faults  *sqldbtest.Faults
+	bus     jetstream.JetStream
 	real    bool // the provider's minute is a minute
 }
 
@@ -300,7 +302,7 @@ func (s *suite) startReplica() {
 func (s *suite) newService(db *sqldb.DB, auth grpc.ClientConnInterface) *connector.Service {
 	var cfg connector.Config
 	require.NoError(s.t, config.Load(config.Source{Service: connector.Name, Environ: s.environ()}, &cfg))
-	service, err := connector.New(s.t.Context(), cfg, connector.Deps{DB: db, Auth: auth, Vault: s.ring,
+	service, err := connector.New(s.t.Context(), cfg, connector.Deps{DB: db, Bus: s.opt.bus, Auth: auth, Vault: s.ring,
 		Client: &http.Client{Transport: s.wire}, Now: s.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	require.NoError(s.t, err)
