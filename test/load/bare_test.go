@@ -1,3 +1,5 @@
 package load
+
 const bareGateway = "LOAD_BARE_GATEWAY"
+
 func serveBareGateway(string) int { return 0 }

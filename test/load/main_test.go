@@ -25,8 +25,13 @@ func TestMain(m *testing.M) {
 	if address := os.Getenv(bareGateway); address != "" {
 		os.Exit(serveBareGateway(address))
 	}
-	os.Exit(topology.Main(m))
+	code := topology.Main(m)
+	fmt.Print(tables.String())
+	os.Exit(code)
 }
+
+// tables are printed after all benchmarks: the testing package cuts what a benchmark logs after ten lines.
+var tables strings.Builder
 
 // size is a number that the environment may change, for measurements that take longer than a benchmark should.
 func size(b *testing.B, name string, normal int) int {
@@ -78,7 +83,7 @@ func median[T int64 | float64 | time.Duration](all []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// table prints aligned rows under the benchmark's line.
+// table prints aligned rows at the end.
 func table(b *testing.B, title string, rows [][]string) {
 	b.Helper()
 	width := map[int]int{}
@@ -87,15 +92,13 @@ func table(b *testing.B, title string, rows [][]string) {
 			width[i] = max(width[i], len(cell))
 		}
 	}
-	var text strings.Builder
-	text.WriteString(title)
+	fmt.Fprintf(&tables, "\n%s: %s\n", b.Name(), title)
 	for _, r := range rows {
-		text.WriteString("\n    ")
 		for i, cell := range r {
-			fmt.Fprintf(&text, "%-*s  ", width[i], cell)
+			fmt.Fprintf(&tables, "  %-*s", width[i], cell)
 		}
+		tables.WriteByte('\n')
 	}
-	b.Log(text.String())
 }
 
 // pause lets time pass where time itself is the subject, as in "idle for 10 s".
