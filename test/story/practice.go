@@ -72,11 +72,29 @@ func (p *Person) FirstRun(t testing.TB) *syncv1.Run {
 // Run starts a run and answers it at its end.
 func (p *Person) Run(t testing.TB, connection string, kind syncv1.RunKind) *syncv1.Run {
 	t.Helper()
+	end, err := p.Watch(t.Context(), p.start(t, connection, kind).GetName(), nil)
+	require.NoError(t, err)
+	return end
+}
+
+// Held starts a run and answers it when it has ended, or waits because something went wrong.
+func (p *Person) Held(t testing.TB, connection string, kind syncv1.RunKind) *syncv1.Run {
+	t.Helper()
+	name := p.start(t, connection, kind).GetName()
+	got := new(syncv1.GetRunResponse)
+	Eventually(t, "the run ends or is held", func() bool {
+		require.NoError(t, p.Call(t.Context(), "GET", "/v1/"+name, nil, got))
+		return got.GetRun().GetEndTime() != nil ||
+			got.GetRun().GetState() == syncv1.RunState_RUN_STATE_PARKED && got.GetRun().GetMessage() != ""
+	})
+	return got.GetRun()
+}
+
+func (p *Person) start(t testing.TB, connection string, kind syncv1.RunKind) *syncv1.Run {
+	t.Helper()
 	started := new(syncv1.StartRunResponse)
 	require.NoError(t, p.Call(t.Context(), "POST", "/v1/"+p.Firm+"/runs", &syncv1.StartRunRequest{
 		Connection: connection, Kind: kind,
 	}, started))
-	end, err := p.Watch(t.Context(), started.GetRun().GetName(), nil)
-	require.NoError(t, err)
-	return end
+	return started.GetRun()
 }

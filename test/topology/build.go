@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// programs are what a suite is made of: the folder of each program's module, and its package there. The broker is built
-// from its module too, so that every machine tests against the same one.
+// programs are what a suite is made of: the folder of each program's module, and its package there. The broker and
+// grpcurl are built from their modules too, so that every machine tests with the same ones.
 var programs = map[string][2]string{
 	"concord":           {"allinone", "./cmd/concord"},
 	"concord-auth":      {"services/auth", "./cmd/auth"},
@@ -20,6 +20,7 @@ var programs = map[string][2]string{
 	"concord-gateway":   {"gateway", "./cmd/gateway"},
 	"concord-sim":       {"sim", "./cmd/sim"},
 	"nats-server":       {"test", "github.com/nats-io/nats-server/v2"},
+	"grpcurl":           {"test", "github.com/fullstorydev/grpcurl/cmd/grpcurl"},
 }
 
 // binaries builds each program once per test binary.
