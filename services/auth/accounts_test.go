@@ -149,6 +149,8 @@ func TestInvitationCodes(t *testing.T) {
 		require.NoError(t, accept(second, passphrase))
 		require.NoError(t, accept(second, passphrase), "the same again answers the same")
 		is(t, accept(second, "another good one"), codes.FailedPrecondition, invalid)
+		s.clock.forward(11 * time.Minute)
+		is(t, accept(second, passphrase), codes.FailedPrecondition, invalid)
 		s.signInAs(mo)
 	})
 }

@@ -31,7 +31,7 @@ type SMS struct {
 	AccountSID string        `config:"account_sid" doc:"The account that sends. Unset: no text messages; PINs go by e-mail."`
 	Token      string        `config:"token" secret:"true" doc:"The token of the account."`
 	From       string        `config:"from" doc:"The sender: a number, a registered sender name, or a messaging service (MG...)."`
-	Timeout    time.Duration `config:"timeout" default:"4s" min:"100ms" max:"20s" doc:"How long one text message may take; then the PIN goes by e-mail, if the firm allows it."`
+	Timeout    time.Duration `config:"timeout" default:"3s" min:"100ms" max:"20s" doc:"How long one text message may take; then the PIN goes by e-mail, if the firm allows it."`
 	PerHour    int           `config:"per_hour" default:"10" min:"1" max:"1000" doc:"How many text messages one account causes in an hour at most."`
 	Countries  []string      `config:"countries" default:"AU,NZ" doc:"The countries (ISO 3166) to whose mobiles text messages go."`
 }

@@ -63,3 +63,19 @@ func TestNormalizeMobile(t *testing.T) {
 		require.ErrorIs(t, err, want, "%q", in)
 	}
 }
+
+func FuzzNormalizeEmail(f *testing.F) {
+	for _, seed := range []string{"jane@example.com", "\"a b\"@example.com", "a@[::1]", "é@é", "a@b\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		email, err := NormalizeEmail(text)
+		if err != nil {
+			return
+		}
+		again, err := NormalizeEmail(email)
+		require.NoError(t, err)
+		require.Equal(t, email, again)
+		require.NotContains(t, email, "\n")
+	})
+}

@@ -118,10 +118,12 @@ func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptIn
 		return nil, errInvitation
 	case err != nil:
 		return nil, err
-	case !in.invitation.Closed.IsZero():
+	case s.Now().Sub(in.invitation.Closed) < answerAgain:
 		return s.acceptedBefore(ctx, in, req.GetPassword())
 	case !s.Now().Before(in.invitation.Expires):
 		return nil, s.renewInvitation(ctx, hash)
+	case !in.invitation.Closed.IsZero():
+		return nil, errInvitation
 	}
 	if err := checkPassword(req.GetPassword(), in.account.DisplayName, in.account.Email, in.firm.DisplayName); err != nil {
 		return nil, err
@@ -155,6 +157,10 @@ func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptIn
 func acceptedMessage(a account.Account) *authv1.AcceptInvitationResponse {
 	return &authv1.AcceptInvitationResponse{Email: a.Email, Firm: names.Format(store.FirmName, a.Firm)}
 }
+
+// answerAgain is how long after it was used up an invitation still answers: as long as somebody whose answer was lost
+// tries again. Later it would only help whoever finds the e-mail to guess the password.
+const answerAgain = 10 * time.Minute
 
 // acceptedBefore answers somebody who comes again with a code that is used up: the same as the first time if the
 // password is the one that was set with it, since the first answer may have been lost.
@@ -226,6 +232,9 @@ func (s signInServer) ClaimInstallation(ctx context.Context, req *authv1.ClaimIn
 		}
 		if !ok {
 			return errClaimed
+		}
+		if err := store.DropIdleOperators(tx); err != nil {
+			return err
 		}
 		if _, err := store.Salt(tx, a.Email, salt); err != nil {
 			return err
