@@ -89,6 +89,13 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 
 // unpublished reads the next rows of the pass.
 func (r *Relay) unpublished(ctx context.Context) (rows []*outRow, err error) {
+	if r.walk.after == 0 { // most of the time there is nothing, which takes one round trip to know
+		var some bool
+		err := r.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events_outbox WHERE published_seq IS NULL)`).Scan(&some)
+		if err != nil || !some {
+			return nil, err
+		}
+	}
 	err = r.db.Read(ctx, func(tx *sqldb.Tx) error {
 		rows, err = sqldb.Collect(tx, func(s *sqldb.Rows) (*outRow, error) {
 			o := &outRow{}

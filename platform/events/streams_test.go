@@ -41,7 +41,8 @@ func TestEnsureStreams(t *testing.T) {
 // A stream that somebody made by hand, or an earlier release, is brought to the present shape and keeps its messages.
 func TestEnsureStreamsAdaptsWhatIsThere(t *testing.T) {
 	ctx := context.Background()
-	js := eventstest.Start(t).Connect(t)
+	server := eventstest.Start(t)
+	js := server.Connect(t)
 	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "SYNC", Subjects: []string{"sync.v1.>"}, MaxAge: time.Hour})
 	require.NoError(t, err)
 	_, err = js.Publish(ctx, "sync.v1.x", nil)
@@ -52,6 +53,13 @@ func TestEnsureStreamsAdaptsWhatIsThere(t *testing.T) {
 	require.True(t, stream.CachedInfo().Config.DenyPurge)
 	require.Greater(t, stream.CachedInfo().Config.MaxAge, time.Hour)
 	require.EqualValues(t, 1, stream.CachedInfo().State.Msgs)
+
+	// A restart is no loss: by its time of creation the relay would take the stream for another one.
+	created := stream.CachedInfo().Created
+	server.Restart(t)
+	stream, err = server.Connect(t).Stream(ctx, "SYNC")
+	require.NoError(t, err)
+	require.True(t, created.Equal(stream.CachedInfo().Created))
 }
 
 func TestOneServiceEmitsIntoItsOwnAndTheAuditStream(t *testing.T) {

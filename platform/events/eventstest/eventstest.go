@@ -21,7 +21,7 @@ import (
 )
 
 // Wait bounds everything that tests wait for. It is far beyond what anything takes on a loaded machine.
-const Wait = 60 * time.Second
+const Wait = 2 * time.Minute
 
 // Server is a NATS server of the test's own. It keeps its address over restarts.
 type Server struct {
@@ -126,7 +126,7 @@ func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	limit := time.NewTimer(Wait)
 	defer limit.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
