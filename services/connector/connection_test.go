@@ -165,7 +165,7 @@ func TestDisconnect(t *testing.T) {
 		s.until("the grant is closed", func() bool { return s.cell(`SELECT status FROM grants`) == "CLOSED" })
 		require.Empty(t, s.upstream())
 		require.Equal(t, "0", s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM grants WHERE refresh_sealed IS NOT NULL OR access_sealed IS NOT NULL`))
-		require.Equal(t, "0", s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM chores`))
+		s.until("no chore is left", func() bool { return s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM chores`) == "0" })
 		_, err = s.connections.UpdateConnection(s.admin(firmA), update(again.GetConnection()))
 		requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE)
 	})

@@ -214,12 +214,14 @@ type suite struct {
 	world  *sim.World
 	remote *remote.Client
 	mint   *accesstest.Mint
-	auth   *authDesk
-	wire   *wire
-	logs   *syncBuffer
-	ring   *vault.Vault
-	opt    options
-	authAt *dial.Listener
+
+	minting sync.Mutex
+	auth    *authDesk
+	wire    *wire
+	logs    *syncBuffer
+	ring    *vault.Vault
+	opt     options
+	authAt  *dial.Listener
 
 	service     *connector.Service
 	conn        *grpc.ClientConn
@@ -341,6 +343,8 @@ func (s *suite) work() {
 
 // as returns a context under which calls are made as somebody.
 func (s *suite) as(p access.Principal) context.Context {
+	s.minting.Lock() // the mint is for one at a time
+	defer s.minting.Unlock()
 	return dial.WithToken(s.t.Context(), s.mint.Token(p, connector.Name))
 }
 

@@ -25,7 +25,7 @@ func TestReplicasKeepTheProvidersLimits(t *testing.T) {
 			replicas = append(replicas, s.records)
 		}
 		require.NoError(t, s.remote.Do(t.Context(), "DELETE", "/control/calls", nil, nil))
-		const perWorker, workers = 20, 5
+		const perWorker, workers = 14, 5
 		began := time.Now()
 		var group errgroup.Group
 		for r, replica := range replicas {

@@ -55,7 +55,7 @@ func ReadBudget(tx *sqldb.Tx, k BudgetKey, s Spans, now time.Time) (BudgetUse, e
 	}
 	var minute, day, appMinute int64
 	err := tx.QueryRow(`SELECT `+sum("minute", "$2", "$3")+sum("day", "$2", "$4")+sum("minute", "''", "$3")+`
-		(SELECT COUNT(*) FROM budget_calls WHERE app = $1 AND tenant = $2), (SELECT COUNT(*) FROM budget_calls WHERE app = $1)`,
+		(SELECT COUNT(*) FROM budget_calls WHERE app = $1 AND tenant = $2), (SELECT COUNT(*) FROM budget_calls WHERE app = $1 AND until > $3)`,
 		k.App, k.Tenant, micros(now.Add(-s.Minute)), micros(now.Add(-s.Day))).
 		Scan(&u.Minute, &minute, &u.Day, &day, &u.AppMinute, &appMinute, &u.Running, &u.AppRunning)
 	if err != nil {
@@ -158,8 +158,11 @@ func Block(tx *sqldb.Tx, k BudgetKey, until time.Time, by string) error {
 	return err
 }
 
-// PurgeBudget drops slots that left their window.
+// PurgeBudget drops slots that left their window, and calls whose end was never written down and that no longer matter.
 func PurgeBudget(tx *sqldb.Tx, s Spans, now time.Time) error {
+	if _, err := tx.Exec(`DELETE FROM budget_calls WHERE until <= $1`, micros(now.Add(-s.Day))); err != nil {
+		return err
+	}
 	_, err := tx.Exec(`DELETE FROM budget_usage WHERE (span = 'minute' AND slot <= $1) OR (span = 'day' AND slot <= $2)`,
 		micros(now.Add(-s.Minute)), micros(now.Add(-s.Day)))
 	return err

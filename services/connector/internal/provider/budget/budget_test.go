@@ -294,7 +294,16 @@ func TestPurge(t *testing.T) {
 		require.NoError(t, b.Purge(t.Context()))
 		require.Equal(t, 1, rows(), "the day's")
 		c.advance(25 * time.Hour)
+		_, err := b.Acquire(t.Context(), Key{App: "dead", Tenant: "t"}, limits, Background, time.Minute)
+		require.NoError(t, err, "a call whose process dies")
 		require.NoError(t, b.Purge(t.Context()))
 		require.Zero(t, rows())
+		c.advance(25 * time.Hour)
+		require.NoError(t, b.Purge(t.Context()))
+		var running int
+		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(`SELECT COUNT(*) FROM budget_calls`).Scan(&running)
+		}))
+		require.Zero(t, running)
 	})
 }
