@@ -44,6 +44,8 @@ func TestConnect(t *testing.T) {
 		require.Equal(t, waiting, a.GetState())
 		require.WithinDuration(t, s.clock.Now().Add(5*time.Minute), a.GetExpireTime().AsTime(), 10*time.Second)
 		require.Contains(t, a.GetPopupHelp(), "pop-ups")
+		require.Len(t, a.GetWarnings(), 1, "the privilege is asked for before")
+		require.Contains(t, a.GetWarnings()[0], "Authorise 3rd Party Full Access")
 		q := query(opened.GetAuthorizeUrl())
 		require.Equal(t, "S256", q.Get("code_challenge_method"))
 		require.Len(t, q.Get("code_challenge"), 43)

@@ -99,7 +99,11 @@ func (s *Connections) show(tx *sqldb.Tx, a store.Attempt) (*connectorv1.ConnectA
 		}
 		subject = g.Subject
 	}
-	return wire.ToAttempt(a.Attempt, s.Now(), last, subject), nil
+	shown := wire.ToAttempt(a.Attempt, s.Now(), last, subject)
+	if def, configured := s.Providers[a.Provider]; configured && shown.GetState() == connectorv1.AttemptState_ATTEMPT_STATE_WAITING {
+		shown.Warnings = append(shown.Warnings, def.Adapter.Requirement())
+	}
+	return shown, nil
 }
 
 // CompleteConnectAttempt takes the provider's answer that the browser brought back.

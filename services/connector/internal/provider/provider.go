@@ -62,6 +62,8 @@ type Adapter interface {
 	Record(ctx context.Context, c Caller, id string) (record.Record, time.Time, error)
 	// Probe makes one cheap call that needs every privilege the other calls need.
 	Probe(ctx context.Context, c Caller) error
+	// Requirement says in words what the person who consents must be allowed, before anybody does.
+	Requirement() string
 	// Privilege says in words what a person lacks whom Probe finds without privileges, and how to get it.
 	Privilege() string
 	// Words returns what an error answer says in the provider's own words, "" when it has none.

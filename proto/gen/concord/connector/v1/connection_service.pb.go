@@ -691,7 +691,8 @@ type ConnectAttempt struct {
 	Tenants []*Tenant `protobuf:"bytes,5,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	// The tenant to pre-select: the one this consent was for.
 	PreselectedTenantId string `protobuf:"bytes,6,opt,name=preselected_tenant_id,json=preselectedTenantId,proto3" json:"preselected_tenant_id,omitempty"`
-	// What to tell before confirming: a tenant other than last time, a privilege missing, somebody else's consent.
+	// What to tell: while waiting, the privilege that consent needs; before confirming, a tenant other than last time, a
+	// privilege missing, somebody else's consent.
 	Warnings []string `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// Options to pre-fill: those of the last connection, or the defaults.
 	SuggestedOptions *ConnectionOptions `protobuf:"bytes,8,opt,name=suggested_options,json=suggestedOptions,proto3" json:"suggested_options,omitempty"`

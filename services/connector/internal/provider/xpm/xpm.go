@@ -31,6 +31,13 @@ var _ provider.Adapter = Adapter{}
 const privilege = `The staff member who authorised needs "Authorise 3rd Party Full Access" in Xero Practice Manager: ` +
 	`an administrator of the practice sets it under Business > Staff > (the staff member) > Privileges. Then connect again.`
 
+// requirement is what to look to before consent is given.
+const requirement = `Whoever signs in at Xero needs the privilege "Authorise 3rd Party Full Access" in Xero Practice Manager ` +
+	`(Business > Staff > (the staff member) > Privileges).`
+
+// Requirement says what the person who consents must be allowed.
+func (Adapter) Requirement() string { return requirement }
+
 // Privilege says what a person lacks whom the provider refuses.
 func (Adapter) Privilege() string { return privilege }
 
