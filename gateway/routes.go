@@ -19,8 +19,8 @@ func (s *Service) routes(
 	api http.Handler, proxy *bytes.Proxy, events *stream.Handlers, callback *connect.Callback, cookies session.Cookies,
 ) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", limitBody(custom(api, proxy, events)))
-	mux.Handle("/v1/bytes/", proxy)
+	mux.Handle("/v1/", clean(limitBody(custom(api, proxy, events))))
+	mux.Handle(bytesPath, proxy)
 	mux.HandleFunc("GET /openapi.json", serveOpenAPI)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /readyz", s.serveReady)
@@ -29,7 +29,7 @@ func (s *Service) routes(
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.New(http.StatusNotFound, "NOT_FOUND", "there is nothing at this address"))
 	})
-	return recoverer(s.deps.Logger, secure(s.limits.Wrap(session.Middleware(cookies, mux))))
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(s.limits.Wrap(session.Middleware(cookies, mux)))))
 }
 
 // custom sends the calls that JSON can't carry to their own handlers: uploads, downloads, exports and progress.

@@ -7,6 +7,7 @@ package connect
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/concord-suite/concord/gateway/internal/session"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
@@ -31,8 +32,9 @@ func New(connections connectorv1.ConnectionServiceClient, cookies session.Cookie
 func (c *Callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	resp, err := c.connections.CompleteConnectAttempt(r.Context(), &connectorv1.CompleteConnectAttemptRequest{
-		State: q.Get("state"), Code: q.Get("code"), Error: q.Get("error"), ErrorDescription: clip(q.Get("error_description"), 2000),
-		BrowserBinding: c.cookies.Attempt(r), Issuer: q.Get("iss"),
+		State: text(q.Get("state")), Code: text(q.Get("code")), Error: text(q.Get("error")),
+		ErrorDescription: text(clip(q.Get("error_description"), 2000)), BrowserBinding: text(c.cookies.Attempt(r)),
+		Issuer: text(q.Get("iss")),
 	})
 	result := "ok"
 	if err != nil || resp.GetState() != connectorv1.AttemptState_ATTEMPT_STATE_AUTHORISED {
@@ -41,6 +43,10 @@ func (c *Callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	http.Redirect(w, r, done+"#"+result, http.StatusFound)
 }
+
+// text keeps what no message can carry from hiding the rest of the answer: a provider's words in another encoding, a
+// character that was cut through.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func clip(s string, n int) string {
 	if len(s) > n {

@@ -1,5 +1,5 @@
-// Package limits keeps one address from taking what is meant for all: a bucket per address for everything, a smaller one
-// for signing in.
+// Package limits keeps one address from taking what is meant for all: a bucket per address, or IPv6 network, for
+// everything, a smaller one for signing in.
 //
 // It counts in memory and per replica: it is a fence against floods, not an account's lockout, which auth keeps.
 package limits
@@ -7,6 +7,7 @@ package limits
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func New(cfg Config, now func() time.Time) *Limits {
 func (l *Limits) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addr := l.address(r)
-		if wait := l.take(addr, guesses(r)); wait > 0 {
+		if wait := l.take(network(addr), guesses(r)); wait > 0 {
 			p := problem.New(http.StatusTooManyRequests, "TOO_MANY_REQUESTS", "too many requests from this address; try again later")
 			p.Metadata = map[string]string{"retry_after": strconv.Itoa(int(wait.Seconds()) + 1)}
 			problem.Write(w, r, p)
@@ -133,6 +134,17 @@ func (l *Limits) address(r *http.Request) string {
 		return ip.String()
 	}
 	return host
+}
+
+// network is what counts as one address: of IPv6 the first 64 bits, since whoever has one such address has all others of
+// the network too (RFC 6177).
+func network(addr string) string {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil || ip.Unmap().Is4() {
+		return addr
+	}
+	prefix, _ := ip.WithZone("").Prefix(64) // fails only for lengths that do not exist
+	return prefix.String()
 }
 
 // guesses says whether a request tries a secret.
