@@ -19,33 +19,29 @@ type LedgerEntry struct {
 	Hash     []byte
 }
 
-// AppendLedger puts an entry at the end of a chain. It answers false when the ledger has the entry already.
+// AppendLedger puts an entry at the end of a chain. It answers false when the ledger has the entry already. Those who
+// append to the same chain take turns at its head, also for its first entry.
 func AppendLedger(tx *sqldb.Tx, chain string, e LedgerEntry) (bool, error) {
-	var n int
-	if err := tx.QueryRow(`SELECT count(*) FROM ledger_entries WHERE entry_id = $1`, e.EntryID).Scan(&n); err != nil || n > 0 {
+	if _, err := tx.Exec(`INSERT INTO ledger_heads (chain, sequence, hash) VALUES ($1, 0, $2) ON CONFLICT (chain) DO NOTHING`,
+		chain, []byte{}); err != nil {
 		return false, err
 	}
-	head, err := LedgerHead(tx, chain)
+	head, err := ledgerHead(tx, chain, tx.Dialect().ForUpdate())
 	if err != nil {
 		return false, err
 	}
 	next := head.Next(chain, e.Payload)
-	if _, err := tx.Exec(`INSERT INTO ledger_entries (chain, sequence, entry_id, occurred_at, actor, action, resource,
-		payload, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, chain, next.Sequence, e.EntryID, micros(e.Occurred),
-		e.Actor, e.Action, e.Resource, e.Payload, next.Hash); err != nil {
+	added, err := changedOne(tx.Exec(`INSERT INTO ledger_entries (chain, sequence, entry_id, occurred_at, actor, action,
+		resource, payload, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (entry_id) DO NOTHING`, chain,
+		next.Sequence, e.EntryID, micros(e.Occurred), e.Actor, e.Action, e.Resource, e.Payload, next.Hash))
+	if err != nil || !added {
 		return false, err
 	}
-	_, err = tx.Exec(`INSERT INTO ledger_heads (chain, sequence, hash) VALUES ($1, $2, $3)
-		ON CONFLICT (chain) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash`, chain, next.Sequence, next.Hash)
+	_, err = tx.Exec(`UPDATE ledger_heads SET sequence = $2, hash = $3 WHERE chain = $1`, chain, next.Sequence, next.Hash)
 	return true, err
 }
 
-// LedgerHead returns the end of a chain, the zero value when it is empty, and keeps others from appending to it until the
-// transaction ends.
-func LedgerHead(tx *sqldb.Tx, chain string) (ledger.Head, error) {
-	return ledgerHead(tx, chain, tx.Dialect().ForUpdate())
-}
-
+// ledgerHead returns the end of a chain, the zero value when it is empty.
 func ledgerHead(tx *sqldb.Tx, chain, lock string) (ledger.Head, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (h ledger.Head, err error) { return h, r.Scan(&h.Sequence, &h.Hash) },
 		`SELECT sequence, hash FROM ledger_heads WHERE chain = $1`+lock, chain)
