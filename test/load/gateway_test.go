@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
@@ -33,11 +32,8 @@ func BenchmarkGateway(b *testing.B) {
 		}})
 		admin := s.Firm(b, s.Claim(b), "harbour")
 		made := new(syncv1.CreateClientResponse)
-		require.NoError(b, admin.Call(b.Context(), "POST", "/v1/"+admin.Firm+"/clients", &syncv1.CreateClientRequest{
-			Client: &syncv1.Client{
-				DisplayName: "Harbour Lights", Code: "HL1", EntityType: "Company", Email: "office@harbour.example", Phone: "02 5550 0000",
-			},
-			RequestId: uuid.NewString(),
+		require.NoError(b, admin.Call(b.Context(), "POST", "/v1/"+admin.Firm+"/clients", &syncv1.Client{
+			DisplayName: "Harbour Lights", Code: "HL1", EntityType: "Company", Email: "office@harbour.example", Phone: "02 5550 0000",
 		}, made))
 		path := "/v1/" + made.GetClient().GetName()
 		answer := new(syncv1.GetClientResponse)
