@@ -3,6 +3,8 @@ package events_test
 import (
 	"context"
 	"fmt"
+	"google.golang.org/protobuf/proto"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/sqldb"
+	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
 )
 
 func TestLagOfARelay(t *testing.T) {
@@ -104,4 +107,44 @@ func TestPurge(t *testing.T) {
 		require.NoError(w, w.consumer(opt).Purge(ctx))
 		require.Zero(w, inbox())
 	})
+}
+
+// Every process hears what is broadcast: what was said shortly before it began to listen, what is said while it listens,
+// and what is said after the bus was away.
+func TestBroadcastReachesEveryProcess(t *testing.T) {
+	server := eventstest.Start(t)
+	js := server.Connect(t)
+	heard := make(chan string, 16)
+	for range 2 {
+		go events.Broadcast(t.Context(), server.Connect(t), slog.New(slog.DiscardHandler), time.Minute, func(e *synceventsv1.RunFinished) {
+			heard <- e.GetRun()
+		})
+	}
+	say := func(run string) {
+		data, err := proto.Marshal(&synceventsv1.RunFinished{Run: run})
+		require.NoError(t, err)
+		eventstest.Until(t, "the bus takes "+run, func() bool {
+			_, err := js.Publish(t.Context(), "sync.v1.run_finished", data)
+			return err == nil
+		})
+	}
+	hears := func(run string) {
+		t.Helper()
+		for n := 0; n < 2; {
+			select {
+			case got := <-heard:
+				if got == run { // events of before come again after a reconnection
+					n++
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("%d of 2 heard %s", n, run)
+			}
+		}
+	}
+	require.NoError(t, events.EnsureStreams(t.Context(), js, 1))
+	say("first")
+	hears("first")
+	server.Restart(t)
+	say("second")
+	hears("second")
 }
