@@ -31,7 +31,7 @@ var Schema fs.FS = sqldb.Join(events.Schema, idem.Schema, store.Migrations)
 
 // Firm and Connection are the ones a Bench works with.
 const (
-	Firm       = "0195f000-0000-7000-8000-00000000000a"
+	Firm       = "01920000-0000-7000-8000-00000000000a"
 	Connection = "0195f000-0000-7000-8000-0000000000c1"
 )
 

@@ -40,8 +40,11 @@ func (c *Client) record() *connectorv1.Record {
 	if c.Archived {
 		state = connectorv1.RecordState_RECORD_STATE_ARCHIVED
 	}
-	f := proto.Clone(c.Fields).(*connectorv1.ClientFields)
-	return &connectorv1.Record{RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f)}
+	if c.made == nil { // made once per change: large practices are listed often
+		f := proto.Clone(c.Fields).(*connectorv1.ClientFields)
+		c.made = &connectorv1.Record{RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f)}
+	}
+	return c.made
 }
 
 func (c *Contact) record() *connectorv1.Record {
@@ -62,7 +65,7 @@ func (w *World) listing(req *connectorv1.StreamRecordsRequest) (page []*connecto
 	case connectorv1.Listing_LISTING_CHANGED_CLIENTS:
 		return w.changed(req)
 	default:
-		for _, id := range slices.Sorted(maps.Keys(w.clients)) {
+		for _, id := range w.order() {
 			if c := w.clients[id]; !c.Archived && !c.Hidden {
 				all = append(all, c.record())
 			}
@@ -76,6 +79,14 @@ func (w *World) listing(req *connectorv1.StreamRecordsRequest) (page []*connecto
 		return all, true, total
 	}
 	return all[:w.PageSize], false, total
+}
+
+// order returns the ids of the clients, sorted once per change of their set.
+func (w *World) order() []string {
+	if w.sorted == nil {
+		w.sorted = slices.Sorted(maps.Keys(w.clients))
+	}
+	return w.sorted
 }
 
 // changed lists clients changed since a time, each with its contacts. A contact stands there with the one client.
@@ -116,6 +127,7 @@ func (s *records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 				page.ResumeToken = records[len(records)-1].GetRecordId()
 			}
 			if s.w.spoil != nil {
+				page = proto.Clone(page).(*connectorv1.StreamRecordsResponse)
 				s.w.spoil(page)
 			}
 			return page, nil

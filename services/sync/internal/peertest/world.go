@@ -30,6 +30,7 @@ type World struct {
 	// PageSize is how many records a page has.
 	PageSize int
 	clients  map[string]*Client
+	sorted   []string // their ids
 	contacts map[string]*Contact
 	deleted  map[string]bool
 
@@ -54,6 +55,7 @@ type Client struct {
 	// Hidden leaves it out of listings although it is in use: outside of the chosen contact types.
 	Hidden  bool
 	changed time.Time
+	made    *connectorv1.Record
 }
 
 // Contact is a contact record upstream, with the positions it has by client record.
@@ -109,7 +111,7 @@ func (w *World) Serve(t testing.TB) *grpc.ClientConn {
 	documentsv1.RegisterDocumentServiceServer(s, &documents{w: w})
 	authv1.RegisterAccountServiceServer(s, &accounts{w: w})
 	go func() { _ = s.Serve(lis) }()
-	conn, err := dial.New("peers", dial.Options{Audience: "peers", Listener: lis})
+	conn, err := dial.New("peers", dial.Options{Audience: "peers", Listener: lis, Window: 256 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +217,7 @@ func (w *World) PutClient(id string, f *connectorv1.ClientFields) {
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(time.Second)
 	w.clients[id] = &Client{ID: id, Fields: f, changed: w.clock}
+	w.sorted = nil
 }
 
 // Change changes a client record in place.
@@ -223,7 +226,7 @@ func (w *World) Change(id string, fn func(*Client)) {
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(time.Second)
 	fn(w.clients[id])
-	w.clients[id].changed = w.clock
+	w.clients[id].changed, w.clients[id].made = w.clock, nil
 }
 
 // Archive archives client records.
@@ -247,6 +250,7 @@ func (w *World) Delete(all ...string) {
 	for _, id := range all {
 		delete(w.clients, id)
 	}
+	w.sorted = nil
 }
 
 // PutContact makes or replaces a contact record that belongs to clients.
@@ -306,6 +310,15 @@ func (w *World) Records() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Warm makes all records now, so that what is measured later is not the world's own work.
+func (w *World) Warm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.order() {
+		w.clients[id].record()
+	}
 }
 
 // Folder changes a client's folder at documents, which is made when needed.

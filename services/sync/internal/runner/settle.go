@@ -96,7 +96,8 @@ type batch struct {
 
 	made     []store.NewContact
 	updates  []store.PersonUpdate
-	put      []store.RelationRow
+	put      []store.RelationRow // new ones
+	replace  []store.RelationRow // changed ones
 	drop     []store.RelationRow
 	affected map[string]bool // contacts whose relations moved
 }
@@ -161,12 +162,13 @@ func (b *batch) load(listed []listedContact) error {
 		b.relations[row.ContactRecord] = append(b.relations[row.ContactRecord], row)
 		clients[row.ClientRecord] = true
 	}
-	all := slices.Collect(maps.Keys(clients))
-	if b.clients, err = store.HeldOf(b.tx, r.Connection, r.Tenant, all); err != nil {
+	if b.clients, err = store.HeldOf(b.tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(clients))); err != nil {
 		return err
 	}
-	if b.listed, err = store.SeenOf(b.tx, r.ID, run.Clients, all); err != nil {
-		return err
+	if dropped := b.dropped(listed); len(dropped) > 0 {
+		if b.listed, err = store.SeenOf(b.tx, r.ID, run.Clients, dropped); err != nil {
+			return err
+		}
 	}
 	var clientIDs, contactIDs []string
 	for _, h := range b.clients {
@@ -180,6 +182,23 @@ func (b *batch) load(listed []listedContact) error {
 	}
 	b.contacts, err = store.LockContacts(b.tx, contactIDs)
 	return err
+}
+
+// dropped returns the client records that contacts of the batch had and are no longer listed with.
+func (b *batch) dropped(listed []listedContact) []string {
+	out := map[string]bool{}
+	for _, l := range listed {
+		now := map[string]bool{}
+		for _, c := range clientRecords(l.contact) {
+			now[c] = true
+		}
+		for _, row := range b.relations[l.record] {
+			if !now[row.ClientRecord] {
+				out[row.ClientRecord] = true
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(out))
 }
 
 // settle decides about one contact.
@@ -255,11 +274,13 @@ func (b *batch) relate(l listedContact, contact string) bool {
 		if there {
 			row.LeftWith = old.LeftWith
 		}
-		if !there || old != row {
+		switch {
+		case !there:
 			b.put = append(b.put, row)
-			if !there || old.Client != row.Client {
-				b.affected[contact] = true
-			}
+			b.affected[contact] = true
+		case old != row:
+			b.replace = append(b.replace, row)
+			b.affected[contact] = b.affected[contact] || old.Client != row.Client
 		}
 	}
 	if b.r.Kind != run.Full || !l.whole {
@@ -307,10 +328,20 @@ func (b *batch) commit() error {
 	if err := store.EndRelations(b.tx, r.Connection, r.Tenant, b.drop); err != nil {
 		return err
 	}
+	if err := store.ReplaceRelations(b.tx, r.Firm, r.Connection, r.Tenant, b.replace); err != nil {
+		return err
+	}
 	if err := store.PutRelations(b.tx, r.Firm, r.Connection, r.Tenant, b.put); err != nil {
 		return err
 	}
-	return b.w.resettle(b.tx, r, slices.Sorted(maps.Keys(b.affected)))
+	var moved []string
+	for contact, yes := range b.affected {
+		if yes {
+			moved = append(moved, contact)
+		}
+	}
+	slices.Sort(moved)
+	return b.w.resettle(b.tx, r, moved)
 }
 
 // resettle gives contacts whose relations moved the state that follows, and tells about them. The caller has locked

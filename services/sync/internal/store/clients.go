@@ -38,11 +38,12 @@ func LockClient(tx *sqldb.Tx, firm, id string) (client.Client, error) {
 // LockClients locks clients in id order and returns them by id. Those of other firms and unknown ones are left out.
 func LockClients(tx *sqldb.Tx, firm string, clients []string) (map[string]client.Client, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (client.Client, error) { return scanClient(r.Scan) },
-		`SELECT `+clientColumns+` FROM clients c WHERE c.firm = $1 AND `+anyOf(tx, "c.id", 2)+` ORDER BY c.id`+
-			tx.Dialect().ForUpdate(), firm, ids(tx, clients))
+		`SELECT `+clientColumns+` FROM clients c WHERE `+anyOf(tx, "c.id", 1)+` ORDER BY c.id`+tx.Dialect().ForUpdate(), ids(tx, clients))
 	out := make(map[string]client.Client, len(all))
 	for _, c := range all {
-		out[c.ID] = c
+		if c.Firm == firm {
+			out[c.ID] = c
+		}
 	}
 	return out, err
 }

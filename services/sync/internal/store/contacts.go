@@ -256,8 +256,9 @@ type HeldContact struct {
 // HeldContactsOf returns what is held of contact records, by record id.
 func HeldContactsOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]HeldContact, error) {
 	out := map[string]HeldContact{}
-	rows, err := tx.Query(`SELECT record_id, contact, base_hash, base FROM contact_links
-		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records))
+	rows, err := tx.Query(`SELECT l.record_id, l.contact, l.base_hash, l.base FROM `+lookup(tx, 3, "contact_links", "l",
+		"record_id, contact, base_hash, base", "l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value"),
+		connection, tenant, ids(tx, records))
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,6 @@ import (
 const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.presence, l.out_of_scope, l.version,
 	c.state, c.version, c.list_source, c.offboarding, coalesce(o.origin, ''), coalesce(o.state, '')`
 
-const heldFrom = ` FROM links l JOIN clients c ON c.id = l.client
-	LEFT JOIN offboardings o ON o.id = c.offboarding AND c.offboarding <> ''`
-
 func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 	var baseAt, goneAt int64
 	var origin, state string
@@ -28,7 +25,10 @@ func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 // HeldOf returns what is held of records of a connection's tenant, by record id. Records linked to nobody are left out.
 func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]plan.Held, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (plan.Held, error) { return scanHeld(r.Scan) },
-		`SELECT `+heldColumns+heldFrom+` WHERE l.connection = $1 AND l.tenant = $2 AND `+anyOf(tx, "l.record_id", 3),
+		`SELECT `+heldColumns+` FROM `+lookup(tx, 3, "links", "l",
+			"record_id, client, base_hash, base_at, gone_at, presence, out_of_scope, version",
+			"l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value")+`
+			JOIN clients c ON c.id = l.client LEFT JOIN offboardings o ON o.id = c.offboarding AND c.offboarding <> ''`,
 		connection, tenant, ids(tx, records))
 	out := make(map[string]plan.Held, len(all))
 	for _, h := range all {
@@ -39,8 +39,8 @@ func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[stri
 
 // Ignored returns those of the records that a person said to leave alone.
 func Ignored(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]bool, error) {
-	return set(sqldb.Collect(tx, scanString, `SELECT record_id FROM ignored_records
-		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records)))
+	return set(sqldb.Collect(tx, scanString, `SELECT i.record_id FROM `+lookup(tx, 3, "ignored_records", "i", "record_id",
+		"i.connection = $1 AND i.tenant = $2 AND i.record_id = q.value"), connection, tenant, ids(tx, records)))
 }
 
 func set(items []string, err error) (map[string]bool, error) {
@@ -67,9 +67,10 @@ func Candidates(tx *sqldb.Tx, firm, connection, tenant string, keys []match.Keys
 	}
 	// Three lookups by index and not one with OR, of which a planner may make a scan.
 	by := func(key string, n int) string {
-		return `SELECT c.id, c.fields, c.state FROM clients c WHERE c.firm = $1 AND c.` + key + ` <> '' AND ` +
-			anyOf(tx, "c."+key, n) + ` AND (c.state = 'OFFBOARDED' OR NOT EXISTS (SELECT 1 FROM links l
-				WHERE l.client = c.id AND l.connection = $2 AND l.tenant = $3))`
+		return `SELECT c.id, c.fields, c.state FROM ` + lookup(tx, n, "clients", "c", "id, fields, state",
+			"c.firm = $1 AND c."+key+" = q.value AND c."+key+" <> ''") + `
+			WHERE c.state = 'OFFBOARDED' OR NOT EXISTS (
+				SELECT 1 FROM links l WHERE l.client = c.id AND l.connection = $2 AND l.tenant = $3)`
 	}
 	return sqldb.Collect(tx, func(r *sqldb.Rows) (c match.Candidate, err error) {
 		var fields string

@@ -69,20 +69,18 @@ func ListingOf(tx *sqldb.Tx, r *run.Run, listing run.Step) (plan.Listing, error)
 	return l, err
 }
 
-// seen is the condition that a column holds an id listed as active by a run. Each engine has a form that it computes once
-// for all rows: PostgreSQL joins, SQLite builds an index of the list. The other's form would be quadratic.
+// seen is the condition that a column holds an id listed as active by a run. Both engines make one list of the ids and
+// look into it for every row. IS TRUE is there for PostgreSQL: it keeps the planner, which knows nothing of how many ids a
+// page holds, from making a join of it that reads all pages again for every row.
 func seen(tx *sqldb.Tx, column string, runParam string, listing run.Step) string {
-	from := ` FROM run_pages p, ` + each(tx, "p.seen") + ` WHERE p.run = ` + runParam + ` AND p.listing = '` + string(listing) + `'`
-	if tx.Dialect() == sqldb.Postgres {
-		return `EXISTS (SELECT 1` + from + ` AND e.value = ` + column + `)`
-	}
-	return column + ` IN (SELECT e.value` + from + `)`
+	return `(` + column + ` IN (SELECT e.value FROM run_pages p, ` + each(tx, "p.seen") + ` WHERE p.run = ` + runParam +
+		` AND p.listing = '` + string(listing) + `')) IS TRUE`
 }
 
 // SeenOf returns those of the ids that a listing of the run held as active.
 func SeenOf(tx *sqldb.Tx, runID string, listing run.Step, records []string) (map[string]bool, error) {
 	return set(sqldb.Collect(tx, scanString, `SELECT DISTINCT e.value FROM run_pages p, `+each(tx, "p.seen")+`
-		WHERE p.run = $1 AND p.listing = $2 AND `+anyOf(tx, "e.value", 3), runID, string(listing), ids(tx, records)))
+		WHERE p.run = $1 AND p.listing = $2 AND e.value IN (SELECT q.value FROM `+among(tx, 3)+`)`, runID, string(listing), ids(tx, records)))
 }
 
 // candidates are the linked records that may be gone: their client is in the list by this connection's word, nothing
@@ -121,7 +119,7 @@ func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candi
 		records[i] = c.Record
 	}
 	flagged, err := set(sqldb.Collect(tx, scanString, `SELECT DISTINCT e.value FROM run_pages p, `+each(tx, "p.flagged")+`
-		WHERE p.run = $1 AND p.listing = 'CLIENTS' AND `+anyOf(tx, "e.value", 2), r.ID, ids(tx, records)))
+		WHERE p.run = $1 AND p.listing = 'CLIENTS' AND e.value IN (SELECT q.value FROM `+among(tx, 2)+`)`, r.ID, ids(tx, records)))
 	for i := range all {
 		all[i].Flagged = flagged[all[i].Record]
 	}

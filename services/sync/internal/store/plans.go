@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -144,9 +145,10 @@ func Changes(tx *sqldb.Tx, planID, kind, state, after string, limit int) ([]plan
 
 // Undecided returns the changes that wait for a decision on records, by record id.
 func Undecided(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]plan.Change, error) {
-	all, err := sqldb.Collect(tx, scanChangeRow, `SELECT `+changeColumns+` FROM changes h
-		WHERE h.connection = $1 AND h.tenant = $2 AND h.state = 'WAITING' AND h.kind IN ('LINK', 'NEW') AND `+
-		anyOf(tx, "h.record_id", 3), connection, tenant, ids(tx, records))
+	all, err := sqldb.Collect(tx, scanChangeRow, `SELECT `+changeColumns+` FROM `+lookup(tx, 3, "changes", "h",
+		strings.ReplaceAll(changeColumns, "h.", ""),
+		"h.connection = $1 AND h.tenant = $2 AND h.state = 'WAITING' AND h.kind IN ('LINK', 'NEW') AND h.record_id = q.value"),
+		connection, tenant, ids(tx, records))
 	out := make(map[string]plan.Change, len(all))
 	for _, c := range all {
 		out[c.RecordID] = c

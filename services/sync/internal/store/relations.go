@@ -26,18 +26,15 @@ const relationColumns = `r.contact_record, r.client_record, r.contact, r.client,
 
 // RelationsOf returns the relations of contact records, hidden ones too.
 func RelationsOf(tx *sqldb.Tx, connection, tenant string, contactRecords []string) ([]RelationRow, error) {
-	return sqldb.Collect(tx, scanRelation, `SELECT `+relationColumns+` FROM relations r
-		WHERE r.connection = $1 AND r.tenant = $2 AND `+anyOf(tx, "r.contact_record", 3),
-		connection, tenant, ids(tx, contactRecords))
+	return sqldb.Collect(tx, scanRelation, `SELECT `+relationColumns+` FROM `+lookup(tx, 3, "relations", "r",
+		"contact_record, client_record, contact, client, position, is_primary, left_with",
+		"r.connection = $1 AND r.tenant = $2 AND r.contact_record = q.value"), connection, tenant, ids(tx, contactRecords))
 }
 
-// PutRelations writes relations, in place of those between the same records.
+// PutRelations writes relations between records that have none.
 func PutRelations(tx *sqldb.Tx, firm, connection, tenant string, rows []RelationRow) error {
 	if len(rows) == 0 {
 		return nil
-	}
-	if err := deleteRelations(tx, connection, tenant, rows, ""); err != nil {
-		return err
 	}
 	_, err := tx.CopyIn("relations", []string{
 		"connection", "tenant", "contact_record", "client_record", "firm", "contact", "client", "position", "is_primary", "left_with",
@@ -53,39 +50,38 @@ func PutRelations(tx *sqldb.Tx, firm, connection, tenant string, rows []Relation
 	return err
 }
 
+// ReplaceRelations writes relations in the place of those between the same records.
+func ReplaceRelations(tx *sqldb.Tx, firm, connection, tenant string, rows []RelationRow) error {
+	if err := deleteRelations(tx, connection, tenant, rows, ""); err != nil {
+		return err
+	}
+	return PutRelations(tx, firm, connection, tenant, rows)
+}
+
 // EndRelations ends relations between records. One that an off-boarding hid meanwhile stays, to come back with it.
 func EndRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
 	return deleteRelations(tx, connection, tenant, rows, ` AND left_with = ''`)
 }
 
 func deleteRelations(tx *sqldb.Tx, connection, tenant string, rows []RelationRow, more string) error {
-	byContact := map[string][]string{}
-	for _, r := range rows {
-		byContact[r.ContactRecord] = append(byContact[r.ContactRecord], r.ClientRecord)
+	if len(rows) == 0 {
+		return nil
 	}
-	// One statement for all: a pair is written as one text, with a separator that no id holds.
-	pairs := make([]string, 0, len(rows))
-	contacts := make([]string, 0, len(byContact))
-	for contact, clients := range byContact {
-		contacts = append(contacts, contact)
-		for _, c := range clients {
-			pairs = append(pairs, contact+"\n"+c)
-		}
+	contacts, clients := make([]string, len(rows)), make([]string, len(rows))
+	for i, r := range rows {
+		contacts[i], clients[i] = r.ContactRecord, r.ClientRecord
 	}
-	_, err := tx.Exec(`DELETE FROM relations WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "contact_record", 3)+
-		` AND `+anyOf(tx, "(contact_record || $5 || client_record)", 4)+more,
-		connection, tenant, ids(tx, contacts), ids(tx, pairs), "\n")
+	_, err := tx.Exec(`DELETE FROM relations WHERE connection = $1 AND tenant = $2
+		AND (contact_record, client_record) IN (SELECT q.a, q.b FROM `+pairsAmong(tx, 3)+`)`+more,
+		connection, tenant, ids(tx, contacts), ids(tx, clients))
 	return err
 }
 
 // TieRelations ties relations that waited for a client's record to the client it is linked to now, brings back contacts
 // that had nobody left, and tells about the contacts concerned. What belongs to a client that left stays hidden with it.
 func TieRelations(tx *sqldb.Tx, firm, connection, tenant string, clientRecords []string, now time.Time) error {
-	contacts, err := sqldb.Collect(tx, scanString, `SELECT DISTINCT contact FROM relations
-		WHERE connection = $1 AND tenant = $2 AND client = '' AND `+anyOf(tx, "client_record", 3),
+	contacts, err := sqldb.Collect(tx, scanString, `SELECT DISTINCT r.contact FROM `+lookup(tx, 3, "relations", "r", "contact",
+		"r.connection = $1 AND r.tenant = $2 AND r.client = '' AND r.client_record = q.value"),
 		connection, tenant, ids(tx, clientRecords))
 	if err != nil || len(contacts) == 0 {
 		return err

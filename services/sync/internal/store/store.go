@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,6 +97,35 @@ func each(tx *sqldb.Tx, column string) string {
 func anyOf(tx *sqldb.Tx, column string, n int) string { return tx.Dialect().AnyOf(column, n) }
 
 func ids(tx *sqldb.Tx, values []string) any { return sqldb.List(tx.Dialect(), values) }
+
+// among is the FROM item q(value) that turns parameter n, an ids(tx, values), into rows.
+func among(tx *sqldb.Tx, n int) string {
+	if tx.Dialect() == sqldb.Postgres {
+		return "unnest(CAST($" + strconv.Itoa(n) + " AS text[])) AS q(value)"
+	}
+	return "json_each($" + strconv.Itoa(n) + ") AS q"
+}
+
+// lookup is the FROM item that finds, for each value of parameter n, the rows of a table that match, as alias; match may
+// use alias and q.value. It is for conditions of several columns, where anyOf, or a join, would leave the engines a
+// choice: PostgreSQL, as long as it has not counted what is in a new table, takes an index for the other columns and
+// compares every row of a connection with every value. Here each value is looked up by itself, through the index.
+func lookup(tx *sqldb.Tx, n int, table, alias, columns, match string) string {
+	if tx.Dialect() == sqldb.Postgres {
+		return among(tx, n) + " CROSS JOIN LATERAL (SELECT " + columns + " FROM " + table + " " + alias + " WHERE " + match +
+			" OFFSET 0) AS " + alias // OFFSET 0 keeps it from being turned into a join again
+	}
+	return among(tx, n) + " CROSS JOIN " + table + " " + alias + " ON " + match // SQLite keeps the order of a CROSS JOIN
+}
+
+// pairsAmong is the FROM item q(a, b) of two parameters, n and n+1, that hold lists of one length.
+func pairsAmong(tx *sqldb.Tx, n int) string {
+	a, b := "$"+strconv.Itoa(n), "$"+strconv.Itoa(n+1)
+	if tx.Dialect() == sqldb.Postgres {
+		return "unnest(CAST(" + a + " AS text[]), CAST(" + b + " AS text[])) AS q(a, b)"
+	}
+	return "(SELECT x.value AS a, y.value AS b FROM json_each(" + a + ") AS x JOIN json_each(" + b + ") AS y ON x.key = y.key) AS q"
+}
 
 func scanString(r *sqldb.Rows) (s string, err error) { return s, r.Scan(&s) }
 
