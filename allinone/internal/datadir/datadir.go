@@ -37,6 +37,9 @@ func Open(path string) (*Dir, error) {
 			return nil, explain(path, err)
 		}
 	}
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	if err := d.take(); err != nil {
 		return nil, err
 	}
@@ -44,6 +47,19 @@ func Open(path string) (*Dir, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// private refuses a directory that others may write: whoever can rename its files can put keys and databases of their own
+// in place.
+func private(path string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return explain(path, err)
+	}
+	if st.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("data directory %s can be written by others; run chmod 700 %s", path, path)
+	}
+	return nil
 }
 
 // take locks the directory. The lock dies with the process, however it ends.

@@ -50,3 +50,11 @@ func TestFullDisk(t *testing.T) {
 	_, err := datadir.Open(path)
 	require.ErrorContains(t, err, "the disk is full")
 }
+
+func TestDirectoryThatOthersMayWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.NoError(t, os.Chmod(path, 0o777))
+	_, err := datadir.Open(path)
+	require.ErrorContains(t, err, "chmod 700")
+}
