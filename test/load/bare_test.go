@@ -20,7 +20,7 @@ import (
 )
 
 // bareGateway, when it is set, makes this program a gateway and nothing else: the generated handlers in front of the gRPC
-// address it holds. It is what the suite's gateway is compared with, in a process of its own as that one is.
+// address it holds, which pass on the Authorization header as it comes. It is what the suite's gateway is compared with, in a process of its own as that one is.
 const bareGateway = "LOAD_BARE_GATEWAY"
 
 // serveBareGateway serves until its standard input ends.
@@ -63,25 +63,4 @@ func startBareGateway(b *testing.B, backend string) (url string, pid int) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(b, err)
 	return strings.TrimSpace(line), cmd.Process.Pid
-}
-
-// oneClient answers every GetClient with the same client: the backend's work is no part of what a gateway costs.
-type oneClient struct {
-	syncv1.UnimplementedClientServiceServer
-	answer *syncv1.GetClientResponse
-}
-
-func (o oneClient) GetClient(context.Context, *syncv1.GetClientRequest) (*syncv1.GetClientResponse, error) {
-	return o.answer, nil
-}
-
-func serveOneClient(b *testing.B, answer *syncv1.GetClientResponse) (address string) {
-	b.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	s := grpc.NewServer()
-	syncv1.RegisterClientServiceServer(s, oneClient{answer: answer})
-	go func() { _ = s.Serve(lis) }()
-	b.Cleanup(s.Stop)
-	return lis.Addr().String()
 }
