@@ -234,42 +234,129 @@ func TestEventsGoOut(t *testing.T) {
 	})
 }
 
+// clientList speaks as sync does about one contact: the sets of its clients are counted apart from its removals and
+// releases, and a removal or release comes with the empty set that follows from it.
+type clientList struct {
+	*peer
+	firm, contact string
+}
+
+func (l clientList) relations(sequence int64, clients ...string) {
+	l.emit(l.firm, strings.TrimPrefix(l.contact, "firms/"+l.firm+"/")+"/relations", sequence,
+		&synceventsv1.ContactRelationsChanged{Contact: l.contact, Clients: clients})
+}
+
+func (l clientList) removed(sequence int64) {
+	l.emit(l.firm, strings.TrimPrefix(l.contact, "firms/"+l.firm+"/"), sequence, &synceventsv1.ContactRemoved{Contact: l.contact})
+}
+
+func (l clientList) released(sequence int64) {
+	l.emit(l.firm, strings.TrimPrefix(l.contact, "firms/"+l.firm+"/"), sequence, &synceventsv1.ContactReleased{Contact: l.contact})
+}
+
+// heard waits until the newest of what was said of each kind is heard.
+func (l clientList) heard(s *suite, relations, removal int64) {
+	l.t.Helper()
+	eventstest.Until(l.t, "what sync said is heard", func() bool {
+		var r, x int64
+		err := s.db.QueryRow(l.t.Context(), `SELECT relations_sequence, removal_sequence FROM contacts WHERE contact = $1`,
+			l.contact[strings.LastIndexByte(l.contact, '/')+1:]).Scan(&r, &x)
+		return err == nil && r == relations && x == removal
+	})
+}
+
+// contactWithLogin is a contact that is signed in, and the client list that knows it.
+func (s *suite) contactWithLogin(js jetstream.JetStream) (admin, cleo *person, list clientList) {
+	s.t.Helper()
+	admin = s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
+	list = clientList{peer: newPeer(s.t, js, "sync"), firm: strings.TrimPrefix(admin.firm, "firms/"), contact: newContact(admin.firm)}
+	s.inbox.seen()
+	_, err := s.inviteContact(admin, list.contact, "cleo@client.example")
+	require.NoError(s.t, err)
+	cleo = &person{email: "cleo@client.example", firm: admin.firm}
+	s.accept(cleo)
+	s.signInAs(cleo)
+	return admin, cleo, list
+}
+
+func (s *suite) hadLogin() (has []bool) {
+	for _, m := range s.events("auth.v1.contact_login_changed", &autheventsv1.ContactLoginChanged{}) {
+		has = append(has, m.(*autheventsv1.ContactLoginChanged).GetHasLogin())
+	}
+	return has
+}
+
+// Both clients of a contact leave. Its sets are counted further than its removals by then.
 func TestAContactThatIsGoneLosesItsLogin(t *testing.T) {
 	eachOnBus(t, func(t *testing.T, s *suite, js jetstream.JetStream) {
-		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
-		firm := strings.TrimPrefix(admin.firm, "firms/")
-		contact := newContact(admin.firm)
-		s.inbox.seen()
-		_, err := s.inviteContact(admin, contact, "cleo@client.example")
-		require.NoError(t, err)
-		cleo := &person{email: "cleo@client.example", firm: admin.firm}
-		s.accept(cleo)
-		s.signInAs(cleo)
-		peer := newPeer(t, js, "sync")
-		relations := func(sequence int64, clients ...string) {
-			peer.emit(firm, contact, sequence, &synceventsv1.ContactRelationsChanged{Contact: contact, Clients: clients})
-		}
-		relations(1) // without any client it keeps its login
-		peer.emit(firm, contact, 3, &synceventsv1.ContactRemoved{Contact: contact})
+		admin, cleo, list := s.contactWithLogin(js)
+		one, two := admin.firm+"/clients/"+uuid.NewString(), admin.firm+"/clients/"+uuid.NewString()
+		list.relations(1, one, two)
+		list.relations(2, two)
+		list.heard(s, 2, 0)
+		_, err := s.resolve(cleo.token, "documents")
+		require.NoError(t, err, "it has a client")
+		list.removed(1)
+		list.relations(3)
 		eventstest.Until(t, "the session has ended", func() bool {
 			_, err := s.resolve(cleo.token, "documents")
 			return rpcerr.Has(err, ended)
 		})
-		_, err = s.inviteContact(admin, contact, "cleo@client.example")
+		list.heard(s, 3, 1)
+		_, err = s.inviteContact(admin, list.contact, cleo.email)
 		is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
-		relations(2, admin.firm+"/clients/"+uuid.NewString()) // late: what it says is over
-		relations(4)                                          // still without a client
-		relations(5, admin.firm+"/clients/"+uuid.NewString()) // back with its client
-		eventstest.Until(t, "the contact can be invited again", func() bool {
-			_, err := s.inviteContact(admin, contact, "cleo@client.example")
-			return err == nil
+		list.relations(2, two) // late: what it says is over
+		list.relations(4)      // still without a client
+		list.heard(s, 4, 1)
+		_, err = s.inviteContact(admin, list.contact, cleo.email)
+		is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+		list.relations(5, one) // back with its client
+		list.heard(s, 5, 1)
+		_, err = s.inviteContact(admin, list.contact, cleo.email)
+		require.NoError(t, err)
+		require.Equal(t, []bool{true, false, true}, s.hadLogin())
+		list.removed(2) // and gone again
+		list.relations(6)
+		list.heard(s, 6, 2)
+		require.Equal(t, []bool{true, false, true, false}, s.hadLogin())
+	})
+}
+
+func TestAContactWithoutAClientKeepsItsLogin(t *testing.T) {
+	eachOnBus(t, func(t *testing.T, s *suite, js jetstream.JetStream) {
+		_, cleo, list := s.contactWithLogin(js)
+		list.relations(1, "firms/"+list.firm+"/clients/"+uuid.NewString())
+		list.released(1)
+		list.relations(2)
+		list.heard(s, 2, 1)
+		_, err := s.resolve(cleo.token, "documents")
+		require.NoError(t, err)
+		require.Equal(t, []bool{true}, s.hadLogin())
+	})
+}
+
+// What sync says arrives in another order: the end is the same.
+func TestARemovalThatComesLate(t *testing.T) {
+	eachOnBus(t, func(t *testing.T, s *suite, js jetstream.JetStream) {
+		admin, cleo, list := s.contactWithLogin(js)
+		one := admin.firm + "/clients/" + uuid.NewString()
+		// The set that came with the removal is here first.
+		list.relations(2)
+		list.heard(s, 2, 0)
+		list.removed(1)
+		eventstest.Until(t, "the session has ended", func() bool {
+			_, err := s.resolve(cleo.token, "documents")
+			return rpcerr.Has(err, ended)
 		})
-		changed := s.events("auth.v1.contact_login_changed", &autheventsv1.ContactLoginChanged{})
-		var has []bool
-		for _, m := range changed {
-			has = append(has, m.(*autheventsv1.ContactLoginChanged).GetHasLogin())
-		}
-		require.Equal(t, []bool{true, false, true}, has)
+		// A contact with a login whose removal was taken back is there again; the removal before that is over.
+		list.released(3)
+		list.heard(s, 2, 3)
+		_, err := s.inviteContact(admin, list.contact, cleo.email)
+		require.NoError(t, err)
+		list.removed(2)
+		list.relations(3, one)
+		list.heard(s, 3, 3)
+		require.Equal(t, []bool{true, false, true}, s.hadLogin())
 	})
 }
 

@@ -125,6 +125,28 @@ func TestFencesStopInvitationsUntilTheirSagaEnds(t *testing.T) {
 	})
 }
 
+// A request to fence that was on its way when its saga ended fences nobody, whether there had been a fence or not.
+func TestALiftedFenceIsNotPutUpAgain(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
+		with, without := newContact(admin.firm), newContact(admin.firm)
+		_, err := s.inviteContact(admin, with, "with@client.example")
+		require.NoError(t, err)
+		s.fence(admin.firm, "saga-1", with, without)
+		s.lift(admin.firm, "saga-1")
+		s.lift(admin.firm, "saga-2")
+		require.Equal(t, []string{with}, s.fence(admin.firm, "saga-1", with, without), "it answers as before")
+		require.Equal(t, []string{with}, s.fence(admin.firm, "saga-2", with, without))
+		_, err = s.inviteContact(admin, without, "without@client.example")
+		require.NoError(t, err)
+
+		other := newContact(admin.firm)
+		require.Empty(t, s.fence(admin.firm, "saga-3", other), "another saga's fence stands")
+		_, err = s.inviteContact(admin, other, "other@client.example")
+		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_LOGIN_FENCED)
+	})
+}
+
 // An invitation and a fence at the same time: either the fence knows of the login, or the invitation of the fence. Both
 // not knowing would remove a contact that has a login.
 func TestAFenceAndAnInvitationNeverMissEachOther(t *testing.T) {

@@ -156,7 +156,7 @@ func (s accountServer) LiftContactLoginFence(ctx context.Context, req *authv1.Li
 		if _, err := store.Firm(tx, firm); err != nil {
 			return orNotFound(err)
 		}
-		return store.LiftFences(tx, firm, req.GetSaga())
+		return store.LiftFences(tx, firm, req.GetSaga(), s.Now())
 	})
 	if err != nil {
 		return nil, err

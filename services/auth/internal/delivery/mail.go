@@ -79,7 +79,8 @@ func (m *Mail) Send(ctx context.Context, to, subject, text string) error {
 func (m *Mail) client(ctx context.Context) (*mail.Client, error) {
 	o := m.options
 	opts := []mail.Option{
-		mail.WithPort(o.Port), mail.WithTimeout(o.Timeout), mail.WithHELO("localhost"), mail.WithDialContextFunc(m.dialer(ctx)),
+		// The end of ctx is what cuts the conversation; the library's own bound on each command only stands behind it.
+		mail.WithPort(o.Port), mail.WithTimeout(2 * o.Timeout), mail.WithHELO("localhost"), mail.WithDialContextFunc(m.dialer(ctx)),
 		mail.WithTLSPolicy(mail.TLSMandatory),
 	}
 	if o.Security != StartTLS {

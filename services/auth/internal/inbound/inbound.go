@@ -22,6 +22,7 @@ func Register(c *events.Consumer, now func() time.Time) {
 	in := inbound{now: now}
 	events.Handle(c, in.auditRecorded)
 	events.Handle(c, in.contactRemoved)
+	events.Handle(c, in.contactReleased)
 	events.Handle(c, in.contactRelationsChanged)
 }
 
@@ -49,25 +50,53 @@ func (in inbound) auditRecorded(_ context.Context, tx *sqldb.Tx, _ events.Meta, 
 	return nil
 }
 
-func contactOf(name string) (firm, contact string, err error) {
-	ids, err := names.Parse(store.ContactName, name)
+// wordOf is what an event says of a contact by which it is put in order.
+func wordOf(m events.Meta, contact string) (store.Word, error) {
+	ids, err := names.Parse(store.ContactName, contact)
 	if err != nil {
-		return "", "", events.Failure("not the name of a contact", nil)
+		return store.Word{}, events.Failure("not the name of a contact", nil)
 	}
-	return ids[0], ids[1], nil
+	return store.Word{Firm: ids[0], Contact: ids[1], Sequence: m.Sequence, At: m.Time}, nil
 }
 
 // contactRemoved ends the login of a contact that is gone. Normally there is none: sync asks before it removes a contact.
 func (in inbound) contactRemoved(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactRemoved) error {
-	firm, contact, err := contactOf(e.GetContact())
+	return in.removal(tx, m, e.GetContact(), true)
+}
+
+// contactReleased takes a removal back: sync learnt too late that the contact has a login.
+func (in inbound) contactReleased(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactReleased) error {
+	return in.removal(tx, m, e.GetContact(), false)
+}
+
+func (in inbound) removal(tx *sqldb.Tx, m events.Meta, contact string, removed bool) error {
+	w, err := wordOf(m, contact)
 	if err != nil {
 		return err
 	}
-	newer, err := store.PutContact(tx, firm, contact, m.Sequence, true)
-	if err != nil || !newer {
+	gone, err := store.PutRemoval(tx, w, removed)
+	if err != nil || !gone {
 		return err
 	}
-	a, err := store.AccountOfContact(tx, firm, contact)
+	return in.endLogin(tx, w)
+}
+
+// contactRelationsChanged lets a contact that came back with its client be invited again. A contact without any client
+// keeps its login, unless it was removed: what it sees is decided where the data is.
+func (in inbound) contactRelationsChanged(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactRelationsChanged) error {
+	w, err := wordOf(m, e.GetContact())
+	if err != nil {
+		return err
+	}
+	gone, err := store.PutRelations(tx, w, len(e.GetClients()) > 0)
+	if err != nil || !gone {
+		return err
+	}
+	return in.endLogin(tx, w)
+}
+
+func (in inbound) endLogin(tx *sqldb.Tx, w store.Word) error {
+	a, err := store.AccountOfContact(tx, w.Firm, w.Contact)
 	if errors.Is(err, sqldb.ErrNotFound) || (err == nil && a.State == account.Disabled) {
 		return nil
 	}
@@ -89,19 +118,4 @@ func (in inbound) contactRemoved(_ context.Context, tx *sqldb.Tx, m events.Meta,
 		return err
 	}
 	return store.AnnounceContactLogin(tx, a)
-}
-
-// contactRelationsChanged lets a contact that came back with its client be invited again. A contact without any client
-// keeps its login: what it sees is decided where the data is.
-func (in inbound) contactRelationsChanged(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ContactRelationsChanged) error {
-	firm, contact, err := contactOf(e.GetContact())
-	if err != nil {
-		return err
-	}
-	removed, err := store.ContactRemoved(tx, firm, contact)
-	if err != nil {
-		return err
-	}
-	_, err = store.PutContact(tx, firm, contact, m.Sequence, removed && len(e.GetClients()) == 0)
-	return err
 }

@@ -52,9 +52,13 @@ const (
 	keepAttempts = 24 * time.Hour
 	// keepInvitations is how long an expired invitation can still renew itself.
 	keepInvitations = 30 * 24 * time.Hour
+	// keepLifted is how long it is known that a saga's fence was lifted. A request to fence is tried for minutes at most;
+	// a month outlasts a worker that was frozen with its machine.
+	keepLifted = 30 * 24 * time.Hour
 )
 
-// Sweep deletes what is over for long: sessions, challenges, consents, attempts, invitations, sent e-mails, keys.
+// Sweep deletes what is over for long: sessions, challenges, consents, attempts, invitations, sent e-mails,
+// lifted fences, keys.
 func Sweep(tx *sqldb.Tx, now time.Time) error {
 	old := micros(now.Add(-keepEnded))
 	for _, s := range []struct {
@@ -68,6 +72,7 @@ func Sweep(tx *sqldb.Tx, now time.Time) error {
 		{`DELETE FROM attempts WHERE failed_at < $1 AND trusted_until < $1`, micros(now.Add(-keepAttempts))},
 		{`DELETE FROM invitations WHERE expires_at < $1`, micros(now.Add(-keepInvitations))},
 		{`DELETE FROM deliveries WHERE finished_at <> 0 AND finished_at < $1`, micros(now.Add(-keepInvitations))},
+		{`DELETE FROM lifted_fences WHERE lifted_at < $1`, micros(now.Add(-keepLifted))},
 	} {
 		if _, err := tx.Exec(s.query, s.arg); err != nil {
 			return err
