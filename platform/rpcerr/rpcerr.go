@@ -140,24 +140,29 @@ func (e *Error) Is(target error) bool {
 
 // GRPCStatus is the status that travels. It makes *Error an error the gRPC library sends as it is.
 func (e *Error) GRPCStatus() *status.Status {
-	details := []protoadapt.MessageV1{
-		protoadapt.MessageV1Of(&errdetails.ErrorInfo{Reason: e.reason, Domain: Domain, Metadata: e.metadata}),
+	info := &errdetails.ErrorInfo{Reason: e.reason, Domain: Domain, Metadata: make(map[string]string, len(e.metadata))}
+	for k, v := range e.metadata {
+		info.Metadata[k] = clean(v)
 	}
+	details := []protoadapt.MessageV1{protoadapt.MessageV1Of(info)}
 	if len(e.violations) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, v := range e.violations {
 			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
-				Field: v.Field, Reason: v.Rule, Description: v.Description,
+				Field: v.Field, Reason: v.Rule, Description: clean(v.Description),
 			})
 		}
 		details = append(details, protoadapt.MessageV1Of(bad))
 	}
-	st := status.New(e.code, e.message)
+	st := status.New(e.code, clean(e.message))
 	if full, err := st.WithDetails(details...); err == nil {
 		return full
 	}
 	return st // only code OK has no details, and New with OK is a mistake that a caller sees at once
 }
+
+// clean makes text that can travel: a provider's words, cut or broken, must not cost an error its reason.
+func clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // Has reports whether err is, or wraps, an *Error with this reason. It also looks into a status received from a peer.
 func Has(err error, reason fmt.Stringer) bool { return Reason(err) == Normalize(reason) }

@@ -8,8 +8,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/rpcerr"
 )
@@ -108,4 +110,22 @@ func TestEveryCodeHasADefault(t *testing.T) {
 		require.NotEmpty(t, e.Message(), "%s", c)
 	}
 	require.NotSame(t, rpcerr.Default(codes.NotFound), rpcerr.Default(codes.NotFound))
+}
+
+// Words that are not valid UTF-8, such as a provider's that were cut in the middle of a letter, don't cost an error its
+// reason on the way.
+func TestBrokenWordsKeepTheReason(t *testing.T) {
+	broken := "caf\xc3"
+	e := rpcerr.New(codes.Unavailable, rpcerr.Text("PROVIDER_UNAVAILABLE"), "x").Messagef("%s", broken).With("said", broken).Field("f", "r", broken)
+	b, err := proto.Marshal(e.GRPCStatus().Proto())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back spb.Status
+	if err := proto.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if got := rpcerr.Reason(status.FromProto(&back).Err()); got != "PROVIDER_UNAVAILABLE" {
+		t.Errorf("reason %q", got)
+	}
 }

@@ -120,11 +120,12 @@ func (c *chain) deadlineStream(srv any, ss grpc.ServerStream, _ *grpc.StreamServ
 	return s.handle(srv, h)
 }
 
-// shave uses the real clock, as contexts do.
+// shave uses the real clock, as contexts do. A caller's deadline is cut to the server's own, when it has one: who calls
+// does not decide how long work may be held up.
 func shave(ctx context.Context, fallback time.Duration) (context.Context, context.CancelFunc, error) {
 	deadline, ok := ctx.Deadline()
 	switch {
-	case !ok && fallback > 0:
+	case fallback > 0 && (!ok || time.Until(deadline) > fallback):
 		ctx, cancel := context.WithTimeout(ctx, fallback)
 		return ctx, cancel, nil
 	case !ok:
