@@ -18,6 +18,8 @@ type Remedy int
 const (
 	// Retry: try again after a while, a bounded number of times.
 	Retry Remedy = iota
+	// RetryFew: try again two or three times; the answer will hardly be another.
+	RetryFew
 	// Wait: a call limit is used up; try again when it is not.
 	Wait
 	// Restart: the page token is not taken any more; begin the listing anew.
@@ -60,6 +62,9 @@ func FailureOf(err error, resumed bool, now time.Time) Failure {
 		reason(connectorv1.ErrorReason_ERROR_REASON_PROVIDER_NOT_CONFIGURED),
 		rpcerr.NotFound.String():
 		f.Remedy = GiveUp
+		return f
+	case reason(connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID):
+		f.Remedy = RetryFew
 		return f
 	case reason(connectorv1.ErrorReason_ERROR_REASON_PROVIDER_REFUSED):
 		if f.Remedy = GiveUp; resumed {

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -113,7 +115,13 @@ func (w *World) changed(req *connectorv1.StreamRecordsRequest) (page []*connecto
 
 // StreamRecords implements RecordService.
 func (s *records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream grpc.ServerStreamingServer[connectorv1.StreamRecordsResponse]) error {
-	for n := int32(1); ; n++ {
+	after, number, _ := strings.Cut(req.GetPageToken(), "|")
+	first, err := strconv.Atoi("0" + number)
+	if err != nil {
+		return rpcerr.Default(codes.InvalidArgument)
+	}
+	req.PageToken = after
+	for n := int32(first) + 1; ; n++ {
 		page, err := call(s.w, "StreamRecords", func() (*connectorv1.StreamRecordsResponse, error) {
 			records, last, total := s.w.listing(req)
 			page := &connectorv1.StreamRecordsResponse{
@@ -124,7 +132,7 @@ func (s *records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 				page.AnnouncedTotal = -1
 			}
 			if !last {
-				page.ResumeToken = records[len(records)-1].GetRecordId()
+				page.ResumeToken = fmt.Sprintf("%s|%d", records[len(records)-1].GetRecordId(), n)
 			}
 			if s.w.spoil != nil {
 				page = proto.Clone(page).(*connectorv1.StreamRecordsResponse)
@@ -135,14 +143,39 @@ func (s *records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(page); err != nil {
-			return err
+		for _, part := range s.w.parts(page, fmt.Sprintf("%s|%d", req.GetPageToken(), n-1)) {
+			if err := stream.Send(part); err != nil {
+				return err
+			}
+			if err := s.w.between(); err != nil {
+				return err
+			}
 		}
 		if page.GetComplete() {
 			return nil
 		}
-		req.PageToken = page.GetResumeToken()
+		req.PageToken, _, _ = strings.Cut(page.GetResumeToken(), "|")
 	}
+}
+
+// parts splits a page into messages when the test wants that, as connector does with large ones.
+func (w *World) parts(page *connectorv1.StreamRecordsResponse, again string) (out []*connectorv1.StreamRecordsResponse) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.PartSize > 0 && len(page.GetRecords()) > w.PartSize {
+		part := proto.Clone(page).(*connectorv1.StreamRecordsResponse)
+		part.Records, part.ResumeToken, part.Complete, part.Calls = part.GetRecords()[:w.PartSize], again, false, 0
+		out = append(out, part)
+		page = proto.Clone(page).(*connectorv1.StreamRecordsResponse)
+		page.Records = page.GetRecords()[w.PartSize:]
+	}
+	return append(out, page)
+}
+
+// between fails with the faults between two messages.
+func (w *World) between() error {
+	_, err := call(w, "message", func() (*Folder, error) { return nil, nil })
+	return err
 }
 
 // GetRecord implements RecordService.

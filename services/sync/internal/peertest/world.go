@@ -29,6 +29,8 @@ type World struct {
 	Tenant string
 	// PageSize is how many records a page has.
 	PageSize int
+	// PartSize splits pages into messages of so many records; 0 does not.
+	PartSize int
 	clients  map[string]*Client
 	sorted   []string // their ids
 	contacts map[string]*Contact

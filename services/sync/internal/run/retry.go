@@ -10,6 +10,9 @@ const (
 	// five minutes, which covers a restart on the other side and most hiccups of a provider. A person who waits for
 	// longer than that wants to be told.
 	MaxAttempts = 8
+	// FewAttempts is MaxAttempts for an answer that could not be understood: a broken line is mended by then, a changed
+	// format is not mended by waiting.
+	FewAttempts = 3
 	// MaxRestarts bounds how often a listing is begun anew because the provider no longer takes the page token.
 	MaxRestarts = 3
 

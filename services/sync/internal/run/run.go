@@ -81,11 +81,13 @@ type Run struct {
 	// Cursor is the last key done in a step that works in batches.
 	Cursor string
 
-	Done, Total  int64
-	StepAt       time.Time
-	ListingPages int64 // pages of the listing under way
-	Pages, Calls int64
-	Counts       Counts
+	Done, Total int64
+	StepAt      time.Time
+	// ListingPage is the number of the last page of the listing under way, ListingMessages how many messages there were:
+	// a large page may come in several.
+	ListingPage, ListingMessages int64
+	Pages, Calls                 int64
+	Counts                       Counts
 	// Plan is the id of the run's plan; HasPlan says that it was written.
 	Plan           string
 	HasPlan        bool
@@ -158,7 +160,7 @@ func (r *Run) Next() Step {
 // Enter moves r to a step at a time, with nothing done of it yet.
 func (r *Run) Enter(s Step, now time.Time) {
 	r.Step, r.StepAt = s, now
-	r.PageToken, r.Cursor, r.Done, r.Total, r.ListingPages = "", "", 0, 0, 0
+	r.PageToken, r.Cursor, r.Done, r.Total, r.ListingPage, r.ListingMessages = "", "", 0, 0, 0, 0
 }
 
 // Listing tells whether s reads pages.

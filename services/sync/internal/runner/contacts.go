@@ -36,7 +36,7 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		if known && h.Hash == c.hash {
 			continue
 		}
-		sc := store.StagedContact{Record: c.id, Hash: c.hash, Page: r.ListingPages, Line: int64(line), Contact: peer.ContactOf(c.fields)}
+		sc := store.StagedContact{Record: c.id, Hash: c.hash, Page: r.ListingPage, Line: r.Done + int64(line), Contact: peer.ContactOf(c.fields)}
 		if known && sc.Contact.Person == h.Base && covered(sc, related) {
 			continue
 		}

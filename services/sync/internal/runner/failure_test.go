@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -30,14 +31,20 @@ func TestProviderErrorsAreRetriedAndThenTold(t *testing.T) {
 		require.Empty(t, r.Message)
 
 		b.World.Archive("r0001")
-		b.World.FailLater("StreamRecords", 1, 1000, provider(codes.Unavailable,
-			connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID, "half a page of XML"))
+		b.World.FailLater("StreamRecords", 1, 1000, unavailable)
 		started := b.Clock.Now()
 		r = b.Sync(run.Full)
 		require.Equal(t, run.Failed, r.State)
-		require.Equal(t, "half a page of XML", r.Message)
+		require.Equal(t, "the provider can not be reached", r.Message)
 		require.EqualValues(t, run.MaxAttempts, r.Attempts)
 		require.Greater(t, r.EndedAt.Sub(started), time.Minute)
+		b.World.Heal()
+		b.World.FailLater("StreamRecords", 1, 1000, provider(codes.FailedPrecondition,
+			connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID, "half a page of XML"))
+		r = b.Sync(run.Full)
+		require.Equal(t, run.Failed, r.State)
+		require.Equal(t, "half a page of XML", r.Message)
+		require.EqualValues(t, run.FewAttempts, r.Attempts)
 		require.EqualValues(t, 30, b.Count(`clients WHERE state = 'LISTED'`))
 		require.Zero(t, b.Count("run_pages"))
 	})
@@ -195,4 +202,27 @@ func TestSchedule(t *testing.T) {
 		b.Clock.Turn(10 * 24 * time.Hour)
 		require.EqualValues(t, 3, schedule(), "a connection that needs a person waits for the person")
 	})
+}
+
+func TestLargePagesComeInSeveralMessages(t *testing.T) {
+	for broken := range 5 { // after so many messages the line breaks, between or within pages
+		t.Run(fmt.Sprint(broken), func(t *testing.T) {
+			peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+				b.World.Practice(25)
+				b.World.PartSize = 4
+				b.Sync(run.Full)
+				b.World.Archive("r0003")
+				b.World.DeleteContact("p0009")
+				b.World.ChangeContact("p0005", func(f *connectorv1.ContactFields) { f.Links = f.Links[:1] })
+				b.World.FailLater("message", broken, 1, unavailable)
+				b.World.FailLater("message", 7+broken, 1, unavailable)
+				r := b.Sync(run.Full)
+				require.Equal(t, run.Succeeded, r.State, r.Message)
+				require.True(t, r.Proven, r.UnprovenReason)
+				require.EqualValues(t, 1, r.Counts.Started)
+				require.Len(t, b.ContactOf("p0005").Relations, 1, "its relations were read completely, and once")
+				require.Empty(t, b.ContactOf("p0009").Relations)
+			})
+		})
+	}
 }

@@ -23,20 +23,24 @@ func (w *Worker) list(ctx context.Context, r *run.Run) error {
 		return err
 	}
 	defer listing.Close()
+	resumed := r.ListingMessages > 0
 	for step := r.Step; r.State == run.Running && r.Step == step && !r.CancelRequested; {
 		page, err := listing.Next()
 		if err != nil {
 			return err
 		}
-		if err := w.keepPage(ctx, r, page); err != nil {
+		if err := w.keepPage(ctx, r, page, resumed); err != nil {
 			return err
 		}
+		resumed = false
 	}
 	return nil
 }
 
-// keepPage does everything that follows from one page, in one transaction with the token to go on from.
-func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.StreamRecordsResponse) error {
+// keepPage does everything that follows from one page, in one transaction with the token to go on from. A large page may
+// come in several messages, which are kept one by one; a listing that was interrupted between them goes on with the whole
+// page, and what was kept of it is forgotten first.
+func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.StreamRecordsResponse, resumed bool) error {
 	sorted := sortPage(page)
 	return w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
 		r.Calls += int64(page.GetCalls())
@@ -45,10 +49,17 @@ func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.Str
 			r.Message = "the listing came from another tenant than the connection's; nothing was taken from it"
 			return nil
 		}
-		r.Pages++
-		r.ListingPages++
+		if resumed {
+			if err := store.DropPages(tx, r.ID, r.Step, int64(page.GetPage())); err != nil {
+				return err
+			}
+		}
+		if int64(page.GetPage()) != r.ListingPage {
+			r.ListingPage = int64(page.GetPage())
+			r.Pages++
+		}
+		r.ListingMessages++
 		recovered(r)
-		r.Done += int64(len(page.GetRecords()))
 		r.Total = max(page.GetAnnouncedTotal(), 0)
 		if r.ServerStart.IsZero() {
 			r.ServerStart = page.GetServerTime().AsTime()
@@ -57,11 +68,12 @@ func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.Str
 			return err
 		}
 		if err := w.applyClients(tx, r, sorted); err != nil {
-			return fmt.Errorf("runner: clients of page %d: %w", r.ListingPages, err)
+			return fmt.Errorf("runner: clients of page %d: %w", r.ListingPage, err)
 		}
 		if err := w.stageContacts(tx, r, sorted); err != nil {
-			return fmt.Errorf("runner: contacts of page %d: %w", r.ListingPages, err)
+			return fmt.Errorf("runner: contacts of page %d: %w", r.ListingPage, err)
 		}
+		r.Done += int64(len(page.GetRecords()))
 		r.PageToken = page.GetResumeToken()
 		if page.GetComplete() {
 			r.Enter(r.Next(), w.Now())
@@ -72,7 +84,7 @@ func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.Str
 
 func (w *Worker) pageOf(r *run.Run, page *connectorv1.StreamRecordsResponse, s sortedPage) store.Page {
 	p := store.Page{
-		Run: r.ID, Listing: r.Step, Number: r.ListingPages, Records: int64(len(page.GetRecords())), Complete: page.GetComplete(),
+		Run: r.ID, Listing: r.Step, Message: r.ListingMessages, Number: r.ListingPage, Records: int64(len(page.GetRecords())), Complete: page.GetComplete(),
 		Drifted: page.GetDrifted(), Announced: page.GetAnnouncedTotal(), Tenant: page.GetTenantId(), ServerTime: s.at,
 	}
 	if r.Step == run.Changes {

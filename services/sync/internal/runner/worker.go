@@ -172,8 +172,9 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 		case f.Remedy == peer.Restart && r.Restarts < run.MaxRestarts && r.Step.Listing():
 			r.Restarts++
 			r.Enter(r.Step, w.Now())
-			return store.DropPages(tx, r.ID, r.Step)
-		case f.Remedy != peer.Retry, r.Attempts >= run.MaxAttempts:
+			return store.DropPages(tx, r.ID, r.Step, 0)
+		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= run.MaxAttempts,
+			f.Remedy == peer.RetryFew && r.Attempts >= run.FewAttempts:
 			r.State, r.EndedAt = run.Failed, w.Now()
 		default:
 			r.State, r.WaitUntil = run.Parked, w.Now().Add(run.Backoff(r.Attempts))

@@ -14,7 +14,8 @@ import (
 type Page struct {
 	Run     string
 	Listing run.Step
-	Number  int64
+	// Message counts the messages of the listing; Number is the provider's page, of which there may be several.
+	Message, Number int64
 	// Seen are the ids of active records, Flagged those listed as archived or deleted.
 	Seen, Flagged     []string
 	Records           int64
@@ -26,9 +27,10 @@ type Page struct {
 
 // AddPage keeps a page.
 func AddPage(tx *sqldb.Tx, p Page) error {
-	_, err := tx.Exec(`INSERT INTO run_pages (run, listing, page, records, seen, flagged, complete, drifted, announced, tenant, server_time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		p.Run, string(p.Listing), p.Number, p.Records, array(p.Seen), array(p.Flagged), p.Complete, p.Drifted, p.Announced,
+	_, err := tx.Exec(`INSERT INTO run_pages (run, listing, message, number, records, seen, flagged, complete, drifted, announced,
+			tenant, server_time)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		p.Run, string(p.Listing), p.Message, p.Number, p.Records, array(p.Seen), array(p.Flagged), p.Complete, p.Drifted, p.Announced,
 		p.Tenant, micros(p.ServerTime))
 	return err
 }
@@ -41,12 +43,12 @@ func array(items []string) string {
 	return list(items)
 }
 
-// DropPages forgets the pages of a listing that is begun anew, and what was kept of contacts with them.
-func DropPages(tx *sqldb.Tx, runID string, listing run.Step) error {
-	if _, err := tx.Exec(`DELETE FROM run_pages WHERE run = $1 AND listing = $2`, runID, string(listing)); err != nil {
+// DropPages forgets the pages of a listing from one number on, and what was kept of contacts with them: they come again.
+func DropPages(tx *sqldb.Tx, runID string, listing run.Step, from int64) error {
+	if _, err := tx.Exec(`DELETE FROM run_pages WHERE run = $1 AND listing = $2 AND number >= $3`, runID, string(listing), from); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`DELETE FROM staged_contacts WHERE run = $1`, runID)
+	_, err := tx.Exec(`DELETE FROM staged_contacts WHERE run = $1 AND page >= $2`, runID, from)
 	return err
 }
 

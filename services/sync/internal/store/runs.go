@@ -16,7 +16,7 @@ const (
 )
 
 const runColumns = `r.id, r.firm, r.connection, r.kind, r.state, r.step, r.tenant, r.selection, r.is_first, r.page_token,
-	r.since, r.server_start, r.step_cursor, r.done, r.total, r.step_at, r.listing_pages, r.pages, r.calls,
+	r.since, r.server_start, r.step_cursor, r.done, r.total, r.step_at, r.listing_page, r.listing_messages, r.pages, r.calls,
 	r.clients_created, r.clients_updated, r.clients_unchanged, r.clients_restored, r.contacts_created,
 	r.contacts_updated, r.contacts_left, r.suggestions, r.out_of_scope, r.plan, r.has_plan, r.proven, r.unproven_reason,
 	r.withheld_reason, r.message, r.attempts, r.restarts, r.wait_until, r.cancel_requested, r.started_by, r.initiator,
@@ -25,7 +25,7 @@ const runColumns = `r.id, r.firm, r.connection, r.kind, r.state, r.step, r.tenan
 func scanRun(scan func(...any) error) (r run.Run, err error) {
 	var since, start, stepAt, wait, created, started, visible, ended int64
 	err = scan(&r.ID, &r.Firm, &r.Connection, &r.Kind, &r.State, &r.Step, &r.Tenant, &r.Selection, &r.First, &r.PageToken,
-		&since, &start, &r.Cursor, &r.Done, &r.Total, &stepAt, &r.ListingPages, &r.Pages, &r.Calls,
+		&since, &start, &r.Cursor, &r.Done, &r.Total, &stepAt, &r.ListingPage, &r.ListingMessages, &r.Pages, &r.Calls,
 		&r.Counts.ClientsCreated, &r.Counts.ClientsUpdated, &r.Counts.ClientsUnchanged, &r.Counts.ClientsRestored,
 		&r.Counts.ContactsCreated, &r.Counts.ContactsUpdated, &r.ContactsLeft, &r.Counts.Suggestions,
 		&r.Counts.OutOfScope, &r.Plan, &r.HasPlan, &r.Proven, &r.UnprovenReason, &r.WithheldReason, &r.Message,
@@ -187,18 +187,18 @@ func SaveRun(tx *sqldb.Tx, r *run.Run, leaseUntil time.Time) error {
 	}
 	c := r.Counts
 	n, err := tx.Exec(`UPDATE runs SET state = $3, step = $4, page_token = $5, server_start = $6, step_cursor = $7, done = $8,
-			total = $9, step_at = $10, listing_pages = $11, pages = $12, calls = $13, clients_created = $14,
+			total = $9, step_at = $10, listing_page = $11, pages = $12, calls = $13, clients_created = $14,
 			clients_updated = $15, clients_unchanged = $16, clients_restored = $17, contacts_created = $18,
 			contacts_updated = $19, contacts_left = $20, suggestions = $21, out_of_scope = $22, has_plan = $23, proven = $24,
 			unproven_reason = $25, withheld_reason = $26, message = $27, attempts = $28, restarts = $29, wait_until = $30,
-			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, version = version + 1
+			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, listing_messages = $35, version = version + 1
 		WHERE id = $1 AND epoch = $2`,
 		r.ID, r.Epoch, string(r.State), string(r.Step), r.PageToken, micros(r.ServerStart), r.Cursor, r.Done,
-		r.Total, micros(r.StepAt), r.ListingPages, r.Pages, r.Calls, c.ClientsCreated,
+		r.Total, micros(r.StepAt), r.ListingPage, r.Pages, r.Calls, c.ClientsCreated,
 		c.ClientsUpdated, c.ClientsUnchanged, c.ClientsRestored, c.ContactsCreated,
 		c.ContactsUpdated, r.ContactsLeft, c.Suggestions, c.OutOfScope, r.HasPlan, r.Proven,
 		r.UnprovenReason, r.WithheldReason, r.Message, r.Attempts, r.Restarts, micros(r.WaitUntil),
-		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt))
+		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt), r.ListingMessages)
 	if err == nil && n != 1 {
 		err = ErrLeaseLost
 	}

@@ -17,7 +17,8 @@ CREATE TABLE runs (
   done              BIGINT NOT NULL DEFAULT 0,
   total             BIGINT NOT NULL DEFAULT 0,
   step_at           BIGINT NOT NULL DEFAULT 0,
-  listing_pages     BIGINT NOT NULL DEFAULT 0,
+  listing_page      BIGINT NOT NULL DEFAULT 0,
+  listing_messages  BIGINT NOT NULL DEFAULT 0,
   pages             BIGINT NOT NULL DEFAULT 0,
   calls             BIGINT NOT NULL DEFAULT 0,
   clients_created   BIGINT NOT NULL DEFAULT 0,
@@ -55,11 +56,13 @@ CREATE UNIQUE INDEX runs_active ON runs (connection) WHERE state IN ('QUEUED', '
 CREATE INDEX runs_list ON runs (firm, created_at, id);
 CREATE INDEX runs_connection ON runs (connection, tenant, kind, created_at);
 
--- The pages of the listing under way: the ids on each, so that absence can be told. Deleted when the run ends.
+-- The messages of the listing under way: the ids in each, so that absence can be told. A page is one message, or several
+-- when it is large; number is the page's. Deleted when the run ends.
 CREATE TABLE run_pages (
   run         TEXT COLLATE "C" NOT NULL,
   listing     TEXT NOT NULL,
-  page        BIGINT NOT NULL,
+  message     BIGINT NOT NULL,
+  number      BIGINT NOT NULL,
   records     BIGINT NOT NULL,
   seen        TEXT NOT NULL,
   flagged     TEXT NOT NULL,
@@ -68,7 +71,7 @@ CREATE TABLE run_pages (
   announced   BIGINT NOT NULL,
   tenant      TEXT NOT NULL,
   server_time BIGINT NOT NULL,
-  PRIMARY KEY (run, listing, page)
+  PRIMARY KEY (run, listing, message)
 );
 
 -- Contacts that differ from their base, until they are settled or the run ends.

@@ -17,7 +17,8 @@ CREATE TABLE runs (
   done              INTEGER NOT NULL DEFAULT 0,
   total             INTEGER NOT NULL DEFAULT 0,
   step_at           INTEGER NOT NULL DEFAULT 0,
-  listing_pages     INTEGER NOT NULL DEFAULT 0,
+  listing_page      INTEGER NOT NULL DEFAULT 0,
+  listing_messages  INTEGER NOT NULL DEFAULT 0,
   pages             INTEGER NOT NULL DEFAULT 0,
   calls             INTEGER NOT NULL DEFAULT 0,
   clients_created   INTEGER NOT NULL DEFAULT 0,
@@ -55,11 +56,13 @@ CREATE UNIQUE INDEX runs_active ON runs (connection) WHERE state IN ('QUEUED', '
 CREATE INDEX runs_list ON runs (firm, created_at, id);
 CREATE INDEX runs_connection ON runs (connection, tenant, kind, created_at);
 
--- The pages of the listing under way: the ids on each, so that absence can be told. Deleted when the run ends.
+-- The messages of the listing under way: the ids in each, so that absence can be told. A page is one message, or several
+-- when it is large; number is the page's. Deleted when the run ends.
 CREATE TABLE run_pages (
   run         TEXT NOT NULL,
   listing     TEXT NOT NULL,
-  page        INTEGER NOT NULL,
+  message     INTEGER NOT NULL,
+  number      INTEGER NOT NULL,
   records     INTEGER NOT NULL,
   seen        TEXT NOT NULL,
   flagged     TEXT NOT NULL,
@@ -68,7 +71,7 @@ CREATE TABLE run_pages (
   announced   INTEGER NOT NULL,
   tenant      TEXT NOT NULL,
   server_time INTEGER NOT NULL,
-  PRIMARY KEY (run, listing, page)
+  PRIMARY KEY (run, listing, message)
 ) STRICT;
 
 -- Contacts that differ from their base, until they are settled or the run ends.
