@@ -49,14 +49,17 @@ func engine(b *testing.B, clients int) measured {
 		map[string]int{"per_minute": 1e9, "per_day": 1e9, "concurrent": 1000, "app_per_minute": 1e9}, nil))
 	p := &practice{Suite: s, admin: s.Firm(b, s.Claim(b), "harbour")}
 	pids := p.pids(b)
+	watcher := p.server(b)
 	before := p.usage(b, pids)
+	before["postgres"] = watcher.cpu()
 	p.conn = p.admin.Connect(b, nil)
 	run, phases := p.watchFirst(b)
 	require.Equal(b, syncv1.RunState_RUN_STATE_SUCCEEDED, run.GetState(), run.GetMessage())
 	after := p.usage(b, pids)
+	after["postgres"] = watcher.cpu()
 	m := measured{peak: status(b, pids["sync"], "VmHWM"), took: run.GetEndTime().AsTime().Sub(run.GetStartTime().AsTime())}
 	p.stop(b) // what follows has the server to itself
-	m.rows, m.bare = p.server(b).copyAndMerge()
+	m.rows, m.bare = watcher.copyAndMerge()
 
 	rows := [][]string{{"phase", "s"}}
 	for _, name := range slices.Sorted(maps.Keys(phases)) {

@@ -3,6 +3,9 @@ package load
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -103,4 +106,22 @@ func (s *server) copyAndMerge() (rows int64, took time.Duration) {
 	}
 	s.exec(`COMMIT`)
 	return rows, time.Since(began)
+}
+
+// cpu is the CPU time that the server's processes of this moment have used; those that ended are not in it.
+func (s *server) cpu() (total time.Duration) {
+	s.b.Helper()
+	var data string
+	require.NoError(s.b, s.QueryRow(s.b.Context(), `SHOW data_directory`).Scan(&data))
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(s.b, err)
+	for _, dir := range dirs {
+		if at, err := os.Readlink(dir + "/cwd"); err != nil || at != data {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		require.NoError(s.b, err)
+		total += cpu(s.b, pid)
+	}
+	return total
 }

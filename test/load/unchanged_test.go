@@ -35,7 +35,7 @@ func BenchmarkNothingChanged(b *testing.B) {
 }
 
 func nothingChangedPostgres(b *testing.B) {
-	p := connect(b, topology.ManyProcesses, topology.Options{Clients: size(b, "LOAD_CALLS_CLIENTS", 5000)})
+	p := connect(b, topology.ManyProcesses, topology.Options{Clients: size(b, "LOAD_UNCHANGED_CLIENTS", 2000)})
 	p.settled(b)
 	srv := p.server(b)
 	prefix := srv.schemaWith("staged_contacts") + "."
@@ -88,7 +88,7 @@ func (w writes) String() string { return fmt.Sprintf("+%d ~%d -%d", w.inserted, 
 // nothingChangedSQLite compares the pages of the database file of sync; the process is stopped for each look, so that
 // everything is in the file.
 func nothingChangedSQLite(b *testing.B) {
-	p := connect(b, topology.OneProcess, topology.Options{Clients: size(b, "LOAD_CALLS_CLIENTS", 5000)})
+	p := connect(b, topology.OneProcess, topology.Options{Clients: size(b, "LOAD_UNCHANGED_CLIENTS", 2000)})
 	p.settled(b)
 	p.stop(b)
 	first := p.database(b)
