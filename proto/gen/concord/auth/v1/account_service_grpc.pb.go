@@ -53,9 +53,9 @@ type AccountServiceClient interface {
 	InviteContact(ctx context.Context, in *InviteContactRequest, opts ...grpc.CallOption) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
 	ListContactLogins(ctx context.Context, in *ListContactLoginsRequest, opts ...grpc.CallOption) (*ListContactLoginsResponse, error)
-	// FenceContactLogins stops new logins for the contacts of a client that is leaving, and answers who has one. The fence stands until the saga commits or aborts.
+	// FenceContactLogins stops new logins for the contacts of a client that is leaving, and answers who has one. The fence stands until it is lifted; after that the saga fences nobody.
 	FenceContactLogins(ctx context.Context, in *FenceContactLoginsRequest, opts ...grpc.CallOption) (*FenceContactLoginsResponse, error)
-	// LiftContactLoginFence ends the fence of a saga. Repeating it changes nothing.
+	// LiftContactLoginFence ends the fence of a saga for good, also one that never stood. Repeating it changes nothing.
 	LiftContactLoginFence(ctx context.Context, in *LiftContactLoginFenceRequest, opts ...grpc.CallOption) (*LiftContactLoginFenceResponse, error)
 	// AuthorizeAddIn gives a signed-in person's consent to a desktop Add-In: a code for its loopback address (RFC 8252, PKCE S256).
 	AuthorizeAddIn(ctx context.Context, in *AuthorizeAddInRequest, opts ...grpc.CallOption) (*AuthorizeAddInResponse, error)
@@ -213,9 +213,9 @@ type AccountServiceServer interface {
 	InviteContact(context.Context, *InviteContactRequest) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
 	ListContactLogins(context.Context, *ListContactLoginsRequest) (*ListContactLoginsResponse, error)
-	// FenceContactLogins stops new logins for the contacts of a client that is leaving, and answers who has one. The fence stands until the saga commits or aborts.
+	// FenceContactLogins stops new logins for the contacts of a client that is leaving, and answers who has one. The fence stands until it is lifted; after that the saga fences nobody.
 	FenceContactLogins(context.Context, *FenceContactLoginsRequest) (*FenceContactLoginsResponse, error)
-	// LiftContactLoginFence ends the fence of a saga. Repeating it changes nothing.
+	// LiftContactLoginFence ends the fence of a saga for good, also one that never stood. Repeating it changes nothing.
 	LiftContactLoginFence(context.Context, *LiftContactLoginFenceRequest) (*LiftContactLoginFenceResponse, error)
 	// AuthorizeAddIn gives a signed-in person's consent to a desktop Add-In: a code for its loopback address (RFC 8252, PKCE S256).
 	AuthorizeAddIn(context.Context, *AuthorizeAddInRequest) (*AuthorizeAddInResponse, error)

@@ -60,6 +60,8 @@ const (
 	ErrorReason_ERROR_REASON_NOT_ARCHIVED ErrorReason = 14
 	// A folder of this name stands there already.
 	ErrorReason_ERROR_REASON_NAME_TAKEN ErrorReason = 15
+	// The off-boarding was aborted; it can't begin any more, another one can.
+	ErrorReason_ERROR_REASON_ALREADY_ABORTED ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -81,6 +83,7 @@ var (
 		13: "ERROR_REASON_ALREADY_COMMITTED",
 		14: "ERROR_REASON_NOT_ARCHIVED",
 		15: "ERROR_REASON_NAME_TAKEN",
+		16: "ERROR_REASON_ALREADY_ABORTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":         0,
@@ -99,6 +102,7 @@ var (
 		"ERROR_REASON_ALREADY_COMMITTED":   13,
 		"ERROR_REASON_NOT_ARCHIVED":        14,
 		"ERROR_REASON_NAME_TAKEN":          15,
+		"ERROR_REASON_ALREADY_ABORTED":     16,
 	}
 )
 
@@ -133,7 +137,7 @@ var File_concord_documents_v1_errors_proto protoreflect.FileDescriptor
 
 const file_concord_documents_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"!concord/documents/v1/errors.proto\x12\x14concord.documents.v1*\x8c\x04\n" +
+	"!concord/documents/v1/errors.proto\x12\x14concord.documents.v1*\xae\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1e\n" +
@@ -151,7 +155,8 @@ const file_concord_documents_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_STORAGE_UNAVAILABLE\x10\f\x12\"\n" +
 	"\x1eERROR_REASON_ALREADY_COMMITTED\x10\r\x12\x1d\n" +
 	"\x19ERROR_REASON_NOT_ARCHIVED\x10\x0e\x12\x1b\n" +
-	"\x17ERROR_REASON_NAME_TAKEN\x10\x0fBMZKgithub.com/concord-suite/concord/proto/gen/concord/documents/v1;documentsv1b\x06proto3"
+	"\x17ERROR_REASON_NAME_TAKEN\x10\x0f\x12 \n" +
+	"\x1cERROR_REASON_ALREADY_ABORTED\x10\x10BMZKgithub.com/concord-suite/concord/proto/gen/concord/documents/v1;documentsv1b\x06proto3"
 
 var (
 	file_concord_documents_v1_errors_proto_rawDescOnce sync.Once

@@ -34,9 +34,9 @@ const (
 type OffboardingServiceClient interface {
 	// PreviewOffboarding answers blockers and counts without a fence.
 	PreviewOffboarding(ctx context.Context, in *PreviewOffboardingRequest, opts ...grpc.CallOption) (*PreviewOffboardingResponse, error)
-	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same.
+	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same. What was aborted can't begin: ALREADY_ABORTED.
 	BeginOffboarding(ctx context.Context, in *BeginOffboardingRequest, opts ...grpc.CallOption) (*BeginOffboardingResponse, error)
-	// AbortOffboarding lifts the fence of an off-boarding that will not happen. Repeating it changes nothing.
+	// AbortOffboarding gives an off-boarding up for good, known or not, and lifts its fence. Repeating it changes nothing.
 	AbortOffboarding(ctx context.Context, in *AbortOffboardingRequest, opts ...grpc.CallOption) (*AbortOffboardingResponse, error)
 	// CommitOffboarding makes the client folder an orphaned business folder, or removes it when it holds nothing. The ClientArchived event does the same; whichever comes first does it.
 	CommitOffboarding(ctx context.Context, in *CommitOffboardingRequest, opts ...grpc.CallOption) (*CommitOffboardingResponse, error)
@@ -110,9 +110,9 @@ func (c *offboardingServiceClient) ReverseOffboarding(ctx context.Context, in *R
 type OffboardingServiceServer interface {
 	// PreviewOffboarding answers blockers and counts without a fence.
 	PreviewOffboarding(context.Context, *PreviewOffboardingRequest) (*PreviewOffboardingResponse, error)
-	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same.
+	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same. What was aborted can't begin: ALREADY_ABORTED.
 	BeginOffboarding(context.Context, *BeginOffboardingRequest) (*BeginOffboardingResponse, error)
-	// AbortOffboarding lifts the fence of an off-boarding that will not happen. Repeating it changes nothing.
+	// AbortOffboarding gives an off-boarding up for good, known or not, and lifts its fence. Repeating it changes nothing.
 	AbortOffboarding(context.Context, *AbortOffboardingRequest) (*AbortOffboardingResponse, error)
 	// CommitOffboarding makes the client folder an orphaned business folder, or removes it when it holds nothing. The ClientArchived event does the same; whichever comes first does it.
 	CommitOffboarding(context.Context, *CommitOffboardingRequest) (*CommitOffboardingResponse, error)
