@@ -136,6 +136,20 @@ func TestTheWholeDeparture(t *testing.T) {
 	})
 }
 
+func TestAnAbortedOffboardingCantBegin(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		s.t = t
+		client, _ := s.list.client("Stayer")
+		offboarding := firmA + "/offboardings/" + id()
+		_, err := s.offboardings.AbortOffboarding(s.saga(), &documentsv1.AbortOffboardingRequest{Client: client, Offboarding: offboarding})
+		require.NoError(t, err)
+		_, err = s.begin(client, offboarding, false)
+		s.refused(err, codes.FailedPrecondition, "ALREADY_ABORTED")
+		_, err = s.begin(client, firmA+"/offboardings/"+id(), false)
+		require.NoError(t, err)
+	})
+}
+
 func TestWhatFilingRefuses(t *testing.T) {
 	s := onSQLite(t, options{})
 	_, err := s.file(s.saga(), "", "", "", nil)

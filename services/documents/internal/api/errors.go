@@ -43,6 +43,8 @@ var answers = []struct {
 	{departure.ErrGone, precondition(documentsv1.ErrorReason_ERROR_REASON_CLIENT_FENCED, "the client has left the client list")},
 	{departure.ErrCommitted, precondition(documentsv1.ErrorReason_ERROR_REASON_ALREADY_COMMITTED,
 		"the off-boarding was committed; it can be reversed, not aborted")},
+	{departure.ErrAborted, precondition(documentsv1.ErrorReason_ERROR_REASON_ALREADY_ABORTED,
+		"the off-boarding was aborted; begin another one")},
 	{departure.ErrOtherClient, rpcerr.Default(codes.InvalidArgument).
 		Field("offboarding", "client", "is the off-boarding of another client")},
 	{signing.ErrClosed, precondition(documentsv1.ErrorReason_ERROR_REASON_REQUEST_CLOSED,

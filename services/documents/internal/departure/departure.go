@@ -19,6 +19,8 @@ var (
 	ErrGone = errors.New("departure: the client has left")
 	// ErrCommitted: the off-boarding was committed; it can be reversed, not aborted.
 	ErrCommitted = errors.New("departure: committed")
+	// ErrAborted: the off-boarding was aborted, for good; another one can begin.
+	ErrAborted = errors.New("departure: aborted")
 	// ErrOtherClient: the off-boarding is that of another client.
 	ErrOtherClient = errors.New("departure: the off-boarding is another client's")
 )
@@ -71,7 +73,8 @@ const (
 	Unknown State = ""
 	// Fenced holds the client.
 	Fenced State = "FENCED"
-	// Aborted let it go. It may hold it again: a saga that was blocked tries again under the same name.
+	// Aborted let it go and never holds it again: a request to begin that comes after it was on its way when the saga
+	// was cancelled. A saga that was only blocked was never fenced, and tries again under the same name.
 	Aborted State = "ABORTED"
 	// Committed saw the client leave.
 	Committed State = "COMMITTED"
@@ -96,6 +99,8 @@ func Begin(c Client, o Offboarding) (done bool, err error) {
 		return false, ErrOtherClient
 	case o.State == Committed, o.State == Reversed:
 		return true, nil
+	case o.State == Aborted:
+		return false, ErrAborted
 	case c.Fence == o.ID:
 		return true, nil
 	case c.Fence != "":
@@ -106,7 +111,8 @@ func Begin(c Client, o Offboarding) (done bool, err error) {
 	return false, nil
 }
 
-// Abort decides about lifting a fence. done is true when there is none of this off-boarding.
+// Abort decides about giving an off-boarding up. done is true when that is written down already; one that was never heard
+// of is written down too, so that it can't begin later.
 func Abort(c Client, o Offboarding) (done bool, err error) {
 	switch {
 	case o.Client != c.ID:
@@ -114,7 +120,7 @@ func Abort(c Client, o Offboarding) (done bool, err error) {
 	case o.State == Committed, o.State == Reversed:
 		return false, ErrCommitted
 	}
-	return c.Fence != o.ID, nil
+	return o.State == Aborted, nil
 }
 
 // Commit decides about the client's leaving. done is true when it was seen already, or was reversed before it was seen.

@@ -84,7 +84,7 @@ func (c *Cabinet) BeginOffboarding(tx *sqldb.Tx, f Fencing) (Standing, error) {
 	return s, c.save(tx, client, o)
 }
 
-// AbortOffboarding lifts the fence of an off-boarding that will not happen.
+// AbortOffboarding gives up an off-boarding that will not happen, for good, and lifts its fence if there is one.
 func (c *Cabinet) AbortOffboarding(tx *sqldb.Tx, firm, id, offboarding string) error {
 	client, o, err := c.offboarding(tx, firm, id, offboarding)
 	if err != nil {
@@ -94,7 +94,10 @@ func (c *Cabinet) AbortOffboarding(tx *sqldb.Tx, firm, id, offboarding string) e
 	if err != nil || done {
 		return err
 	}
-	client.Fence, o.State = "", departure.Aborted
+	if client.Fence == o.ID {
+		client.Fence = ""
+	}
+	o.State = departure.Aborted
 	return c.save(tx, client, o)
 }
 

@@ -164,6 +164,43 @@ func TestOpenSignaturesBlock(t *testing.T) {
 	})
 }
 
+// A begin that was on its way when its saga was cancelled must not put up a fence that nobody will lift.
+func TestWhatWasAbortedNeverBegins(t *testing.T) {
+	each(t, func(r *rig) {
+		abort := func(client, offboarding string) {
+			r.t.Helper()
+			for range 2 {
+				require.NoError(r.t, r.tx(func(tx *sqldb.Tx) error { return r.c.AbortOffboarding(tx, r.firm, client, offboarding) }))
+			}
+		}
+		client, folder := r.client("Stayer")
+		fenced, unheard := newID(), newID()
+		_, err := r.begin(client, fenced, false)
+		require.NoError(r.t, err)
+		abort(client, unheard)
+		require.Equal(r.t, fenced, r.clientRow(client).Fence, "another's fence stands")
+		abort(client, fenced)
+		job := r.letter(client, r.relate(client), r.file(folder, "a.txt").ID)
+		for _, o := range []string{fenced, unheard} {
+			_, err = r.begin(client, o, true)
+			require.ErrorIs(r.t, err, departure.ErrAborted)
+		}
+		require.Empty(r.t, r.clientRow(client).Fence)
+		request := do(r, func(tx *sqldb.Tx) (signing.Request, error) { return store.RequestOf(tx, r.firm, job.Requests[0].ID) })
+		require.NotEqual(r.t, signing.Withdrawn, request.State, "and nothing was withdrawn")
+
+		stranger, never := newID(), newID() // not even the client is known
+		abort(stranger, never)
+		_, err = r.begin(stranger, never, false)
+		require.ErrorIs(r.t, err, departure.ErrAborted)
+
+		again := newID()
+		_, err = r.begin(client, again, true)
+		require.NoError(r.t, err, "another off-boarding begins")
+		require.Equal(r.t, again, r.clientRow(client).Fence)
+	})
+}
+
 func TestAFenceHoldsOffNewWork(t *testing.T) {
 	each(t, func(r *rig) {
 		client, folder := r.client("Fenced")
@@ -192,14 +229,15 @@ func TestAFenceHoldsOffNewWork(t *testing.T) {
 		require.NoError(r.t, abort(mine))
 		require.NoError(r.t, abort(mine))
 		require.NoError(r.t, send())
+		mine = newID()
 		_, err = r.begin(client, mine, false)
-		require.NoError(r.t, err, "a blocked saga tries again under its name")
+		require.NoError(r.t, err, "the client can leave another time")
 		r.commit(client, mine)
 		require.ErrorIs(r.t, abort(mine), departure.ErrCommitted)
 		require.ErrorIs(r.t, send(), departure.ErrGone)
 		_, err = r.begin(client, mine, false)
 		require.NoError(r.t, err, "repeating it answers the same")
-		_, err = r.begin(client, other, false)
+		_, err = r.begin(client, newID(), false)
 		require.ErrorIs(r.t, err, departure.ErrGone)
 		wrong, _ := r.client("Another")
 		_, err = r.begin(wrong, mine, false)
