@@ -44,14 +44,14 @@ func TestFirstRun(t *testing.T) {
 		require.Equal(t, "password.common", e.Violations()[0].Rule)
 
 		claim.Password = passphrase
-		claimed, err := s.signIn.ClaimInstallation(s.nobody(""), claim)
+		_, err = s.signIn.ClaimInstallation(s.nobody(""), claim)
 		require.NoError(t, err)
 		_, err = s.signIn.ClaimInstallation(s.nobody(""), claim)
 		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ALREADY_CLAIMED)
 		// Who mistyped the address starts again: until an operator has signed in, each start offers a code.
 		claim.SetupCode, err = s.service.SetupCode(t.Context())
 		require.NoError(t, err)
-		claimed, err = s.signIn.ClaimInstallation(s.nobody(""), claim)
+		claimed, err := s.signIn.ClaimInstallation(s.nobody(""), claim)
 		require.NoError(t, err)
 
 		operator := &person{email: "olive@host.example", mobile: "+61491570156"}
