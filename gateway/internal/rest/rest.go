@@ -29,11 +29,11 @@ type Conns struct {
 // New makes the handler.
 func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Handler, error) {
 	mux := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, strict{&runtime.JSONPb{
 			// Frontends rely on every field being there; unknown fields in a request are a mistake to be told.
 			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
-		}),
+		}}),
 		runtime.WithErrorHandler(handleError),
 		runtime.WithRoutingErrorHandler(handleRouting),
 		runtime.WithForwardResponseOption(cookieAnswers(cookies, sessions)),
@@ -94,6 +94,11 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 func handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
+	if st := status.Convert(err); st.Code() == codes.InvalidArgument && len(st.Details()) == 0 {
+		// What a service refuses has details; this is a request that could not be translated into a call.
+		problem.Write(w, r, unreadable(st.Message()))
+		return
+	}
 	problem.WriteError(w, r, err)
 }
 
