@@ -40,6 +40,9 @@ func (p process) run(ctx context.Context, args []string) error {
 			return &wrongUsage{fmt.Sprintf("--practice %s: %v", practice, errors.Unwrap(err))}
 		}
 	}
+	if err := node.CheckSettings(p.environ, c.file); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
 		return fmt.Errorf("--data-dir %s: %w", c.dataDir, err)
 	}

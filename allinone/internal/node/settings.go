@@ -35,7 +35,7 @@ func loadSettings(environ []string, file string) (settings, error) {
 	var mistakes config.Mistakes
 	if file != "" {
 		if err := config.CheckSections(file, order...); !errors.As(err, &mistakes) && err != nil {
-			return s, err
+			return s, config.Mistakes{{Key: "--config", Rule: err.Error()}}
 		}
 	}
 	for name, cfg := range s.of() {
