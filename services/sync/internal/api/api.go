@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -151,7 +152,7 @@ func from(token string, first place) (place, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &p)
 	}
-	if err != nil || p.ID == "" {
+	if err != nil || p.ID == "" || strings.ContainsRune(p.Key+p.ID, 0) { // no database keeps a NUL
 		return p, rpcerr.Default(codes.InvalidArgument).Field("page_token", "page_token", "is not one that a list answered")
 	}
 	return p, nil
