@@ -19,7 +19,7 @@ func TestSuite(t *testing.T) {
 		// The matrix alone makes thousands of calls from one address, hundreds of them to sign-in addresses.
 		"CONCORD_GATEWAY_REQUESTS_PER_MINUTE=1000000", "CONCORD_GATEWAY_SIGN_INS_PER_MINUTE=1000000",
 		// A frozen provider has to be given up within the test.
-		"CONCORD_CONNECTOR_CALL_TIMEOUT=2s", "CONCORD_CONNECTOR_CALL_LISTING=2s", "CONCORD_CONNECTOR_CALL_AGAIN=20ms",
+		"CONCORD_CONNECTOR_CALL_TIMEOUT=1s", "CONCORD_CONNECTOR_CALL_LISTING=1s", "CONCORD_CONNECTOR_CALL_AGAIN=20ms",
 		"CONCORD_CONNECTOR_CALL_DEGRADED=1s",
 	}}
 	for _, kind := range []topology.Kind{topology.OneProcess, topology.ManyProcesses} {
@@ -34,6 +34,8 @@ func TestSuite(t *testing.T) {
 				{"reflection", reflection},
 				{"refusals", refusals},
 				{"upstream", upstream},
+				{"people", people},
+				{"neighbours", neighbours},
 			} {
 				t.Run(b.name, func(t *testing.T) { b.play(t, in) })
 			}
