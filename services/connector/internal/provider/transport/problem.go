@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
 	"time"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
@@ -59,8 +60,8 @@ func Problem(resp *http.Response, now time.Time, words func([]byte) string) erro
 // detail returns the problem in a few words of the provider's.
 func (p problem) detail() string {
 	for _, text := range []string{p.Detail, p.Message, p.Title} {
-		if text = strings.Join(strings.Fields(text), " "); text != "" {
-			return text[:min(len(text), 200)]
+		if text = words(text); text != "" {
+			return text
 		}
 	}
 	return ""
@@ -104,4 +105,20 @@ func ServerTime(h http.Header, now time.Time) time.Time {
 		return at.UTC()
 	}
 	return now.UTC()
+}
+
+// maxWords bounds what is repeated of a provider's sentence, in letters: enough to be understood.
+const maxWords = 200
+
+// words makes a provider's sentence fit for people, logs and the database: one line, no control characters, cut between
+// letters.
+func words(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	letters := []rune(strings.Join(strings.Fields(text), " "))
+	return string(letters[:min(len(letters), maxWords)])
 }
