@@ -148,7 +148,7 @@ func TestBadRequestsSayWhatIsWrong(t *testing.T) {
 		"unknown path":   {"GET", "/v1/nothing", "", 404},
 		"outside the v1": {"GET", "/nothing", "", 404},
 		"wrong method":   {"DELETE", "/v1/sign-in", "", 405},
-		"huge body":      {"POST", "/v1/sign-in", `{"email":"` + strings.Repeat("a", 2<<20) + `"}`, 400},
+		"huge body":      {"POST", "/v1/sign-in", `{"email":"` + strings.Repeat("a", 2<<20) + `"}`, 413},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, body := s.do(t, c.method, c.path, c.body)
