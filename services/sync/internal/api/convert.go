@@ -113,7 +113,7 @@ func runMessage(r run.Run, now time.Time) *syncv1.Run {
 		FirstVisibleTime: stamp(r.FirstVisibleAt), EndTime: stamp(r.EndedAt), WaitUntil: stamp(r.WaitUntil),
 		Counts: countsMessage(r.Counts), Proven: r.Proven, UnprovenReason: r.UnprovenReason,
 	}
-	if !r.State.Ended() {
+	if r.State == run.Running || r.State == run.Parked {
 		m.Phase = phases[r.Step]
 	}
 	if r.HasPlan {

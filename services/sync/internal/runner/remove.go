@@ -212,6 +212,9 @@ func (w *Worker) decided(ctx context.Context, p plan.Plan) error {
 				if err := store.HoldPlan(tx, p.ID, p.Epoch, w.Now().Add(w.Lease)); err != nil {
 					return err
 				}
+				if err := store.AddCalls(tx, p.Run, int64(rec.GetCalls())); err != nil {
+					return err
+				}
 				return w.confirm(tx, c, rec, c.DecidedBy, peer.AdministratorOf(c.DecidedBy))
 			}, sqldb.ReadCommitted)
 			if err != nil {

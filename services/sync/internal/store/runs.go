@@ -207,6 +207,15 @@ func SaveRun(tx *sqldb.Tx, r *run.Run, leaseUntil time.Time) error {
 	return err
 }
 
+// AddCalls adds calls that were spent for a run after it ended, on removals that a person approved.
+func AddCalls(tx *sqldb.Tx, id string, calls int64) error {
+	if calls == 0 {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE runs SET calls = calls + $2, version = version + 1 WHERE id = $1`, id, calls)
+	return err
+}
+
 // RenewRun extends the lease of a run that was claimed in an epoch, or says ErrLeaseLost.
 func RenewRun(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
 	n, err := tx.Exec(`UPDATE runs SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND state = 'RUNNING'`, id, epoch, micros(until))
