@@ -63,7 +63,7 @@ interop: $(TOOLS) ## against provider data and real software from outside (CONCO
 .PHONY: bench
 bench: ## the benchmarks behind docs/performance.md (LOAD_CLIENTS=100000 for the large practice)
 	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/load
-	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -benchtime 300ms -timeout 60m $(patsubst %,./%/...,$(filter-out test,$(MODULES)))
+	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -timeout 60m $(patsubst %,./%/...,$(filter-out test,$(MODULES)))
 
 .PHONY: chaos
 chaos: ## kill every part of a suite, thirty times, while a hundred clients leave (two minutes)
