@@ -21,7 +21,9 @@ import (
 // off-boardings. Started again on the same directory it goes on, and ends as one that nobody killed.
 func TestKilledSuiteGoesOn(t *testing.T) {
 	const gone = 20
-	s := topology.Start(t, topology.OneProcess, topology.Options{Clients: 1200})
+	s := topology.Start(t, topology.OneProcess, topology.Options{Clients: 1200, Env: []string{
+		"CONCORD_SYNC_LEASE=2s", // whoever died is taken over after this
+	}})
 	op := s.Claim(t)
 	calm := s.Firm(t, op, "calm")
 	calm.Connect(t, nil)
