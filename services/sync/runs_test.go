@@ -107,6 +107,7 @@ func TestWatchRunFollowsItsProgress(t *testing.T) {
 func TestConnectionNobodyToldOfYet(t *testing.T) {
 	each(t, func(t *testing.T, s *suite) {
 		s.world.Practice(3)
+		s.world.Strange = true
 		start := &syncv1.StartRunRequest{Parent: firm, Connection: connection, Kind: syncv1.RunKind_RUN_KIND_FULL}
 		_, err := s.runs.StartRun(s.admin(), start)
 		refused(t, err, codes.NotFound, rpcerr.NotFound)

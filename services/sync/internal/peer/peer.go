@@ -121,8 +121,14 @@ func (l *Listing) Next() (*connectorv1.StreamRecordsResponse, error) {
 // Close ends the listing.
 func (l *Listing) Close() { l.cancel() }
 
+// recordWait bounds the reading of one record. The connector waits for up to a minute until the provider's limit lets the
+// call pass, before it says that the limit is used up.
+const recordWait = 90 * time.Second
+
 // Record reads one client record. interactive may use the calls kept for people.
 func (p *Peers) Record(ctx context.Context, connection, record string, interactive bool) (*connectorv1.GetRecordResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordWait)
+	defer cancel()
 	return p.records.GetRecord(ctx, &connectorv1.GetRecordRequest{Connection: connection, RecordId: record, Interactive: interactive})
 }
 

@@ -199,10 +199,13 @@ type connections struct {
 // GetConnection implements ConnectionService.
 func (s *connections) GetConnection(_ context.Context, req *connectorv1.GetConnectionRequest) (*connectorv1.GetConnectionResponse, error) {
 	return call(s.w, "GetConnection", func() (*connectorv1.GetConnectionResponse, error) {
-		if s.w.conn.GetName() != req.GetName() {
+		switch {
+		case s.w.conn.GetName() == req.GetName():
+			return &connectorv1.GetConnectionResponse{Connection: s.w.conn}, nil
+		case s.w.Strange:
 			return nil, rpcerr.Default(codes.NotFound)
 		}
-		return &connectorv1.GetConnectionResponse{Connection: s.w.conn}, nil
+		return &connectorv1.GetConnectionResponse{Connection: &connectorv1.Connection{Name: req.GetName(), TenantId: s.w.Tenant}}, nil
 	})
 }
 

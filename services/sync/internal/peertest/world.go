@@ -27,6 +27,8 @@ type World struct {
 
 	// Tenant is where listings come from.
 	Tenant string
+	// Strange makes connector know no connection but the one that was set.
+	Strange bool
 	// PageSize is how many records a page has.
 	PageSize int
 	// PartSize splits pages into messages of so many records; 0 does not.

@@ -147,3 +147,44 @@ func TestCancelledRunRemovesNothingMore(t *testing.T) {
 		require.EqualValues(t, 2, b.Sync(run.Full).Counts.Started, "the next one finds them again")
 	})
 }
+
+func TestRecordsOfAnotherTenantProveNothing(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		b.World.Archive(records(1, 10)...)
+		r := b.Sync(run.Full)
+		decide(b, planOf(b, r), true)
+		b.World.Tenant = "tenant-2" // and nobody has told yet: there, every record is unknown
+		b.World.Delete(records(1, 30)...)
+		b.Work()
+		require.EqualValues(t, 30, b.Count(`clients WHERE state = 'LISTED'`))
+		require.EqualValues(t, 10, b.Count(`changes WHERE kind = 'ARCHIVE' AND state = 'STALE'`))
+	})
+}
+
+func TestPlanOfADeadWorkerIsTakenOver(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		b.World.Archive(records(1, 10)...)
+		r := b.Sync(run.Full)
+		decide(b, planOf(b, r), true)
+		var dead plan.Plan
+		b.Tx(func(tx *sqldb.Tx) (err error) {
+			dead, err = store.ClaimPlan(tx, "dead", b.Clock.Now(), peertest.Lease)
+			return err
+		})
+		b.Work()
+		require.Zero(t, b.World.Calls("GetRecord"), "its lease stands")
+		b.Clock.Turn(peertest.Lease + time.Second)
+		b.Work()
+		require.EqualValues(t, 10, b.Run(r.ID).Counts.Started)
+		require.EqualValues(t, r.Calls+10, b.Run(r.ID).Calls, "the calls count for the run")
+		b.Tx(func(tx *sqldb.Tx) error {
+			require.ErrorIs(t, store.HoldPlan(tx, dead.ID, dead.Epoch, b.Clock.Now()), store.ErrLeaseLost)
+			require.ErrorIs(t, store.RenewPlan(tx, dead.ID, dead.Epoch, b.Clock.Now()), store.ErrLeaseLost)
+			return nil
+		})
+	})
+}

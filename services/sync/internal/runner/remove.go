@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
@@ -58,7 +59,8 @@ func (w *Worker) remove(ctx context.Context, r *run.Run) error {
 	return nil
 }
 
-// ask reads the record of a removal, unless the ground of the removal moved already: then there is nothing to ask.
+// ask reads the record of a removal. It returns none when the ground of the removal moved: the client, its link, or the
+// tenant of the connection.
 func (w *Worker) ask(ctx context.Context, c plan.Change, interactive bool) (*connectorv1.GetRecordResponse, error) {
 	stale := false
 	err := w.DB.Read(ctx, func(tx *sqldb.Tx) error {
@@ -69,7 +71,18 @@ func (w *Worker) ask(ctx context.Context, c plan.Change, interactive bool) (*con
 	if err != nil || stale {
 		return nil, err
 	}
-	return w.Peers.Record(ctx, store.Name(c.Firm, "connections", c.Connection), c.RecordID, interactive)
+	connection := store.Name(c.Firm, "connections", c.Connection)
+	rec, err := w.Peers.Record(ctx, connection, c.RecordID, interactive)
+	if err != nil || rec.GetRecord().GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE {
+		return rec, err
+	}
+	// Another tenant does not know the record either, and that would look like a deletion. Asked after the record was
+	// read, so that a move just before is seen, whether or not its event is here yet.
+	conn, err := w.Peers.Connection(ctx, connection)
+	if err != nil || conn.GetTenantId() != c.Tenant {
+		return nil, err
+	}
+	return rec, nil
 }
 
 // confirm does what the record itself says about a removal: gone, and the client's off-boarding begins; in use, and the
@@ -170,6 +183,9 @@ func (w *Worker) Removals(ctx context.Context, claimed func()) error {
 	claimed()
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer keep(work, w.Lease, cancel, func(tx *sqldb.Tx, until time.Time) error {
+		return store.RenewPlan(tx, p.ID, p.Epoch, until)
+	}, w.Deps)()
 	cause := w.decided(work, p)
 	if errors.Is(cause, store.ErrLeaseLost) {
 		return nil

@@ -271,6 +271,15 @@ func HoldPlan(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
 	return err
 }
 
+// RenewPlan extends the lease of a plan that was claimed in an epoch, or says ErrLeaseLost.
+func RenewPlan(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
+	n, err := tx.Exec(`UPDATE plans SET lease_until = $3 WHERE id = $1 AND epoch = $2 AND lease_owner <> ''`, id, epoch, micros(until))
+	if err == nil && n != 1 {
+		return ErrLeaseLost
+	}
+	return err
+}
+
 // ReleasePlan gives a plan back, to be taken up again at a time when something is left to do.
 func ReleasePlan(tx *sqldb.Tx, id string, epoch int64, waitUntil time.Time, attempts int64) error {
 	_, err := tx.Exec(`UPDATE plans SET lease_owner = '', lease_until = 0, wait_until = $3, attempts = $4

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -265,4 +266,49 @@ func TestLinksAreAdoptedByTheNextConnection(t *testing.T) {
 			return err
 		})
 	})
+}
+
+// TestHotStatementsUseAnIndex looks at the plans of what is asked per page, per event or per off-boarding: none may read a
+// whole table that grows with the installation. SQLite is asked alone: PostgreSQL reads small tables whole, whatever
+// indexes there are.
+func TestHotStatementsUseAnIndex(t *testing.T) {
+	db := sqldbtest.Open(t, sqldbtest.URL(t, sqldb.SQLite), sqldb.Join(events.Schema, store.Migrations))
+	for what, query := range map[string]string{
+		"relations of a client":         `SELECT contact FROM relations r WHERE r.client = ? AND r.left_with = ''`,
+		"relations of a contact":        `SELECT client FROM relations r WHERE r.contact = ?`,
+		"relations that wait":           `SELECT contact FROM relations r WHERE r.connection = ? AND r.tenant = ? AND r.client = '' AND r.client_record = ?`,
+		"records":                       `SELECT client FROM links l WHERE l.connection = ? AND l.tenant = ? AND l.record_id = ?`,
+		"links of a client":             `SELECT record_id FROM links l WHERE l.client = ? AND l.connection = ? AND l.tenant = ?`,
+		"clients by name":               `SELECT id FROM clients c WHERE c.firm = ? AND c.name_key = ? AND c.name_key <> ''`,
+		"clients by code":               `SELECT id FROM clients c WHERE c.firm = ? AND c.code_key = ? AND c.code_key <> ''`,
+		"clients by number":             `SELECT id FROM clients c WHERE c.firm = ? AND c.business_key = ? AND c.business_key <> ''`,
+		"off-boardings of a client":     `SELECT id FROM offboardings WHERE client = ? AND state IN ('PREPARING', 'BLOCKED') AND next_at > ?`,
+		"off-boardings that are due":    `SELECT id FROM offboardings WHERE state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING') AND next_at <= ?`,
+		"runs to work on":               `SELECT id FROM runs WHERE state IN ('QUEUED', 'RUNNING', 'PARKED')`,
+		"removals seen again":           `SELECT id FROM changes WHERE connection = ? AND tenant = ? AND kind = 'ARCHIVE' AND state IN ('WAITING', 'APPROVED') AND record_id = ?`,
+		"suggestions that wait":         `SELECT id FROM changes h WHERE h.connection = ? AND h.tenant = ? AND h.state = 'WAITING' AND h.kind IN ('LINK', 'NEW') AND h.record_id = ?`,
+		"approved removals":             `SELECT plan FROM changes h WHERE h.kind = 'ARCHIVE' AND h.state = 'APPROVED'`,
+		"history after a place":         `SELECT seq FROM history WHERE client = ? AND seq > ?`,
+		"an event of documents' trail":  `SELECT count(*) FROM history WHERE client = ? AND trail_seq = ? AND trail_seq > 0`,
+		"the last full run":             `SELECT id FROM runs f WHERE f.connection = ? AND f.tenant = ? AND f.kind = 'FULL' ORDER BY f.created_at DESC LIMIT 1`,
+		"contact records":               `SELECT contact FROM contact_links l WHERE l.connection = ? AND l.tenant = ? AND l.record_id = ?`,
+		"plans that wait":               `SELECT id FROM plans WHERE connection = ? AND state = 'WAITING'`,
+		"what became of a contact":      `SELECT fate FROM offboarding_contacts WHERE contact = ?`,
+		"the client list, page by page": `SELECT id FROM clients c WHERE c.firm = ? AND (c.sort_key, c.id) > (?, ?) ORDER BY c.sort_key, c.id LIMIT 50`,
+	} {
+		require.NoError(t, db.Read(context.Background(), func(tx *sqldb.Tx) error {
+			args := make([]any, strings.Count(query, "?"))
+			for i := range args {
+				args[i] = "x"
+			}
+			lines, err := sqldb.Collect(tx, func(r *sqldb.Rows) (s string, err error) {
+				var id, parent, unused int
+				return s, r.Scan(&id, &parent, &unused, &s)
+			}, `EXPLAIN QUERY PLAN `+query, args...)
+			for _, l := range lines {
+				require.NotRegexp(t, `^SCAN \w+$`, l, what)
+			}
+			return err
+		}), what)
+	}
 }

@@ -127,7 +127,7 @@ CREATE TABLE relations (
   PRIMARY KEY (connection, tenant, contact_record, client_record)
 );
 CREATE INDEX relations_contact ON relations (contact);
-CREATE INDEX relations_client ON relations (client) WHERE client <> '';
+CREATE INDEX relations_client ON relations (client);
 CREATE INDEX relations_unresolved ON relations (connection, tenant, client_record) WHERE client = '';
 
 -- The dated trail of a client. trail_seq is the place in documents' own trail, 0 for what sync wrote.

@@ -43,6 +43,7 @@ CREATE TABLE offboardings (
 -- One at a time per client.
 CREATE UNIQUE INDEX offboardings_open ON offboardings (client)
   WHERE state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING');
+CREATE INDEX offboardings_client ON offboardings (client, created_at);
 CREATE INDEX offboardings_list ON offboardings (firm, created_at, id);
 CREATE INDEX offboardings_work ON offboardings (next_at)
   WHERE state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING');
