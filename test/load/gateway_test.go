@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -116,7 +117,7 @@ func get(ctx context.Context, client *http.Client, url, token string) error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		return &http.ProtocolError{ErrorString: resp.Status + ": " + string(body)}
+		return fmt.Errorf("%s: %s", resp.Status, body)
 	}
 	return err
 }

@@ -70,20 +70,4 @@ func cpu(b *testing.B, pid int) time.Duration {
 	return time.Duration(user+system) * userTick
 }
 
-// written is how many bytes a process has sent to the disk so far.
-func written(b *testing.B, pid int) int64 {
-	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
-	require.NoError(b, err)
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "write_bytes: "); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			require.NoError(b, err)
-			return n
-		}
-	}
-	b.Fatalf("process %d does not tell what it wrote", pid)
-	return 0
-}
-
 const mib = 1 << 20
