@@ -59,8 +59,9 @@ func (w *Worker) Step(ctx context.Context, claimed func()) error {
 	claimed()
 	ctx, cancel := context.WithCancel(peer.InFirm(ctx, r.Firm, r.Initiator))
 	defer cancel()
+	id, epoch := r.ID, r.Epoch // r moves on while the lease is renewed
 	defer keep(ctx, w.Lease, cancel, func(tx *sqldb.Tx, until time.Time) error {
-		return store.RenewRun(tx, r.ID, r.Epoch, until)
+		return store.RenewRun(tx, id, epoch, until)
 	}, w.Deps)()
 	return w.execute(ctx, &r)
 }
