@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/rpcerr"
@@ -147,12 +149,71 @@ func TestInvitationCodes(t *testing.T) {
 		require.NotEqual(t, first, second)
 		is(t, accept(first, passphrase), codes.FailedPrecondition, invalid)
 		require.NoError(t, accept(second, passphrase))
-		require.NoError(t, accept(second, passphrase), "the same again answers the same")
-		is(t, accept(second, "another good one"), codes.FailedPrecondition, invalid)
-		s.clock.forward(11 * time.Minute)
 		is(t, accept(second, passphrase), codes.FailedPrecondition, invalid)
 		s.signInAs(mo)
 	})
+}
+
+// A code that was used tells whoever finds it nothing: not whether a password is the right one, and not by the time it
+// takes. Only the very request that was accepted is answered again, since its answer may have been lost.
+func TestAUsedInvitationIsNoOracle(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		mo := &person{email: "mo@harbour.example", firm: admin.firm}
+		accept := func(code, password, id string) (*authv1.AcceptInvitationResponse, error) {
+			return s.signIn.AcceptInvitation(s.nobody("203.0.113.9"), &authv1.AcceptInvitationRequest{
+				InvitationCode: code, Password: password, RequestId: id,
+			})
+		}
+		s.inbox.seen()
+		_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: mo.email, DisplayName: "Mo Member", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err)
+		code, id := codePattern.FindString(s.inbox.next(mo.email).Text), requestID()
+		first, err := accept(code, passphrase, id)
+		require.NoError(t, err)
+		again, err := accept(code, passphrase, id)
+		require.NoError(t, err)
+		require.True(t, proto.Equal(first, again))
+
+		_, unknown := accept("civ_0000000000000000000000000000000000000000000", passphrase, requestID())
+		for name, try := range map[string][2]string{
+			"the right password": {passphrase, requestID()}, "a wrong one": {"another good one", requestID()},
+			"the right one without an id": {passphrase, ""}, "a weak one": {"short", requestID()},
+		} {
+			_, err := accept(code, try[0], try[1])
+			e := is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID)
+			require.True(t, proto.Equal(status.Convert(unknown).Proto(), e.GRPCStatus().Proto()), name)
+		}
+		// Another password under the same id is another request, and the end of being answered again.
+		_, err = accept(code, "another good one", id)
+		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID)
+		_, err = accept(code, passphrase, id)
+		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID)
+		s.signInAs(mo)
+	})
+}
+
+func TestAnAcceptedInvitationAnswersForADay(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.newOffice()
+	s.inbox.seen()
+	_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+		Parent: admin.firm, Email: "mo@harbour.example", DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF,
+	})
+	require.NoError(t, err)
+	req := &authv1.AcceptInvitationRequest{
+		InvitationCode: codePattern.FindString(s.inbox.next("mo@harbour.example").Text), Password: passphrase, RequestId: requestID(),
+	}
+	_, err = s.signIn.AcceptInvitation(s.nobody(""), req)
+	require.NoError(t, err)
+	s.clock.forward(23 * time.Hour)
+	_, err = s.signIn.AcceptInvitation(s.nobody(""), req)
+	require.NoError(t, err)
+	s.clock.forward(time.Hour)
+	_, err = s.signIn.AcceptInvitation(s.nobody(""), req)
+	is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID)
 }
 
 func TestOfManyWhoAcceptOneWins(t *testing.T) {

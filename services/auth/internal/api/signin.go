@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/names"
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
@@ -118,12 +119,10 @@ func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptIn
 		return nil, errInvitation
 	case err != nil:
 		return nil, err
-	case s.Now().Sub(in.invitation.Closed) < answerAgain:
-		return s.acceptedBefore(ctx, in, req.GetPassword())
+	case !in.invitation.Closed.IsZero():
+		return s.acceptedBefore(ctx, in, hash, req)
 	case !s.Now().Before(in.invitation.Expires):
 		return nil, s.renewInvitation(ctx, hash)
-	case !in.invitation.Closed.IsZero():
-		return nil, errInvitation
 	}
 	if err := checkPassword(req.GetPassword(), in.account.DisplayName, in.account.Email, in.firm.DisplayName); err != nil {
 		return nil, err
@@ -133,7 +132,7 @@ func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptIn
 		return nil, err
 	}
 	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		open, err := store.CloseInvitation(tx, hash, s.Now())
+		open, err := store.CloseInvitation(tx, hash, req.GetRequestId(), s.Now())
 		if err != nil {
 			return err
 		}
@@ -158,25 +157,31 @@ func acceptedMessage(a account.Account) *authv1.AcceptInvitationResponse {
 	return &authv1.AcceptInvitationResponse{Email: a.Email, Firm: names.Format(store.FirmName, a.Firm)}
 }
 
-// answerAgain is how long after it was used up an invitation still answers: as long as somebody whose answer was lost
-// tries again. Later it would only help whoever finds the e-mail to guess the password.
-const answerAgain = 10 * time.Minute
-
-// acceptedBefore answers somebody who comes again with a code that is used up: the same as the first time if the
-// password is the one that was set with it, since the first answer may have been lost.
-func (s signInServer) acceptedBefore(ctx context.Context, in invited, pass string) (*authv1.AcceptInvitationResponse, error) {
+// acceptedBefore answers a code that is used up: as the first time, for a day, to the very request that used it up, since
+// its answer may have been lost; to everything else the one refusal that an unknown code gets, without a look at the
+// password. Else whoever finds the e-mail could try passwords here, past the bounds of signing in.
+func (s signInServer) acceptedBefore(ctx context.Context, in invited, hash []byte, req *authv1.AcceptInvitationRequest) (*authv1.AcceptInvitationResponse, error) {
+	accepted := in.invitation.AcceptedBy
+	if accepted == "" || subtle.ConstantTimeCompare([]byte(accepted), []byte(req.GetRequestId())) != 1 ||
+		s.Now().Sub(in.invitation.Closed) >= idem.Life {
+		return nil, errInvitation
+	}
 	same := false
 	err := s.Hasher.Do(ctx, func(slot *password.Slot) error {
-		same = slot.Check(pass, []string{in.account.Password})[0].Match && in.account.State == account.Active
+		same = slot.Check(req.GetPassword(), []string{in.account.Password})[0].Match && in.account.State == account.Active
 		return nil
 	})
 	if err != nil {
 		return nil, tell(err)
 	}
-	if !same {
-		return nil, errInvitation
+	if same {
+		return acceptedMessage(in.account), nil
 	}
-	return acceptedMessage(in.account), nil
+	// The same id with another password is no repetition. It ends being answered: who knows the id has one guess.
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.ForgetAcceptance(tx, hash) })
+	return nil, cmpErr(err, errInvitation)
 }
 
 // renewInvitation sends a fresh code to the same mailbox in place of one that came too late, and says so.
