@@ -264,8 +264,7 @@ func TestEmailStepsInWhenTheTextMessageIsNotTaken(t *testing.T) {
 		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
 		s.stepUp(admin)
 		s.enforce(admin)
-		rule := &world.DeliveryRule{ID: "1", Channel: "sms", To: admin.mobile, Result: "reject"}
-		require.NoError(t, s.inbox.store.Update(func(tx *world.Tx) error { tx.Deliveries.Put(tx, rule.ID, rule); return nil }))
+		s.refuseSMS(admin.mobile)
 		c := s.begin(admin)
 		require.Equal(t, authv1.Channel_CHANNEL_EMAIL, c.GetChannel())
 		opened, err := s.verify(c.GetChallenge(), s.inbox.pin(admin.email))
@@ -285,6 +284,63 @@ func TestEmailStepsInWhenTheTextMessageIsNotTaken(t *testing.T) {
 		e := is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_PIN_UNDELIVERABLE)
 		require.Contains(t, e.Metadata()["why"], "sms_21610")
 	})
+}
+
+// refuseSMS makes the provider refuse text messages to a number.
+func (s *suite) refuseSMS(mobile string) {
+	s.t.Helper()
+	rule := &world.DeliveryRule{ID: "1", Channel: "sms", To: mobile, Result: "reject"}
+	require.NoError(s.t, s.inbox.store.Update(func(tx *world.Tx) error { tx.Deliveries.Put(tx, rule.ID, rule); return nil }))
+}
+
+// A step-up confirms strongly or not at all: when the text message is not taken, no e-mail steps in, and the session stays
+// what it was.
+func TestAStepUpNeverWeakensASession(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		undeliverable := authv1.ErrorReason_ERROR_REASON_PIN_UNDELIVERABLE
+		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+		before := s.stepUp(admin)
+		caller := s.as(admin.token)
+		s.inbox.seen()
+		begun, err := s.sessions.StartStepUp(caller, &authv1.StartStepUpRequest{Password: passphrase})
+		require.NoError(t, err)
+		s.refuseSMS(admin.mobile)
+		mails := s.inbox.count(admin.email)
+		_, err = s.sessions.StartStepUp(caller, &authv1.StartStepUpRequest{Password: passphrase})
+		e := is(t, err, codes.FailedPrecondition, undeliverable)
+		require.Contains(t, e.Metadata()["why"], "sms_21610")
+		s.clock.forward(31 * time.Second) // and not by a fresh PIN of a challenge that began well, either
+		_, err = s.signIn.ResendPin(s.nobody("192.0.2.7"), &authv1.ResendPinRequest{Challenge: begun.GetChallenge().GetChallenge()})
+		is(t, err, codes.FailedPrecondition, undeliverable)
+		require.Equal(t, mails, s.inbox.count(admin.email), "nothing went by e-mail")
+		after, err := s.sessions.GetCurrentSession(s.as(admin.token), &authv1.GetCurrentSessionRequest{})
+		require.NoError(t, err)
+		require.Equal(t, before.GetName(), after.GetSession().GetName())
+		require.Equal(t, authv1.Strength_STRENGTH_STRONG, after.GetSession().GetStrength())
+
+		// Nor does a weak session come out of it as if it were confirmed.
+		s.enforce(admin)
+		require.Equal(t, authv1.Strength_STRENGTH_WEAK, s.signInAs(admin).GetStrength())
+		_, err = s.sessions.StartStepUp(s.as(admin.token), &authv1.StartStepUpRequest{Password: passphrase})
+		is(t, err, codes.FailedPrecondition, undeliverable)
+		resp, err := s.sessions.GetCurrentSession(s.as(admin.token), &authv1.GetCurrentSessionRequest{})
+		require.NoError(t, err)
+		require.Nil(t, resp.GetSession().GetStepUpExpireTime())
+	})
+}
+
+// Out of text messages for the hour, a step-up waits; it does not go on by e-mail.
+func TestAStepUpWaitsForTextMessages(t *testing.T) {
+	s := onSQLite(t, options{run: true, environ: []string{"CONCORD_AUTH_SMS_PER_HOUR=2"}})
+	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+	s.stepUp(admin)
+	begun, err := s.sessions.StartStepUp(s.as(admin.token), &authv1.StartStepUpRequest{Password: passphrase})
+	require.NoError(t, err)
+	s.clock.forward(time.Minute)
+	_, err = s.sessions.StartStepUp(s.as(admin.token), &authv1.StartStepUpRequest{Password: passphrase})
+	is(t, err, codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_TOO_MANY_ATTEMPTS)
+	_, err = s.signIn.ResendPin(s.nobody("192.0.2.7"), &authv1.ResendPinRequest{Challenge: begun.GetChallenge().GetChallenge()})
+	is(t, err, codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_TOO_MANY_ATTEMPTS)
 }
 
 func TestAFrozenSMSProviderDoesNotHoldUpASignIn(t *testing.T) {

@@ -22,22 +22,26 @@ type sending struct {
 	challenge store.Challenge
 	account   account.Account
 	firm      account.Firm
-	pin       string // by SMS, or by e-mail when the channel is e-mail alone
-	emailPIN  string // by e-mail, when the channel is both
+	held      session.Strength // of the session that steps up; 0 for a sign-in
+	pin       string           // by SMS, or by e-mail when the channel is e-mail alone
+	emailPIN  string           // by e-mail, when the channel is both
 }
 
-// challenge makes a challenge for an account that has shown its password.
-func (s *Service) challenge(tx *sqldb.Tx, a account.Account, f account.Firm, stepUp, address string, now time.Time) (*sending, error) {
+// challenge makes a challenge for an account that has shown its password, to step up a session or, with the zero value, to
+// sign in.
+func (s *Service) challenge(
+	tx *sqldb.Tx, a account.Account, f account.Firm, stepUp session.Session, address string, now time.Time,
+) (*sending, error) {
 	if err := pinsOpen(a, now); err != nil {
 		return nil, err
 	}
-	channel, err := s.choose(&a, f, now)
+	channel, err := s.choose(&a, f, stepUp.Strength, now)
 	if err != nil {
 		return nil, err
 	}
 	id, hash := session.NewToken(session.ForChallenge)
-	out := &sending{id: id, account: a, firm: f, challenge: store.Challenge{
-		Hash: hash, Account: a.ID, Session: stepUp, Channel: channel, Created: now, Expires: now.Add(factor.Life),
+	out := &sending{id: id, account: a, firm: f, held: stepUp.Strength, challenge: store.Challenge{
+		Hash: hash, Account: a.ID, Session: stepUp.ID, Channel: channel, Created: now, Expires: now.Add(factor.Life),
 		Resend: now.Add(factor.ResendAfter), Sends: 1, Address: address,
 	}}
 	if err := s.fill(out); err != nil {
@@ -63,19 +67,27 @@ func pinsOpen(a account.Account, now time.Time) error {
 // smsWindow is the time over which text messages to one account are counted.
 const smsWindow = time.Hour
 
+// emailAllowed tells whether a PIN may go by e-mail alone: when the firm lets it, and it makes the session no weaker than
+// one that is held already.
+func emailAllowed(a account.Account, f account.Firm, held session.Strength) bool {
+	return f.EmailPINAllowed(a) && held < session.Weak
+}
+
 // choose picks the channel and counts the text message it will cost.
-func (s *Service) choose(a *account.Account, f account.Firm, now time.Time) (factor.Channel, error) {
+func (s *Service) choose(a *account.Account, f account.Firm, held session.Strength, now time.Time) (factor.Channel, error) {
 	if now.Sub(a.PIN.SMSWindow) >= smsWindow {
 		a.PIN.SMSWindow, a.PIN.SMSSent = now, 0
 	}
 	left := a.PIN.SMSSent < s.SMSPerHour
 	channel, err := factor.Ways{
 		Mobile: a.Mobile != "", Validated: !a.MobileValidated.IsZero(), SMS: s.SMS != nil && left, Email: s.Mail != nil,
-		EmailAllowed: f.EmailPINAllowed(*a),
+		EmailAllowed: emailAllowed(*a, f, held),
 	}.Choose()
 	switch {
 	case err != nil && !left && s.SMS != nil && a.Mobile != "":
 		return "", &WaitError{Until: a.PIN.SMSWindow.Add(smsWindow)}
+	case err != nil && emailAllowed(*a, f, 0) && held >= session.Weak:
+		return "", &UndeliverableError{Why: errStrongFactor}
 	case err != nil:
 		return "", &UndeliverableError{Why: err}
 	case channel.UsesSMS():
@@ -112,12 +124,12 @@ func macRow(c store.Challenge, firm, column string) vault.Row {
 	return vault.Row{Firm: firm, Table: "challenges", ID: hex.EncodeToString(c.Hash), Column: column}
 }
 
-// deliver sends the PINs of a committed challenge. When the text message is not taken, a fresh PIN goes by e-mail if the
-// firm allows it; when nothing is taken, the challenge is closed.
+// deliver sends the PINs of a committed challenge. When the text message is not taken, a fresh PIN goes by e-mail if that
+// is allowed; when nothing is taken, the challenge is closed.
 func (s *Service) deliver(ctx context.Context, out *sending) (Outcome, error) {
 	err := s.send(ctx, out)
 	var failed *smsError
-	if errors.As(err, &failed) && s.Mail != nil && out.firm.EmailPINAllowed(out.account) {
+	if errors.As(err, &failed) && s.Mail != nil && emailAllowed(out.account, out.firm, out.held) {
 		s.Logger.WarnContext(ctx, "a text message was not taken; the PIN goes by e-mail", "code", delivery.Code(err))
 		if err = s.divert(ctx, out); err == nil {
 			err = s.send(ctx, out)
@@ -223,11 +235,15 @@ func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
 		if err != nil {
 			return err
 		}
-		if c.Channel, err = s.choose(&a, firm, now); err != nil {
+		held, err := steppingUp(tx, c)
+		if err != nil {
+			return err
+		}
+		if c.Channel, err = s.choose(&a, firm, held.Strength, now); err != nil {
 			return err
 		}
 		c.Sends, c.Resend = c.Sends+1, now.Add(factor.ResendAfter)
-		out = &sending{id: id, challenge: c, account: a, firm: firm}
+		out = &sending{id: id, challenge: c, account: a, firm: firm, held: held.Strength}
 		if err := s.fill(out); err != nil {
 			return err
 		}
@@ -241,6 +257,18 @@ func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
 		return Outcome{}, err
 	}
 	return s.deliver(ctx, out)
+}
+
+// steppingUp returns the session that a challenge is to step up, the zero value for a sign-in.
+func steppingUp(tx *sqldb.Tx, c store.Challenge) (session.Session, error) {
+	if c.Session == "" {
+		return session.Session{}, nil
+	}
+	held, err := store.Session(tx, c.Session)
+	if errors.Is(err, sqldb.ErrNotFound) {
+		err = ErrExpired
+	}
+	return held, err
 }
 
 // waiting returns a challenge that waits for a PIN and the account it is for, or ErrExpired.

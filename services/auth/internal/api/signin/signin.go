@@ -36,8 +36,8 @@ var (
 	ErrExpired = errors.New("signin: the challenge is over")
 	// ErrDisabled: PINs are switched off for the account.
 	ErrDisabled = errors.New("signin: PINs are switched off after too many wrong ones")
-	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is.
-	errStrongFactor = errors.New("step-up needs a PIN by text message, and the account has no mobile to send one to")
+	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is, or weaker.
+	errStrongFactor = errors.New("step-up needs a PIN by text message, and none can be sent to the account")
 )
 
 // WaitError says when to try again.
@@ -234,7 +234,7 @@ func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed,
 			out.Opened = &opened
 			return err
 		}
-		sending, err = s.challenge(tx, a, firm, "", address, now)
+		sending, err = s.challenge(tx, a, firm, session.Session{}, address, now)
 		return err
 	})
 	if err != nil || sending == nil {

@@ -137,26 +137,27 @@ func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, a account.Account, add
 	if c.Session == "" {
 		return s.open(tx, a, opened, now)
 	}
-	return s.replace(tx, c.Session, a, opened, now)
+	return s.replace(tx, c, a, opened, now)
 }
 
-// replace opens the stronger session and ends the one that stepped up; its Add-Ins go along.
-func (s *Service) replace(tx *sqldb.Tx, old string, a account.Account, stronger session.Session, now time.Time) (Opened, error) {
-	before, err := store.Session(tx, old)
+// replace opens the stronger session and ends the one that stepped up; its Add-Ins go along. A session that is no
+// stronger takes nobody's place, whatever way its PIN went.
+func (s *Service) replace(tx *sqldb.Tx, c store.Challenge, a account.Account, stronger session.Session, now time.Time) (Opened, error) {
+	before, err := steppingUp(tx, c)
 	if err != nil {
-		return Opened{}, orExpired(nil)
+		return Opened{}, err
 	}
-	if !before.Live(now) || before.Account != a.ID {
+	if !before.Live(now) || before.Account != a.ID || (stronger.Strength < session.Strong && stronger.Strength <= before.Strength) {
 		return Opened{}, ErrExpired
 	}
 	opened, err := s.open(tx, a, stronger, now)
 	if err != nil {
 		return Opened{}, err
 	}
-	if err := store.MoveAddIns(tx, old, opened.Session.ID); err != nil {
+	if err := store.MoveAddIns(tx, before.ID, opened.Session.ID); err != nil {
 		return Opened{}, err
 	}
-	_, err = store.Ended(tx, store.End{Session: old}, now)
+	_, err = store.Ended(tx, store.End{Session: before.ID}, now)
 	return opened, err
 }
 
@@ -221,13 +222,8 @@ func (s *Service) beginStepUp(ctx context.Context, current session.Session, chec
 		if err != nil {
 			return err
 		}
-		if out, err = s.challenge(tx, a, firm, current.ID, address, now); err != nil {
-			return err
-		}
-		if out.challenge.Channel == factor.Email && current.Strength > session.Single {
-			return &UndeliverableError{Why: errStrongFactor}
-		}
-		return nil
+		out, err = s.challenge(tx, a, firm, current, address, now)
+		return err
 	})
 	if err != nil {
 		return Outcome{}, err
