@@ -3,6 +3,7 @@ package events_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -69,6 +70,11 @@ func (w *world) emit(client string, sequence int64) (id string) {
 		return err
 	}))
 	return id
+}
+
+// emitAll commits events together.
+func (w *world) emitAll(all ...events.Event) error {
+	return w.out.Tx(context.Background(), func(tx *sqldb.Tx) error { return events.AddAll(tx, slices.Values(all)) })
 }
 
 func (w *world) emitMany(prefix string, n int) {
@@ -181,6 +187,10 @@ func TestAddRefusesWhatCouldNotBePublished(t *testing.T) {
 		require.ErrorContains(w, add(events.Event{Message: archived("x"), Entity: "a\r\nNats-Msg-Id: b"}), "control characters")
 		large := archived(string(make([]byte, 600<<10)))
 		require.ErrorContains(w, add(events.Event{Message: large}), "bytes")
+		good := events.Event{Entity: "good", Message: archived("good")}
+		for _, bad := range []events.Event{{}, {Message: archived("x"), Entity: "a\nb"}} {
+			require.ErrorContains(w, w.emitAll(good, bad, good), "events: a")
+		}
 		require.Zero(w, w.count(w.out, `SELECT count(*) FROM events_outbox`))
 	})
 }

@@ -82,9 +82,16 @@ func TestOneServiceEmitsIntoItsOwnAndTheAuditStream(t *testing.T) {
 
 func TestEventsOfAnEntityReachTheStreamInOrder(t *testing.T) {
 	each(t, func(w *world) {
-		for i := range 60 {
+		for i := range 30 {
 			w.emit(fmt.Sprint("clients/", i%3), int64(i/3+1))
 		}
+		var together []events.Event
+		for i := range 30 {
+			client := fmt.Sprint("clients/", i%3)
+			together = append(together, events.Event{Firm: "acme", Entity: client, Sequence: int64(i/3 + 11), Message: archived(client)})
+		}
+		require.NoError(w, w.emitAll(together...))
+		require.Equal(w, 60, w.count(w.out, `SELECT count(DISTINCT id) FROM events_outbox WHERE firm = 'acme' AND stream = 'SYNC'`))
 		w.run(w.relay(events.RelayOptions{Batch: 16}))
 		w.waitPublished()
 		last := map[string]int64{}
