@@ -171,7 +171,7 @@ func (c command) events(ctx context.Context, proc Process, p program, s settings
 	}
 	defer db.Close()
 	if c.words == "events list" {
-		return ListParked(ctx, db, proc.Stdout)
+		return ListParked(ctx, proc.Stdout, db)
 	}
 	if c.by == "" || c.reason == "" {
 		return errors.New("say who decides and why: --by NAME --reason TEXT")
@@ -186,11 +186,20 @@ func (c command) events(ctx context.Context, proc Process, p program, s settings
 // parkedPage is how many events one query of ListParked reads.
 const parkedPage = 500
 
-// ListParked prints the events that a database's consumers put aside, one line each: id, state, attempts, subject, time,
-// reason. Payloads are not shown: who runs an installation sees no firm's data.
-func ListParked(ctx context.Context, db *sqldb.DB, w io.Writer) error {
+// ListParked prints the events that consumers put aside in the databases given, one line each: id, consumer, state,
+// attempts, subject, time, reason. Payloads are not shown: who runs an installation sees no firm's data.
+func ListParked(ctx context.Context, w io.Writer, dbs ...*sqldb.DB) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tCONSUMER\tSTATE\tATTEMPTS\tSUBJECT\tHAPPENED\tREASON")
+	for _, db := range dbs {
+		if err := addParked(ctx, db, table); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+func addParked(ctx context.Context, db *sqldb.DB, table io.Writer) error {
 	for after := ""; ; {
 		page, err := events.ListParked(ctx, db, "", "", after, parkedPage)
 		if err != nil {
@@ -202,7 +211,7 @@ func ListParked(ctx context.Context, db *sqldb.DB, w io.Writer) error {
 			after = e.ID
 		}
 		if len(page) < parkedPage {
-			return table.Flush()
+			return nil
 		}
 	}
 }

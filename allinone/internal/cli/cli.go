@@ -19,6 +19,9 @@ import (
 const usage = `usage: concord COMMAND [FLAGS]
   run            the suite with a simulated upstream world, doing the main job before your eyes
   serve          the suite for a real practice
+  events list    list the events that a service put aside because they could not take effect
+  events retry ID, events discard ID
+                 try one again, or never, with --service NAME --by NAME --reason TEXT
   config check   check the settings of every service, and end
   config print   print the settings in force, secrets left out
   config doc     print a table of all settings
@@ -54,6 +57,8 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		err = p.serve(ctx, rest)
 	case "config":
 		err = p.config(rest)
+	case "events":
+		err = p.events(ctx, rest)
 	case "version":
 		fmt.Fprintln(out, telemetry.ReadBuild())
 	case "help", "-h", "--help":

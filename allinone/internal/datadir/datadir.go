@@ -98,6 +98,22 @@ func (d *Dir) Path(elem ...string) string { return filepath.Join(append([]string
 // Database is the address of a service's database.
 func (d *Dir) Database(service string) string { return "sqlite:" + d.Path(service+".db") }
 
+// Existing is the address of a service's database in a directory that a suite has used before, open or not.
+func Existing(path, service string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("data directory %s: %w", path, err)
+	}
+	d := &Dir{path: path}
+	switch _, err := os.Stat(d.Path(service + ".db")); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("data directory %s has no database of a service %q", path, service)
+	case err != nil:
+		return "", explain(path, err)
+	}
+	return d.Database(service), nil
+}
+
 // Close gives the directory free.
 func (d *Dir) Close() error { return d.lock.Close() }
 

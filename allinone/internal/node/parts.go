@@ -39,6 +39,17 @@ var parts = []part{
 	{name: "gateway", peers: []string{"auth", "connector", "sync", "documents"}, httpPeers: []string{"documents"}, http: publicHTTP, build: buildGateway},
 }
 
+// Services are the names of the services that keep a database.
+func Services() []string {
+	var names []string
+	for _, p := range parts {
+		if p.migrations != nil {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
 func buildAuth(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
 	svc, err := auth.New(ctx, n.settings.auth, auth.Deps{
 		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Vault: rt.Vault, Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
