@@ -102,8 +102,10 @@ type Offboarding struct {
 	LastError                                       string
 	NextAt                                          time.Time
 	Epoch                                           int64
-	CreatedAt, ArchivedAt, EndedAt                  time.Time
-	Steps                                           []Line
+	// Woken counts what should have it looked at at once: a signature, an event it waits for, a person.
+	Woken                          int64
+	CreatedAt, ArchivedAt, EndedAt time.Time
+	Steps                          []Line
 }
 
 // Line is one line of the receipt.

@@ -48,7 +48,7 @@ type World struct {
 	// page lets a test spoil a page before it is sent.
 	spoil func(*connectorv1.StreamRecordsResponse)
 	conn  *connectorv1.Connection
-	filed func()
+	hooks map[string]func() // by moment and method
 }
 
 // Client is a client record upstream.
@@ -98,7 +98,7 @@ func New(t testing.TB) (*World, *peer.Peers) {
 		clock: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), Tenant: "tenant-1", PageSize: 10,
 		clients: map[string]*Client{}, contacts: map[string]*Contact{}, deleted: map[string]bool{},
 		folders: map[string]*Folder{}, fences: map[string]string{}, logins: map[string]bool{}, guarded: map[string][]string{},
-		calls: map[string]int{},
+		calls: map[string]int{}, hooks: map[string]func(){},
 	}
 	c := w.Serve(t)
 	return w, peer.New(c, c, c)
@@ -161,11 +161,26 @@ func (w *World) Spoil(fn func(*connectorv1.StreamRecordsResponse)) {
 	w.spoil = fn
 }
 
-// OnFile calls fn whenever a document was filed.
-func (w *World) OnFile(fn func()) {
+// Before calls fn whenever a call of a method arrives, before it takes effect: the test lets others overtake it.
+func (w *World) Before(method string, fn func()) { w.hook("before "+method, fn) }
+
+// After calls fn whenever a call of a method took effect, before its answer is sent.
+func (w *World) After(method string, fn func()) { w.hook("after "+method, fn) }
+
+func (w *World) hook(when string, fn func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.filed = fn
+	w.hooks[when] = fn
+}
+
+// reach runs the test's own part of a call, without the lock.
+func (w *World) reach(when string) {
+	w.mu.Lock()
+	fn := w.hooks[when]
+	w.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
 }
 
 // Calls returns how often a method was called, pages counted for StreamRecords.
@@ -200,19 +215,30 @@ func (w *World) enter(method string) (after bool, err error) {
 	return false, nil
 }
 
-// call runs fn under the lock, with the faults of a method.
+// call runs fn under the lock, with the faults of a method and the test's own part before and after it.
 func call[T any](w *World, method string, fn func() (*T, error)) (*T, error) {
+	w.reach("before " + method)
+	out, took, err := inside(w, method, fn)
+	if took {
+		w.reach("after " + method)
+	}
+	return out, err
+}
+
+// inside is call under the lock; took says whether the call took effect.
+func inside[T any](w *World, method string, fn func() (*T, error)) (out *T, took bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	after, fault := w.enter(method)
 	if fault != nil && !after {
-		return nil, fault
+		return nil, false, fault
 	}
-	out, err := fn()
+	out, err = fn()
+	took = err == nil
 	if fault != nil {
-		return nil, fault
+		return nil, took, fault
 	}
-	return out, err
+	return out, took, err
 }
 
 // PutClient makes or replaces a client record.

@@ -23,13 +23,14 @@ var errBlocked = errors.New("saga: blocked")
 
 // begin fences the client at documents, or records what blocks it.
 func (w *Worker) begin(ctx context.Context, o *offboard.Offboarding) error {
+	asked := o.Woken
 	begun, err := w.Peers.Begin(ctx, w.client(o), w.name(o), o.Override, o.Reason)
 	if err != nil {
 		return err
 	}
 	err = w.advance(ctx, o, func(tx *sqldb.Tx, o *offboard.Offboarding) error {
 		if len(begun.Blockers) > 0 {
-			return w.block(tx, o, begun.Blockers)
+			return w.block(tx, o, begun.Blockers, asked)
 		}
 		if o.State == offboard.Blocked {
 			if err := w.unblock(tx, o); err != nil {
@@ -50,8 +51,9 @@ func (w *Worker) begin(ctx context.Context, o *offboard.Offboarding) error {
 	return err
 }
 
-// block records why the client stays. It is an ordinary client meanwhile, with the reasons shown.
-func (w *Worker) block(tx *sqldb.Tx, o *offboard.Offboarding, blockers []client.Blocker) error {
+// block records why the client stays. It is an ordinary client meanwhile, with the reasons shown. What woke the off-boarding
+// since documents was asked may have come after the answer was made: then documents is asked again, at once.
+func (w *Worker) block(tx *sqldb.Tx, o *offboard.Offboarding, blockers []client.Blocker, asked int64) error {
 	now := w.Now()
 	who, err := store.LockClient(tx, o.Firm, o.Client)
 	if err != nil {
@@ -59,6 +61,9 @@ func (w *Worker) block(tx *sqldb.Tx, o *offboard.Offboarding, blockers []client.
 	}
 	again := o.State == offboard.Blocked && slices.Equal(blockers, o.Blockers)
 	o.State, o.Step, o.Blockers, o.NextAt = offboard.Blocked, offboard.Begin, blockers, offboard.RecheckAt(now)
+	if o.Woken != asked {
+		o.NextAt = now
+	}
 	if again && who.State == client.Listed {
 		return nil // as before: nothing to tell
 	}

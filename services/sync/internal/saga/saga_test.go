@@ -211,7 +211,7 @@ func TestHistoryThatMovesIsFiledAgain(t *testing.T) {
 		}
 		// Filed; then something happens before the client leaves.
 		filed := false
-		b.World.OnFile(func() {
+		b.World.After("FileSystemDocument", func() {
 			if !filed {
 				filed = true
 				append(history.DocumentFiled, "firms/x/staff/y")

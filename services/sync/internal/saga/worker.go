@@ -178,12 +178,16 @@ func (w *Worker) pause(ctx context.Context, o *offboard.Offboarding, cause error
 		switch {
 		case stopping:
 			locked.NextAt = w.Now()
+		case errors.Is(cause, errWait) && locked.Woken != o.Woken:
+			locked.NextAt = w.Now() // what it waits for may have come since it looked
 		case errors.Is(cause, errWait):
 			locked.NextAt = w.Now().Add(lookAgain)
 		default:
 			locked.Attempts++
 			locked.LastError = peer.FailureOf(cause, false, w.Now()).Words
-			locked.NextAt = offboard.RetryAt(w.Now(), locked.Attempts)
+			if locked.NextAt = offboard.RetryAt(w.Now(), locked.Attempts); locked.Woken != o.Woken {
+				locked.NextAt = w.Now()
+			}
 			w.Log.Warn("an off-boarding met an error and will go on", "offboarding", o.ID, "step", string(locked.Step),
 				"attempt", locked.Attempts, "error", cause)
 		}

@@ -15,7 +15,7 @@ const TopicOffboardings = "sync.offboardings"
 const offboardingColumns = `o.id, o.firm, o.client, o.client_name, o.state, o.step, o.origin, o.reason, o.started_by,
 	o.initiator, o.override, o.plan, o.change, o.proof_at, o.blockers, o.trail_seq, o.filed_seq, o.history_document,
 	o.folder, o.folder_removed, o.document_count, o.fenced, o.logins, o.contacts_removed, o.contacts_released,
-	o.contacts_kept, o.missing, o.cancel_requested, o.reverse_requested, o.attempts, o.last_error, o.next_at, o.epoch,
+	o.contacts_kept, o.missing, o.cancel_requested, o.reverse_requested, o.attempts, o.last_error, o.next_at, o.epoch, o.woken,
 	o.created_at, o.archived_at, o.ended_at`
 
 func scanOffboarding(scan func(...any) error) (o offboard.Offboarding, err error) {
@@ -24,7 +24,8 @@ func scanOffboarding(scan func(...any) error) (o offboard.Offboarding, err error
 	err = scan(&o.ID, &o.Firm, &o.Client, &o.ClientName, &o.State, &o.Step, &o.Origin, &o.Reason, &o.StartedBy, &o.Initiator,
 		&o.Override, &o.Plan, &o.Change, &proof, &blockers, &o.TrailSeq, &o.FiledSeq, &o.HistoryDocument, &o.Folder,
 		&o.FolderRemoved, &o.DocumentCount, &fenced, &logins, &o.ContactsRemoved, &o.ContactsReleased, &o.ContactsKept,
-		&missing, &o.CancelRequested, &o.ReverseRequested, &o.Attempts, &o.LastError, &next, &o.Epoch, &created, &archived, &ended)
+		&missing, &o.CancelRequested, &o.ReverseRequested, &o.Attempts, &o.LastError, &next, &o.Epoch,
+		&o.Woken, &created, &archived, &ended)
 	o.Blockers, o.Fenced, o.Logins, o.Missing = client.ParseBlockers(blockers), parseList(fenced), parseList(logins), parseList(missing)
 	o.ProofAt, o.NextAt = fromMicros(proof), fromMicros(next)
 	o.CreatedAt, o.ArchivedAt, o.EndedAt = fromMicros(created), fromMicros(archived), fromMicros(ended)
@@ -170,7 +171,7 @@ func AskBack(tx *sqldb.Tx, o offboard.Offboarding, why, initiator string, now ti
 	default:
 		return false, nil
 	}
-	if err := one(tx.Exec(`UPDATE offboardings SET `+set+`, next_at = $2,
+	if err := one(tx.Exec(`UPDATE offboardings SET `+set+`, next_at = $2, woken = woken + 1,
 			initiator = CASE WHEN $3 <> '' THEN $3 ELSE initiator END WHERE id = $1`, o.ID, micros(now), initiator)); err != nil {
 		return false, err
 	}
@@ -184,7 +185,7 @@ func PushOffboarding(
 	tx *sqldb.Tx, o offboard.Offboarding, override bool, reason, by, initiator string, now time.Time,
 ) error {
 	err := one(tx.Exec(`UPDATE offboardings SET override = (override OR $2), reason = $3, started_by = $4, initiator = $5,
-			origin = 'HAND', next_at = $6 WHERE id = $1`, o.ID, override, reason, by, initiator, micros(now)))
+			origin = 'HAND', next_at = $6, woken = woken + 1 WHERE id = $1`, o.ID, override, reason, by, initiator, micros(now)))
 	if err != nil {
 		return err
 	}
@@ -196,10 +197,11 @@ func PushOffboarding(
 	return AddLine(tx, o.ID, line, now)
 }
 
-// WakeBlocked has the blocked off-boarding of a client looked at again, if there is one.
+// WakeBlocked has the off-boarding of a client that waits looked at again, if there is one. One that is being worked on is
+// looked at once more after that: what it was told may be older.
 func WakeBlocked(tx *sqldb.Tx, clientID string, now time.Time) error {
-	_, err := tx.Exec(`UPDATE offboardings SET next_at = $2 WHERE client = $1 AND state IN ('PREPARING', 'BLOCKED')
-		AND next_at > $2`, clientID, micros(now))
+	_, err := tx.Exec(`UPDATE offboardings SET woken = woken + 1, next_at = CASE WHEN next_at > $2 THEN $2 ELSE next_at END
+		WHERE client = $1 AND state IN ('PREPARING', 'BLOCKED')`, clientID, micros(now))
 	tx.Notify(TopicOffboardings)
 	return err
 }
