@@ -34,6 +34,7 @@ const usage = `usage: [--config FILE] [COMMAND]
   keyring promote     seal with the newest key
   keyring retire      remove the keys that no longer seal; what they sealed is lost
   version             print which code this is
+  help                print this
 `
 
 // command is what the arguments ask for.
@@ -46,7 +47,7 @@ type command struct {
 
 // known lists the commands with how many arguments each takes.
 var known = map[string]int{
-	"serve": 0, "migrate": 0, "version": 0, "config check": 0, "config print": 0, "config doc": 0,
+	"serve": 0, "migrate": 0, "version": 0, "help": 0, "config check": 0, "config print": 0, "config doc": 0,
 	"events list": 0, "events retry": 1, "events discard": 1,
 	"keyring create": 0, "keyring rotate": 0, "keyring add": 0, "keyring promote": 0, "keyring retire": 0,
 }
@@ -61,7 +62,10 @@ func parse(args []string) (command, error) {
 	flags.StringVar(&c.reason, "reason", "", "")
 	words := []string{}
 	for {
-		if err := flags.Parse(args); err != nil {
+		switch err := flags.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			return command{words: "help"}, nil
+		case err != nil:
 			return command{}, err
 		}
 		if flags.NArg() == 0 {
@@ -85,6 +89,8 @@ func parse(args []string) (command, error) {
 func (c command) before(proc Process, p program, parts []any) (done bool, code int) {
 	var err error
 	switch c.words {
+	case "help":
+		fmt.Fprint(proc.Stdout, usage)
 	case "version":
 		fmt.Fprintf(proc.Stdout, "concord-%s %s\n", p.name, telemetry.ReadBuild())
 	case "config doc":

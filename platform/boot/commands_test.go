@@ -19,6 +19,12 @@ func TestCommands(t *testing.T) {
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "concord-things ")
 
+	for _, help := range []string{"help", "-h", "--help"} {
+		code, out, _ = once(nil, builds, options, help)
+		require.Equal(t, 0, code)
+		require.Contains(t, out, "usage:")
+	}
+
 	code, out, _ = once(nil, builds, options, "config", "doc")
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "| `keyring_file` | `CONCORD_THINGS_KEYRING_FILE` |")
