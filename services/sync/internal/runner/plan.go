@@ -46,20 +46,23 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 	if err := store.DropAbsent(tx, r); err != nil {
 		return err
 	}
-	if err := store.MarkGone(tx, r, r.ServerStart); err != nil {
-		return err
-	}
-	former, err := store.FormerSelection(tx, r)
+	former, known, err := store.FormerSelection(tx, r)
 	if err != nil {
 		return err
 	}
-	switch {
-	case former != r.Selection:
-		if r.Counts.OutOfScope, err = store.MarkOutOfScope(tx, r); r.Counts.OutOfScope > 0 {
-			r.Message = fmt.Sprintf("other records are chosen than the last time: %d clients are out of scope now and stay", r.Counts.OutOfScope)
+	if known && former != r.Selection {
+		// Before anything is made of who is missing: the choice may be the only reason.
+		if r.Counts.OutOfScope = absent; absent > 0 {
+			r.Message = fmt.Sprintf("other records are chosen than the last time: %d clients are out of scope now and stay", absent)
 		}
-		return err
-	case r.First:
+		return store.MarkOutOfScope(tx, r)
+	}
+	if known {
+		if err := store.MarkGone(tx, r, r.ServerStart); err != nil {
+			return err
+		}
+	}
+	if r.First {
 		if absent > 0 {
 			r.Message = fmt.Sprintf("the first full sync of a connection removes nothing; %d clients were not listed", absent)
 		}

@@ -128,11 +128,12 @@ func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candi
 	return all, err
 }
 
-// MarkOutOfScope notes that clients are missing only because other records are chosen now, and returns how many.
-func MarkOutOfScope(tx *sqldb.Tx, r *run.Run) (int64, error) {
-	return tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1 WHERE connection = $1 AND tenant = $2
-		AND record_id IN (SELECT l.record_id`+candidates+seen(tx, "l.record_id", "$3", run.Clients)+`)`,
-		r.Connection, r.Tenant, r.ID)
+// MarkOutOfScope notes of all records that a complete listing does not hold that they are missing only because others are
+// chosen now, wherever their clients stand: also who left, or is about to, by a person's word was not said to be gone.
+func MarkOutOfScope(tx *sqldb.Tx, r *run.Run) error {
+	_, err := tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1 WHERE connection = $1 AND tenant = $2
+		AND presence = 'PRESENT' AND NOT out_of_scope AND NOT `+seen(tx, "links.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID)
+	return err
 }
 
 // MarkGone notes of records whose clients left by hand that the provider does not list them either: should they be

@@ -83,15 +83,20 @@ func before(tx *sqldb.Tx, c run.Connection) (since time.Time, first bool, err er
 	return since, fulls == 0, err
 }
 
-// FormerSelection returns the selection of the last full run of a connection's tenant that ended well, before a run.
-func FormerSelection(tx *sqldb.Tx, r *run.Run) (selection string, err error) {
-	err = tx.QueryRow(`SELECT selection FROM runs WHERE connection = $1 AND tenant = $2 AND kind = 'FULL'
-			AND state IN ('SUCCEEDED', 'REMOVALS_WITHHELD') AND id <> $3
-		ORDER BY created_at DESC, id DESC LIMIT 1`, r.Connection, r.Tenant, r.ID).Scan(&selection)
+// FormerSelection returns what was chosen when a full run of a tenant was proven complete for the last time before a run:
+// one of the same connection, or else of a removed one whose links it took over. known is false when there was none. A run
+// that proved nothing, or that did not end well, says nothing of what its selection leaves out.
+func FormerSelection(tx *sqldb.Tx, r *run.Run) (selection string, known bool, err error) {
+	err = tx.QueryRow(`SELECT f.selection FROM runs f JOIN connections c ON c.id = f.connection
+		WHERE f.kind = 'FULL' AND f.proven AND f.state IN ('SUCCEEDED', 'REMOVALS_WITHHELD') AND f.id <> $3 AND f.tenant = $2
+			AND (f.connection = $1 OR c.state = 'DISCONNECTED' AND c.firm = $4
+				AND c.provider = (SELECT k.provider FROM connections k WHERE k.id = $1))
+		ORDER BY CASE WHEN f.connection = $1 THEN 0 ELSE 1 END, f.created_at DESC, f.id DESC LIMIT 1`,
+		r.Connection, r.Tenant, r.ID, r.Firm).Scan(&selection)
 	if errors.Is(err, sqldb.ErrNotFound) {
-		return r.Selection, nil
+		return "", false, nil
 	}
-	return selection, err
+	return selection, err == nil, err
 }
 
 // Run returns a run of a firm, or sqldb.ErrNotFound. Its counts of removals are those of its plan by now.
