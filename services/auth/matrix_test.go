@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,11 +14,8 @@ import (
 	"github.com/concord-suite/concord/services/auth"
 )
 
-// Every RPC with every kind of caller, of the firm named and of another one.
-func TestAccessMatrix(t *testing.T) {
-	s := onSQLite(t, options{run: true})
-	s.seedMatrix()
-	var services []protoreflect.ServiceDescriptor
+// contract is every service that auth answers.
+func contract() (services []protoreflect.ServiceDescriptor) {
 	for _, f := range []protoreflect.FileDescriptor{
 		authv1.File_concord_auth_v1_sign_in_service_proto, authv1.File_concord_auth_v1_session_service_proto,
 		authv1.File_concord_auth_v1_firm_service_proto, authv1.File_concord_auth_v1_account_service_proto,
@@ -27,6 +25,25 @@ func TestAccessMatrix(t *testing.T) {
 			services = append(services, f.Services().Get(i))
 		}
 	}
+	return services
+}
+
+// The page that designs the API describes every RPC that is published.
+func TestTheDesignKnowsEveryRPC(t *testing.T) {
+	page, err := os.ReadFile("../../docs/api.md")
+	require.NoError(t, err)
+	for _, service := range contract() {
+		for i := range service.Methods().Len() {
+			require.Contains(t, string(page), "`"+string(service.Methods().Get(i).Name())+"`")
+		}
+	}
+}
+
+// Every RPC with every kind of caller, of the firm named and of another one.
+func TestAccessMatrix(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	s.seedMatrix()
+	services := contract()
 	require.Len(t, services, 6)
 	accesstest.Matrix(t, services, accesstest.Over(s.bare, s.mint, auth.Name))
 }

@@ -77,6 +77,13 @@ func contactLoginMessage(a account.Account) *authv1.ContactLogin {
 	}
 }
 
+func agentMessage(a store.Agent) *authv1.Agent {
+	return &authv1.Agent{
+		Name: names.Format(store.AgentName, a.Firm, a.ID), DisplayName: a.DisplayName,
+		Creator: names.Format(store.StaffName, a.Firm, a.CreatedBy), CreateTime: stamp(a.Created), RevokeTime: stamp(a.Revoked),
+	}
+}
+
 func firmMessage(f account.Firm) *authv1.Firm {
 	return &authv1.Firm{Name: names.Format(store.FirmName, f.ID), DisplayName: f.DisplayName, CreateTime: stamp(f.Created)}
 }

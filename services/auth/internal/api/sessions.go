@@ -39,6 +39,9 @@ func (s sessionServer) GetCurrentSession(ctx context.Context, _ *authv1.GetCurre
 			if err != nil {
 				return orNotFound(err)
 			}
+			if !agent.Revoked.IsZero() {
+				return errSessionEnded
+			}
 			resp.Session = agentSession(agent)
 			return nil
 		}

@@ -66,12 +66,16 @@ func Ended(tx *sqldb.Tx, e End, now time.Time) (int, error) {
 		return 0, err
 	}
 	for _, s := range sessions {
-		err := announce(tx, s.firm, names.Format(SessionName, s.id), 1, &autheventsv1.SessionRevoked{
-			Session: s.id, RevokeTime: timestamppb.New(now),
-		})
-		if err != nil {
+		if err := announceEnd(tx, s.firm, s.id, now); err != nil {
 			return 0, err
 		}
 	}
 	return len(sessions), nil
+}
+
+// announceEnd tells that the tokens of a session are to be refused from now on.
+func announceEnd(tx *sqldb.Tx, firm, session string, now time.Time) error {
+	return announce(tx, firm, names.Format(SessionName, session), 1, &autheventsv1.SessionRevoked{
+		Session: session, RevokeTime: timestamppb.New(now),
+	})
 }

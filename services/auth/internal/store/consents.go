@@ -45,6 +45,8 @@ type Agent struct {
 	// CreatedBy is the account that made it.
 	CreatedBy string
 	Created   time.Time
+	// Revoked is when its credential was revoked; zero while it works.
+	Revoked time.Time
 }
 
 // InsertAgent adds an agent under the hash of its credential.
@@ -54,18 +56,35 @@ func InsertAgent(tx *sqldb.Tx, hash []byte, a Agent) error {
 	return err
 }
 
-const agentColumns = `id, firm, display_name, created_by, created_at`
+const agentColumns = `id, firm, display_name, created_by, created_at, revoked_at`
 
 func scanAgent(r *sqldb.Rows) (a Agent, err error) {
-	return a, r.Scan(&a.ID, &a.Firm, &a.DisplayName, &a.CreatedBy, when{&a.Created})
+	return a, r.Scan(&a.ID, &a.Firm, &a.DisplayName, &a.CreatedBy, when{&a.Created}, when{&a.Revoked})
 }
 
-// AgentByCredential returns the agent of a credential, or ErrNotFound.
+// AgentByCredential returns the agent of a credential that works, or ErrNotFound.
 func AgentByCredential(tx *sqldb.Tx, hash []byte) (Agent, error) {
-	return one(tx, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE credential_hash = $1`, hash)
+	return one(tx, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE credential_hash = $1 AND revoked_at = 0`, hash)
 }
 
-// AgentOf returns an agent of a firm, or ErrNotFound.
+// AgentOf returns an agent of a firm, revoked or not, or ErrNotFound.
 func AgentOf(tx *sqldb.Tx, firm, id string) (Agent, error) {
 	return one(tx, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE firm = $1 AND id = $2`, firm, id)
+}
+
+// ListAgents returns the agents of a firm by name, after the cursor.
+func ListAgents(tx *sqldb.Tx, firm string, after NameCursor, limit int) ([]Agent, error) {
+	return sqldb.Collect(tx, scanAgent, `SELECT `+agentColumns+` FROM agents WHERE firm = $1
+		AND (display_name, id) > ($2, $3) ORDER BY display_name, id LIMIT $4`, firm, after.Name, after.ID, limit)
+}
+
+// RevokeAgent ends the credential of an agent and tells the suite, which knows the agent's lasting session by the agent's
+// id. It does nothing when that was done before.
+func RevokeAgent(tx *sqldb.Tx, firm, id string, now time.Time) error {
+	done, err := changedOne(tx.Exec(`UPDATE agents SET revoked_at = $3 WHERE firm = $1 AND id = $2 AND revoked_at = 0`,
+		firm, id, micros(now)))
+	if err != nil || !done {
+		return err
+	}
+	return announceEnd(tx, firm, id, now)
 }

@@ -1704,6 +1704,308 @@ func (x *CreateAgentResponse) GetCredential() string {
 	return ""
 }
 
+// Agent is a program on the firm's premises with a credential of its own.
+type Agent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, "firms/{firm}/agents/{agent}".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name to show.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Who made it, "firms/{firm}/staff/{staff}".
+	Creator string `protobuf:"bytes,3,opt,name=creator,proto3" json:"creator,omitempty"`
+	// When it was made.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When its credential was revoked; unset while it works.
+	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Agent) Reset() {
+	*x = Agent{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Agent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Agent) ProtoMessage() {}
+
+func (x *Agent) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Agent.ProtoReflect.Descriptor instead.
+func (*Agent) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Agent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Agent) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *Agent) GetCreator() string {
+	if x != nil {
+		return x.Creator
+	}
+	return ""
+}
+
+func (x *Agent) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Agent) GetRevokeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokeTime
+	}
+	return nil
+}
+
+// ListAgentsRequest asks for agents.
+type ListAgentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The most items to answer, up to 1000. Zero means 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the answer before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentsRequest) Reset() {
+	*x = ListAgentsRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentsRequest) ProtoMessage() {}
+
+func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
+func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListAgentsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListAgentsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAgentsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListAgentsResponse is one page, by name.
+type ListAgentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agents.
+	Agents []*Agent `protobuf:"bytes,1,rep,name=agents,proto3" json:"agents,omitempty"`
+	// The token of the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentsResponse) Reset() {
+	*x = ListAgentsResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentsResponse) ProtoMessage() {}
+
+func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
+func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListAgentsResponse) GetAgents() []*Agent {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
+func (x *ListAgentsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// RevokeAgentRequest names the agent.
+type RevokeAgentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/agents/{agent}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeAgentRequest) Reset() {
+	*x = RevokeAgentRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeAgentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeAgentRequest) ProtoMessage() {}
+
+func (x *RevokeAgentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeAgentRequest.ProtoReflect.Descriptor instead.
+func (*RevokeAgentRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RevokeAgentRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RevokeAgentRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// RevokeAgentResponse is the agent.
+type RevokeAgentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent.
+	Agent         *Agent `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeAgentResponse) Reset() {
+	*x = RevokeAgentResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeAgentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeAgentResponse) ProtoMessage() {}
+
+func (x *RevokeAgentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeAgentResponse.ProtoReflect.Descriptor instead.
+func (*RevokeAgentResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RevokeAgentResponse) GetAgent() *Agent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
 var File_concord_auth_v1_account_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_account_service_proto_rawDesc = "" +
@@ -1822,7 +2124,30 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12$\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\n" +
-	"credential*X\n" +
+	"credential\"\xd2\x01\n" +
+	"\x05Agent\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
+	"\acreator\x18\x03 \x01(\tR\acreator\x12;\n" +
+	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vrevoke_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"revokeTime\"\xb7\x01\n" +
+	"\x11ListAgentsRequest\x12P\n" +
+	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"l\n" +
+	"\x12ListAgentsResponse\x12.\n" +
+	"\x06agents\x18\x01 \x03(\v2\x16.concord.auth.v1.AgentR\x06agents\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbf\x01\n" +
+	"\x12RevokeAgentRequest\x12}\n" +
+	"\x04name\x18\x01 \x01(\tBi\xbaHfrd2b^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/agents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"C\n" +
+	"\x13RevokeAgentResponse\x12,\n" +
+	"\x05agent\x18\x01 \x01(\v2\x16.concord.auth.v1.AgentR\x05agent*X\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ROLE_ADMINISTRATOR\x10\x01\x12\x0e\n" +
@@ -1833,7 +2158,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATE_INVITED\x10\x01\x12\x18\n" +
 	"\x14ACCOUNT_STATE_ACTIVE\x10\x02\x12\x1a\n" +
-	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xc6\x10\n" +
+	"\x16ACCOUNT_STATE_DISABLED\x10\x032\x89\x13\n" +
 	"\x0eAccountService\x12\xa7\x01\n" +
 	"\vInviteStaff\x12#.concord.auth.v1.InviteStaffRequest\x1a$.concord.auth.v1.InviteStaffResponse\"M\x8a\xb5\x18\x1d\n" +
 	"\fstaff.invite\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{parent=firms/*}/staff:invite\x12\x95\x01\n" +
@@ -1859,7 +2184,13 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x11ExchangeAddInCode\x12).concord.auth.v1.ExchangeAddInCodeRequest\x1a*.concord.auth.v1.ExchangeAddInCodeResponse\"8\x8a\xb5\x18\x16\n" +
 	"\x0fadd_in.exchange\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/addIns:exchange\x12\xa1\x01\n" +
 	"\vCreateAgent\x12#.concord.auth.v1.CreateAgentRequest\x1a$.concord.auth.v1.CreateAgentResponse\"G\x8a\xb5\x18\x1d\n" +
-	"\fagent.create\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{parent=firms/*}/agentsBCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
+	"\fagent.create\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{parent=firms/*}/agents\x12\x97\x01\n" +
+	"\n" +
+	"ListAgents\x12\".concord.auth.v1.ListAgentsRequest\x1a#.concord.auth.v1.ListAgentsResponse\"@\x8a\xb5\x18\x19\n" +
+	"\n" +
+	"agent.list\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{parent=firms/*}/agents\x12\xa6\x01\n" +
+	"\vRevokeAgent\x12#.concord.auth.v1.RevokeAgentRequest\x1a$.concord.auth.v1.RevokeAgentResponse\"L\x8a\xb5\x18\x1b\n" +
+	"\fagent.revoke\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=firms/*/agents/*}:revokeBCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 
 var (
 	file_concord_auth_v1_account_service_proto_rawDescOnce sync.Once
@@ -1874,7 +2205,7 @@ func file_concord_auth_v1_account_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_auth_v1_account_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(Role)(0),                             // 0: concord.auth.v1.Role
 	(AccountState)(0),                     // 1: concord.auth.v1.AccountState
@@ -1904,13 +2235,18 @@ var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(*ExchangeAddInCodeResponse)(nil),     // 25: concord.auth.v1.ExchangeAddInCodeResponse
 	(*CreateAgentRequest)(nil),            // 26: concord.auth.v1.CreateAgentRequest
 	(*CreateAgentResponse)(nil),           // 27: concord.auth.v1.CreateAgentResponse
-	(*timestamppb.Timestamp)(nil),         // 28: google.protobuf.Timestamp
+	(*Agent)(nil),                         // 28: concord.auth.v1.Agent
+	(*ListAgentsRequest)(nil),             // 29: concord.auth.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),            // 30: concord.auth.v1.ListAgentsResponse
+	(*RevokeAgentRequest)(nil),            // 31: concord.auth.v1.RevokeAgentRequest
+	(*RevokeAgentResponse)(nil),           // 32: concord.auth.v1.RevokeAgentResponse
+	(*timestamppb.Timestamp)(nil),         // 33: google.protobuf.Timestamp
 }
 var file_concord_auth_v1_account_service_proto_depIdxs = []int32{
 	0,  // 0: concord.auth.v1.Staff.role:type_name -> concord.auth.v1.Role
 	1,  // 1: concord.auth.v1.Staff.state:type_name -> concord.auth.v1.AccountState
-	28, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
-	28, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
+	33, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
+	33, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: concord.auth.v1.ContactLogin.state:type_name -> concord.auth.v1.AccountState
 	0,  // 5: concord.auth.v1.InviteStaffRequest.role:type_name -> concord.auth.v1.Role
 	2,  // 6: concord.auth.v1.InviteStaffResponse.staff:type_name -> concord.auth.v1.Staff
@@ -1919,36 +2255,44 @@ var file_concord_auth_v1_account_service_proto_depIdxs = []int32{
 	2,  // 9: concord.auth.v1.DisableStaffResponse.staff:type_name -> concord.auth.v1.Staff
 	3,  // 10: concord.auth.v1.InviteContactResponse.contact_login:type_name -> concord.auth.v1.ContactLogin
 	3,  // 11: concord.auth.v1.ListContactLoginsResponse.contact_logins:type_name -> concord.auth.v1.ContactLogin
-	28, // 12: concord.auth.v1.ExchangeAddInCodeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	4,  // 13: concord.auth.v1.AccountService.InviteStaff:input_type -> concord.auth.v1.InviteStaffRequest
-	6,  // 14: concord.auth.v1.AccountService.ListStaff:input_type -> concord.auth.v1.ListStaffRequest
-	8,  // 15: concord.auth.v1.AccountService.GetStaff:input_type -> concord.auth.v1.GetStaffRequest
-	10, // 16: concord.auth.v1.AccountService.DisableStaff:input_type -> concord.auth.v1.DisableStaffRequest
-	12, // 17: concord.auth.v1.AccountService.ReinstatePin:input_type -> concord.auth.v1.ReinstatePinRequest
-	14, // 18: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
-	16, // 19: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
-	18, // 20: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
-	20, // 21: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
-	22, // 22: concord.auth.v1.AccountService.AuthorizeAddIn:input_type -> concord.auth.v1.AuthorizeAddInRequest
-	24, // 23: concord.auth.v1.AccountService.ExchangeAddInCode:input_type -> concord.auth.v1.ExchangeAddInCodeRequest
-	26, // 24: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
-	5,  // 25: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
-	7,  // 26: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
-	9,  // 27: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
-	11, // 28: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
-	13, // 29: concord.auth.v1.AccountService.ReinstatePin:output_type -> concord.auth.v1.ReinstatePinResponse
-	15, // 30: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
-	17, // 31: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
-	19, // 32: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
-	21, // 33: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
-	23, // 34: concord.auth.v1.AccountService.AuthorizeAddIn:output_type -> concord.auth.v1.AuthorizeAddInResponse
-	25, // 35: concord.auth.v1.AccountService.ExchangeAddInCode:output_type -> concord.auth.v1.ExchangeAddInCodeResponse
-	27, // 36: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
-	25, // [25:37] is the sub-list for method output_type
-	13, // [13:25] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	33, // 12: concord.auth.v1.ExchangeAddInCodeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	33, // 13: concord.auth.v1.Agent.create_time:type_name -> google.protobuf.Timestamp
+	33, // 14: concord.auth.v1.Agent.revoke_time:type_name -> google.protobuf.Timestamp
+	28, // 15: concord.auth.v1.ListAgentsResponse.agents:type_name -> concord.auth.v1.Agent
+	28, // 16: concord.auth.v1.RevokeAgentResponse.agent:type_name -> concord.auth.v1.Agent
+	4,  // 17: concord.auth.v1.AccountService.InviteStaff:input_type -> concord.auth.v1.InviteStaffRequest
+	6,  // 18: concord.auth.v1.AccountService.ListStaff:input_type -> concord.auth.v1.ListStaffRequest
+	8,  // 19: concord.auth.v1.AccountService.GetStaff:input_type -> concord.auth.v1.GetStaffRequest
+	10, // 20: concord.auth.v1.AccountService.DisableStaff:input_type -> concord.auth.v1.DisableStaffRequest
+	12, // 21: concord.auth.v1.AccountService.ReinstatePin:input_type -> concord.auth.v1.ReinstatePinRequest
+	14, // 22: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
+	16, // 23: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
+	18, // 24: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
+	20, // 25: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
+	22, // 26: concord.auth.v1.AccountService.AuthorizeAddIn:input_type -> concord.auth.v1.AuthorizeAddInRequest
+	24, // 27: concord.auth.v1.AccountService.ExchangeAddInCode:input_type -> concord.auth.v1.ExchangeAddInCodeRequest
+	26, // 28: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
+	29, // 29: concord.auth.v1.AccountService.ListAgents:input_type -> concord.auth.v1.ListAgentsRequest
+	31, // 30: concord.auth.v1.AccountService.RevokeAgent:input_type -> concord.auth.v1.RevokeAgentRequest
+	5,  // 31: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
+	7,  // 32: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
+	9,  // 33: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
+	11, // 34: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
+	13, // 35: concord.auth.v1.AccountService.ReinstatePin:output_type -> concord.auth.v1.ReinstatePinResponse
+	15, // 36: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
+	17, // 37: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
+	19, // 38: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
+	21, // 39: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
+	23, // 40: concord.auth.v1.AccountService.AuthorizeAddIn:output_type -> concord.auth.v1.AuthorizeAddInResponse
+	25, // 41: concord.auth.v1.AccountService.ExchangeAddInCode:output_type -> concord.auth.v1.ExchangeAddInCodeResponse
+	27, // 42: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
+	30, // 43: concord.auth.v1.AccountService.ListAgents:output_type -> concord.auth.v1.ListAgentsResponse
+	32, // 44: concord.auth.v1.AccountService.RevokeAgent:output_type -> concord.auth.v1.RevokeAgentResponse
+	31, // [31:45] is the sub-list for method output_type
+	17, // [17:31] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_account_service_proto_init() }
@@ -1962,7 +2306,7 @@ func file_concord_auth_v1_account_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_account_service_proto_rawDesc), len(file_concord_auth_v1_account_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,8 @@ const (
 	AccountService_AuthorizeAddIn_FullMethodName        = "/concord.auth.v1.AccountService/AuthorizeAddIn"
 	AccountService_ExchangeAddInCode_FullMethodName     = "/concord.auth.v1.AccountService/ExchangeAddInCode"
 	AccountService_CreateAgent_FullMethodName           = "/concord.auth.v1.AccountService/CreateAgent"
+	AccountService_ListAgents_FullMethodName            = "/concord.auth.v1.AccountService/ListAgents"
+	AccountService_RevokeAgent_FullMethodName           = "/concord.auth.v1.AccountService/RevokeAgent"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -63,6 +65,10 @@ type AccountServiceClient interface {
 	ExchangeAddInCode(ctx context.Context, in *ExchangeAddInCodeRequest, opts ...grpc.CallOption) (*ExchangeAddInCodeResponse, error)
 	// CreateAgent makes the credential of an on-premise agent.
 	CreateAgent(ctx context.Context, in *CreateAgentRequest, opts ...grpc.CallOption) (*CreateAgentResponse, error)
+	// ListAgents lists the firm's agents, those that were revoked included.
+	ListAgents(ctx context.Context, in *ListAgentsRequest, opts ...grpc.CallOption) (*ListAgentsResponse, error)
+	// RevokeAgent ends an agent's credential for good, and with it everything the agent has under way. Repeating it changes nothing.
+	RevokeAgent(ctx context.Context, in *RevokeAgentRequest, opts ...grpc.CallOption) (*RevokeAgentResponse, error)
 }
 
 type accountServiceClient struct {
@@ -193,6 +199,26 @@ func (c *accountServiceClient) CreateAgent(ctx context.Context, in *CreateAgentR
 	return out, nil
 }
 
+func (c *accountServiceClient) ListAgents(ctx context.Context, in *ListAgentsRequest, opts ...grpc.CallOption) (*ListAgentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAgentsResponse)
+	err := c.cc.Invoke(ctx, AccountService_ListAgents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) RevokeAgent(ctx context.Context, in *RevokeAgentRequest, opts ...grpc.CallOption) (*RevokeAgentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeAgentResponse)
+	err := c.cc.Invoke(ctx, AccountService_RevokeAgent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
@@ -223,6 +249,10 @@ type AccountServiceServer interface {
 	ExchangeAddInCode(context.Context, *ExchangeAddInCodeRequest) (*ExchangeAddInCodeResponse, error)
 	// CreateAgent makes the credential of an on-premise agent.
 	CreateAgent(context.Context, *CreateAgentRequest) (*CreateAgentResponse, error)
+	// ListAgents lists the firm's agents, those that were revoked included.
+	ListAgents(context.Context, *ListAgentsRequest) (*ListAgentsResponse, error)
+	// RevokeAgent ends an agent's credential for good, and with it everything the agent has under way. Repeating it changes nothing.
+	RevokeAgent(context.Context, *RevokeAgentRequest) (*RevokeAgentResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -268,6 +298,12 @@ func (UnimplementedAccountServiceServer) ExchangeAddInCode(context.Context, *Exc
 }
 func (UnimplementedAccountServiceServer) CreateAgent(context.Context, *CreateAgentRequest) (*CreateAgentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateAgent not implemented")
+}
+func (UnimplementedAccountServiceServer) ListAgents(context.Context, *ListAgentsRequest) (*ListAgentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAgents not implemented")
+}
+func (UnimplementedAccountServiceServer) RevokeAgent(context.Context, *RevokeAgentRequest) (*RevokeAgentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeAgent not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -506,6 +542,42 @@ func _AccountService_CreateAgent_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_ListAgents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAgentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ListAgents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ListAgents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ListAgents(ctx, req.(*ListAgentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_RevokeAgent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeAgentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).RevokeAgent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_RevokeAgent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).RevokeAgent(ctx, req.(*RevokeAgentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -560,6 +632,14 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateAgent",
 			Handler:    _AccountService_CreateAgent_Handler,
+		},
+		{
+			MethodName: "ListAgents",
+			Handler:    _AccountService_ListAgents_Handler,
+		},
+		{
+			MethodName: "RevokeAgent",
+			Handler:    _AccountService_RevokeAgent_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

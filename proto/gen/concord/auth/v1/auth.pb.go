@@ -61,6 +61,8 @@ const (
 	ErrorReason_ERROR_REASON_BUSY ErrorReason = 15
 	// The resource changed since it was read; the etag is stale.
 	ErrorReason_ERROR_REASON_ETAG_MISMATCH ErrorReason = 16
+	// The client list could not be asked whether the contact exists; try again.
+	ErrorReason_ERROR_REASON_CONTACT_UNCONFIRMED ErrorReason = 17
 )
 
 // Enum value maps for ErrorReason.
@@ -83,6 +85,7 @@ var (
 		14: "ERROR_REASON_PIN_UNDELIVERABLE",
 		15: "ERROR_REASON_BUSY",
 		16: "ERROR_REASON_ETAG_MISMATCH",
+		17: "ERROR_REASON_CONTACT_UNCONFIRMED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                       0,
@@ -102,6 +105,7 @@ var (
 		"ERROR_REASON_PIN_UNDELIVERABLE":                 14,
 		"ERROR_REASON_BUSY":                              15,
 		"ERROR_REASON_ETAG_MISMATCH":                     16,
+		"ERROR_REASON_CONTACT_UNCONFIRMED":               17,
 	}
 )
 
@@ -250,7 +254,7 @@ var File_concord_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\xd0\x04\n" +
+	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\xf6\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_SIGN_IN_REFUSED\x10\x01\x12\"\n" +
@@ -269,7 +273,8 @@ const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\r\x12\"\n" +
 	"\x1eERROR_REASON_PIN_UNDELIVERABLE\x10\x0e\x12\x15\n" +
 	"\x11ERROR_REASON_BUSY\x10\x0f\x12\x1e\n" +
-	"\x1aERROR_REASON_ETAG_MISMATCH\x10\x10*a\n" +
+	"\x1aERROR_REASON_ETAG_MISMATCH\x10\x10\x12$\n" +
+	" ERROR_REASON_CONTACT_UNCONFIRMED\x10\x11*a\n" +
 	"\bStrength\x12\x18\n" +
 	"\x14STRENGTH_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTRENGTH_SINGLE\x10\x01\x12\x11\n" +
