@@ -38,11 +38,17 @@ func (s *suite) commit(client, offboarding string) *documentsv1.CommitOffboardin
 
 // file files what the suite made, in pieces.
 func (s *suite) file(ctx context.Context, client, key, name string, content []byte) (*documentsv1.FileSystemDocumentResponse, error) {
+	return s.fileAs(ctx, &documentsv1.FileSystemDocumentRequest{Firm: firmA, Client: client, DisplayName: name, MediaType: "text/csv",
+		Key: key}, content)
+}
+
+func (s *suite) fileAs(
+	ctx context.Context, head *documentsv1.FileSystemDocumentRequest, content []byte,
+) (*documentsv1.FileSystemDocumentResponse, error) {
 	stream, err := s.documents.FileSystemDocument(ctx)
 	if err != nil {
 		return nil, err
 	}
-	head := &documentsv1.FileSystemDocumentRequest{Firm: firmA, Client: client, DisplayName: name, MediaType: "text/csv", Key: key}
 	if err := stream.Send(head); err != nil && err != io.EOF {
 		return nil, err
 	}
@@ -147,6 +153,46 @@ func TestAnAbortedOffboardingCantBegin(t *testing.T) {
 		s.refused(err, codes.FailedPrecondition, "ALREADY_ABORTED")
 		_, err = s.begin(client, firmA+"/offboardings/"+id(), false)
 		require.NoError(t, err)
+	})
+}
+
+// What the saga files for an off-boarding: the newest stays, with word of what landed meanwhile, and goes when it is aborted.
+func TestHistoryOfAnOffboarding(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		s.t = t
+		client, folder := s.list.client("Filing")
+		offboarding := firmA + "/offboardings/" + id()
+		begun, err := s.begin(client, offboarding, false)
+		require.NoError(t, err)
+		d := s.upload(s.staff(), folder, "late.txt", []byte("late"))
+		head := func(revision int64) *documentsv1.FileSystemDocumentRequest {
+			return &documentsv1.FileSystemDocumentRequest{Firm: firmA, Client: client, DisplayName: "h.csv", MediaType: "text/csv",
+				Key: offboarding, Revision: revision, Offboarding: offboarding}
+		}
+		filed, err := s.fileAs(s.saga(), head(5), []byte("five"))
+		require.NoError(t, err)
+		require.EqualValues(t, 5, filed.GetRevision())
+		require.Equal(t, begun.GetTrailSequence()+1, filed.GetTrailSequence(), "an upload has landed after the fence")
+		trail, err := s.offboardings.ReadClientTrail(s.saga(), &documentsv1.ReadClientTrailRequest{Client: client,
+			AfterSequence: begun.GetTrailSequence()})
+		require.NoError(t, err)
+		require.Len(t, trail.GetEvents(), 1)
+		require.Equal(t, d.GetName(), trail.GetEvents()[0].GetResource())
+		require.Equal(t, filed.GetTrailSequence(), trail.GetEvents()[0].GetSequence())
+		require.Equal(t, d.GetFiledBy(), trail.GetEvents()[0].GetActor())
+		require.False(t, trail.GetEvents()[0].GetOccurTime().AsTime().IsZero())
+		late, err := s.fileAs(s.saga(), head(4), []byte("four"))
+		require.NoError(t, err)
+		require.Equal(t, filed.GetDocument().GetSha256(), late.GetDocument().GetSha256())
+		require.EqualValues(t, 5, late.GetRevision())
+
+		_, err = s.offboardings.AbortOffboarding(s.saga(), &documentsv1.AbortOffboardingRequest{Client: client, Offboarding: offboarding})
+		require.NoError(t, err)
+		_, err = s.documents.GetDocument(s.staff(), &documentsv1.GetDocumentRequest{Name: filed.GetDocument().GetName()})
+		s.refused(err, codes.NotFound, "NOT_FOUND")
+		_, err = s.fileAs(s.saga(), head(6), []byte("six"))
+		s.refused(err, codes.FailedPrecondition, "ALREADY_ABORTED")
+		require.EqualValues(t, 1, s.folder(folder).GetDocumentCount())
 	})
 }
 

@@ -71,6 +71,31 @@ func (s *offboardings) BeginOffboarding(ctx context.Context, req *documentsv1.Be
 	}, nil
 }
 
+// trailPage is how many events ReadClientTrail answers at most, as the contract says.
+const trailPage = 500
+
+// ReadClientTrail implements documentsv1.OffboardingServiceServer.
+func (s *offboardings) ReadClientTrail(ctx context.Context, req *documentsv1.ReadClientTrailRequest) (*documentsv1.ReadClientTrailResponse, error) {
+	firm, client, err := parse("client", cabinet.ClientPattern, req.GetClient())
+	if err != nil {
+		return nil, err
+	}
+	told, err := read(ctx, s.DB, func(tx *sqldb.Tx) ([]cabinet.Told, error) {
+		return s.Cabinet.TrailAfter(tx, firm, client, req.GetAfterSequence(), trailPage)
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := &documentsv1.ReadClientTrailResponse{}
+	for _, t := range told {
+		resp.Events = append(resp.Events, &documentsv1.TrailEvent{
+			Subject: t.Subject, Sequence: t.Trail.GetSequence(), OccurTime: t.Trail.GetOccurTime(), Actor: t.Trail.GetActor(),
+			Summary: t.Trail.GetSummary(), Resource: t.Resource,
+		})
+	}
+	return resp, nil
+}
+
 // AbortOffboarding implements documentsv1.OffboardingServiceServer.
 func (s *offboardings) AbortOffboarding(ctx context.Context, req *documentsv1.AbortOffboardingRequest) (*documentsv1.AbortOffboardingResponse, error) {
 	firm, client, offboarding, err := stepOf(req)

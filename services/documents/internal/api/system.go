@@ -12,7 +12,6 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	"github.com/concord-suite/concord/services/documents/internal/blob"
-	"github.com/concord-suite/concord/services/documents/internal/filing"
 	"github.com/concord-suite/concord/services/documents/internal/store"
 	"github.com/concord-suite/concord/services/documents/internal/store/cabinet"
 	"github.com/concord-suite/concord/services/documents/internal/transfer"
@@ -56,9 +55,9 @@ func (s *documents) FileSystemDocument(stream systemStream) error {
 	resp := &documentsv1.FileSystemDocumentResponse{}
 	err = transfer.Settle(ctx, s.DB, staged, file.Firm, func(tx *sqldb.Tx, key blob.Key) error {
 		file.Bytes = cabinet.Arrived{Key: key, Size: staged.Size(), MediaType: head.GetMediaType()}
-		var d filing.Document
-		d, resp.InRecordsFolder, err = s.Cabinet.FileSystem(tx, file)
-		resp.Document = DocumentMessage(d)
+		filed, err := s.Cabinet.FileSystem(tx, file)
+		resp.Document, resp.InRecordsFolder = DocumentMessage(filed.Document), filed.InRecords
+		resp.TrailSequence, resp.Revision = filed.Trail, filed.Document.Revision
 		return err
 	})
 	if err != nil {
@@ -83,7 +82,10 @@ func systemFile(head *documentsv1.FileSystemDocumentRequest) (f cabinet.SystemFi
 	if len(bad.Violations()) > 0 {
 		return f, bad
 	}
-	f.Client, err = within(f.Firm, "client", cabinet.ClientPattern, head.GetClient())
-	f.DisplayName, f.Key = store.Clean(head.GetDisplayName()), head.GetKey()
+	if f.Client, err = within(f.Firm, "client", cabinet.ClientPattern, head.GetClient()); err != nil {
+		return f, err
+	}
+	f.DisplayName, f.Key, f.Revision = store.Clean(head.GetDisplayName()), head.GetKey(), head.GetRevision()
+	f.Offboarding, err = within(f.Firm, "offboarding", cabinet.OffboardingPattern, head.GetOffboarding())
 	return f, err
 }

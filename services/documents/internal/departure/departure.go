@@ -123,6 +123,18 @@ func Abort(c Client, o Offboarding) (done bool, err error) {
 	return o.State == Aborted, nil
 }
 
+// File decides whether the history may be filed for an off-boarding: not when it was aborted, since its history was taken
+// away then. One that was never heard of may: its word is on its way.
+func File(c Client, o Offboarding) error {
+	switch {
+	case o.Client != c.ID:
+		return ErrOtherClient
+	case o.State == Aborted:
+		return ErrAborted
+	}
+	return nil
+}
+
 // Commit decides about the client's leaving. done is true when it was seen already, or was reversed before it was seen.
 func Commit(c Client, o Offboarding) (done bool, err error) {
 	switch {

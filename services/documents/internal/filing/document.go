@@ -23,6 +23,10 @@ type Document struct {
 	FiledBy string
 	// Key and Client are set for what the suite filed about a client: filing the key again is filing the same document.
 	Key, Client string
+	// Revision is how new that is: filing an older one changes nothing. Offboarding is the id of the off-boarding that it
+	// goes with when that is aborted; empty when it belongs to none.
+	Revision    int64
+	Offboarding string
 	Created     time.Time
 
 	// SignatureOpen is true when it waits for a signature. It is read with the document and never stored with it.

@@ -6,7 +6,7 @@ import (
 )
 
 const documentColumns = `d.id, d.firm, d.folder, d.display_name, d.media_type, d.size, d.sha256, d.published, d.filed_by,
-	d.system_client, d.system_key, d.created, f.state,
+	d.system_client, d.system_key, d.revision, d.offboarding, d.created, f.state,
 	EXISTS (SELECT 1 FROM signature_requests r WHERE r.document = d.id AND r.state = 'OPEN')`
 
 const documentTables = ` FROM documents d JOIN folders f ON f.id = d.folder `
@@ -14,7 +14,7 @@ const documentTables = ` FROM documents d JOIN folders f ON f.id = d.folder `
 func scanDocument(s scanner, more ...any) (d filing.Document, err error) {
 	var created int64
 	err = s.Scan(append([]any{&d.ID, &d.Firm, &d.Folder, &d.DisplayName, &d.MediaType, &d.Size, &d.SHA256, &d.Published,
-		&d.FiledBy, &d.Client, &d.Key, &created, &d.Where, &d.SignatureOpen}, more...)...)
+		&d.FiledBy, &d.Client, &d.Key, &d.Revision, &d.Offboarding, &created, &d.Where, &d.SignatureOpen}, more...)...)
 	d.Created = moment(created)
 	return d, err
 }
@@ -42,17 +42,37 @@ func SystemDocument(tx *sqldb.Tx, firm, client, key string) (filing.Document, er
 // AddDocument writes a new document. The caller counts it in its folder.
 func AddDocument(tx *sqldb.Tx, d filing.Document) error {
 	_, err := tx.Exec(`INSERT INTO documents (id, firm, folder, display_name, name_key, media_type, size, sha256, published,
-		filed_by, system_client, system_key, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		filed_by, system_client, system_key, revision, offboarding, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		d.ID, d.Firm, d.Folder, d.DisplayName, NameKey(d.DisplayName), d.MediaType, d.Size, d.SHA256, d.Published,
-		d.FiledBy, d.Client, d.Key, micros(d.Created))
+		d.FiledBy, d.Client, d.Key, d.Revision, d.Offboarding, micros(d.Created))
 	return err
 }
 
-// SaveDocument writes what may change about a document: folder, name, bytes, published.
+// SaveDocument writes what may change about a document: folder, name, bytes, published, revision.
 func SaveDocument(tx *sqldb.Tx, d filing.Document) error {
 	return changed(tx.Exec(`UPDATE documents SET folder = $3, display_name = $4, name_key = $5, media_type = $6, size = $7,
-		sha256 = $8, published = $9, created = $10 WHERE firm = $1 AND id = $2`,
-		d.Firm, d.ID, d.Folder, d.DisplayName, NameKey(d.DisplayName), d.MediaType, d.Size, d.SHA256, d.Published, micros(d.Created)))
+		sha256 = $8, published = $9, created = $10, revision = $11, offboarding = $12 WHERE firm = $1 AND id = $2`,
+		d.Firm, d.ID, d.Folder, d.DisplayName, NameKey(d.DisplayName), d.MediaType, d.Size, d.SHA256, d.Published, micros(d.Created),
+		d.Revision, d.Offboarding))
+}
+
+// FiledFor lists what the suite filed about a client for an off-boarding.
+func FiledFor(tx *sqldb.Tx, firm, client, offboarding string) ([]filing.Document, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (filing.Document, error) { return scanDocument(r) }, `SELECT `+documentColumns+
+		documentTables+`WHERE d.firm = $1 AND d.system_client = $2 AND d.system_key <> '' AND d.offboarding = $3 ORDER BY d.id`,
+		firm, client, offboarding)
+}
+
+// DropDocument deletes a document's row. The caller counts it in its folder; the grace of its bytes begins now.
+func DropDocument(tx *sqldb.Tx, d filing.Document, nowMicros int64) error {
+	if _, err := tx.Exec(`UPDATE blobs SET touched = $3 WHERE firm = $1 AND sha256 = $2`, d.Firm, d.SHA256, nowMicros); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM downloads WHERE document = $1`, d.ID); err != nil {
+		return err
+	}
+	return changed(tx.Exec(`DELETE FROM documents WHERE firm = $1 AND id = $2`, d.Firm, d.ID))
 }
 
 // MoveSystemDocuments puts what the suite filed in one folder into another and answers how many there were. The caller

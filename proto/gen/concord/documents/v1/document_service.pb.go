@@ -925,7 +925,11 @@ type FileSystemDocumentRequest struct {
 	// What makes it this document: filing a key again answers the document that is there, when its hash is the same, and replaces it otherwise.
 	Key string `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
 	// A piece of the bytes, at most 1 MiB.
-	Data          []byte `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
+	Data []byte `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
+	// How new it is, in the first message: the place in client history up to which it reads. A lower revision than the one that is there changes nothing and is answered with what is there.
+	Revision int64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The off-boarding it belongs to, in the first message, firms/{firm}/offboardings/{offboarding}; empty when it belongs to none. It goes when that is aborted.
+	Offboarding   string `protobuf:"bytes,8,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1002,15 +1006,33 @@ func (x *FileSystemDocumentRequest) GetData() []byte {
 	return nil
 }
 
-// FileSystemDocumentResponse is the document.
+func (x *FileSystemDocumentRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *FileSystemDocumentRequest) GetOffboarding() string {
+	if x != nil {
+		return x.Offboarding
+	}
+	return ""
+}
+
+// FileSystemDocumentResponse is the document that is there now.
 type FileSystemDocumentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The document.
 	Document *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
 	// True when it went to the business folder for off-boarding records, because the client's folder held nothing else.
 	InRecordsFolder bool `protobuf:"varint,2,opt,name=in_records_folder,json=inRecordsFolder,proto3" json:"in_records_folder,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The last sequence of events about the client when it was filed: a history that has not seen it is not complete.
+	TrailSequence int64 `protobuf:"varint,3,opt,name=trail_sequence,json=trailSequence,proto3" json:"trail_sequence,omitempty"`
+	// The revision of the document.
+	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FileSystemDocumentResponse) Reset() {
@@ -1055,6 +1077,20 @@ func (x *FileSystemDocumentResponse) GetInRecordsFolder() bool {
 		return x.InRecordsFolder
 	}
 	return false
+}
+
+func (x *FileSystemDocumentResponse) GetTrailSequence() int64 {
+	if x != nil {
+		return x.TrailSequence
+	}
+	return 0
+}
+
+func (x *FileSystemDocumentResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 var File_concord_documents_v1_document_service_proto protoreflect.FileDescriptor
@@ -1132,7 +1168,7 @@ const file_concord_documents_v1_document_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"U\n" +
 	"\x17RestoreDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\x85\x03\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xc1\x04\n" +
 	"\x19FileSystemDocumentRequest\x12O\n" +
 	"\x04firm\x18\x01 \x01(\tB;\xbaH8\xd8\x01\x01r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04firm\x12\x85\x01\n" +
 	"\x06client\x18\x02 \x01(\tBm\xbaHj\xd8\x01\x01re2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12+\n" +
@@ -1140,10 +1176,14 @@ const file_concord_documents_v1_document_service_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tmediaType\x12\x1a\n" +
 	"\x03key\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x03key\x12\x1d\n" +
-	"\x04data\x18\x06 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@R\x04data\"\x84\x01\n" +
+	"\x04data\x18\x06 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@R\x04data\x12#\n" +
+	"\brevision\x18\a \x01(\x03B\a\xbaH\x04\"\x02(\x00R\brevision\x12\x94\x01\n" +
+	"\voffboarding\x18\b \x01(\tBr\xbaHo\xd8\x01\x01rj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\"\xc7\x01\n" +
 	"\x1aFileSystemDocumentResponse\x12:\n" +
 	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\x12*\n" +
-	"\x11in_records_folder\x18\x02 \x01(\bR\x0finRecordsFolder2\xce\n" +
+	"\x11in_records_folder\x18\x02 \x01(\bR\x0finRecordsFolder\x12%\n" +
+	"\x0etrail_sequence\x18\x03 \x01(\x03R\rtrailSequence\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision2\xce\n" +
 	"\n" +
 	"\x0fDocumentService\x12\xb4\x01\n" +
 	"\rListDocuments\x12*.concord.documents.v1.ListDocumentsRequest\x1a+.concord.documents.v1.ListDocumentsResponse\"J\x8a\xb5\x18 \n" +

@@ -46,7 +46,7 @@ type DocumentServiceClient interface {
 	PublishDocument(ctx context.Context, in *PublishDocumentRequest, opts ...grpc.CallOption) (*PublishDocumentResponse, error)
 	// RestoreDocument takes one document out of the archive into a business or client folder.
 	RestoreDocument(ctx context.Context, in *RestoreDocumentRequest, opts ...grpc.CallOption) (*RestoreDocumentResponse, error)
-	// FileSystemDocument files a document that the suite itself made, such as the history of a client that leaves. Filing the same key twice files once.
+	// FileSystemDocument files a document that the suite itself made, such as the history of a client that leaves. Filing the same key twice files once, and of two revisions the higher one stays, whichever comes last. What belongs to an off-boarding that was aborted is refused: ALREADY_ABORTED.
 	FileSystemDocument(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[FileSystemDocumentRequest, FileSystemDocumentResponse], error)
 }
 
@@ -149,7 +149,7 @@ type DocumentServiceServer interface {
 	PublishDocument(context.Context, *PublishDocumentRequest) (*PublishDocumentResponse, error)
 	// RestoreDocument takes one document out of the archive into a business or client folder.
 	RestoreDocument(context.Context, *RestoreDocumentRequest) (*RestoreDocumentResponse, error)
-	// FileSystemDocument files a document that the suite itself made, such as the history of a client that leaves. Filing the same key twice files once.
+	// FileSystemDocument files a document that the suite itself made, such as the history of a client that leaves. Filing the same key twice files once, and of two revisions the higher one stays, whichever comes last. What belongs to an off-boarding that was aborted is refused: ALREADY_ABORTED.
 	FileSystemDocument(grpc.ClientStreamingServer[FileSystemDocumentRequest, FileSystemDocumentResponse]) error
 	mustEmbedUnimplementedDocumentServiceServer()
 }

@@ -11,6 +11,7 @@ import (
 	_ "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -343,6 +344,198 @@ func (x *BeginOffboardingResponse) GetTrailSequence() int64 {
 	return 0
 }
 
+// ReadClientTrailRequest says from where.
+type ReadClientTrailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/clients/{client}.
+	Client string `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	// The place that was seen last; 0 for the beginning.
+	AfterSequence int64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadClientTrailRequest) Reset() {
+	*x = ReadClientTrailRequest{}
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadClientTrailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadClientTrailRequest) ProtoMessage() {}
+
+func (x *ReadClientTrailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadClientTrailRequest.ProtoReflect.Descriptor instead.
+func (*ReadClientTrailRequest) Descriptor() ([]byte, []int) {
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReadClientTrailRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *ReadClientTrailRequest) GetAfterSequence() int64 {
+	if x != nil {
+		return x.AfterSequence
+	}
+	return 0
+}
+
+// ReadClientTrailResponse is what follows, in order, at most 500; ask again after the last one.
+type ReadClientTrailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events.
+	Events        []*TrailEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadClientTrailResponse) Reset() {
+	*x = ReadClientTrailResponse{}
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadClientTrailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadClientTrailResponse) ProtoMessage() {}
+
+func (x *ReadClientTrailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadClientTrailResponse.ProtoReflect.Descriptor instead.
+func (*ReadClientTrailResponse) Descriptor() ([]byte, []int) {
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReadClientTrailResponse) GetEvents() []*TrailEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// TrailEvent is an event about a client, as client history keeps it.
+type TrailEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subject it was told under, such as documents.v1.document_filed.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The place on the client's trail.
+	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// When it happened.
+	OccurTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occur_time,json=occurTime,proto3" json:"occur_time,omitempty"`
+	// Who did it: an account, or "system".
+	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	// One sentence for people.
+	Summary string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The document, folder or email job it is about.
+	Resource      string `protobuf:"bytes,6,opt,name=resource,proto3" json:"resource,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrailEvent) Reset() {
+	*x = TrailEvent{}
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrailEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrailEvent) ProtoMessage() {}
+
+func (x *TrailEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrailEvent.ProtoReflect.Descriptor instead.
+func (*TrailEvent) Descriptor() ([]byte, []int) {
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TrailEvent) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *TrailEvent) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *TrailEvent) GetOccurTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OccurTime
+	}
+	return nil
+}
+
+func (x *TrailEvent) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *TrailEvent) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *TrailEvent) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
 // AbortOffboardingRequest names the off-boarding.
 type AbortOffboardingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -356,7 +549,7 @@ type AbortOffboardingRequest struct {
 
 func (x *AbortOffboardingRequest) Reset() {
 	*x = AbortOffboardingRequest{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +561,7 @@ func (x *AbortOffboardingRequest) String() string {
 func (*AbortOffboardingRequest) ProtoMessage() {}
 
 func (x *AbortOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[5]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +574,7 @@ func (x *AbortOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*AbortOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AbortOffboardingRequest) GetClient() string {
@@ -407,7 +600,7 @@ type AbortOffboardingResponse struct {
 
 func (x *AbortOffboardingResponse) Reset() {
 	*x = AbortOffboardingResponse{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +612,7 @@ func (x *AbortOffboardingResponse) String() string {
 func (*AbortOffboardingResponse) ProtoMessage() {}
 
 func (x *AbortOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[6]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +625,7 @@ func (x *AbortOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*AbortOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{9}
 }
 
 // CommitOffboardingRequest names the off-boarding.
@@ -448,7 +641,7 @@ type CommitOffboardingRequest struct {
 
 func (x *CommitOffboardingRequest) Reset() {
 	*x = CommitOffboardingRequest{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +653,7 @@ func (x *CommitOffboardingRequest) String() string {
 func (*CommitOffboardingRequest) ProtoMessage() {}
 
 func (x *CommitOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[7]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +666,7 @@ func (x *CommitOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*CommitOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CommitOffboardingRequest) GetClient() string {
@@ -505,7 +698,7 @@ type CommitOffboardingResponse struct {
 
 func (x *CommitOffboardingResponse) Reset() {
 	*x = CommitOffboardingResponse{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +710,7 @@ func (x *CommitOffboardingResponse) String() string {
 func (*CommitOffboardingResponse) ProtoMessage() {}
 
 func (x *CommitOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[8]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +723,7 @@ func (x *CommitOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*CommitOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CommitOffboardingResponse) GetFolder() string {
@@ -569,7 +762,7 @@ type ReverseOffboardingRequest struct {
 
 func (x *ReverseOffboardingRequest) Reset() {
 	*x = ReverseOffboardingRequest{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +774,7 @@ func (x *ReverseOffboardingRequest) String() string {
 func (*ReverseOffboardingRequest) ProtoMessage() {}
 
 func (x *ReverseOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[9]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +787,7 @@ func (x *ReverseOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReverseOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*ReverseOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReverseOffboardingRequest) GetClient() string {
@@ -633,7 +826,7 @@ type ReverseOffboardingResponse struct {
 
 func (x *ReverseOffboardingResponse) Reset() {
 	*x = ReverseOffboardingResponse{}
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +838,7 @@ func (x *ReverseOffboardingResponse) String() string {
 func (*ReverseOffboardingResponse) ProtoMessage() {}
 
 func (x *ReverseOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[10]
+	mi := &file_concord_documents_v1_offboarding_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +851,7 @@ func (x *ReverseOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReverseOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*ReverseOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_documents_v1_offboarding_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReverseOffboardingResponse) GetFolder() string {
@@ -686,7 +879,7 @@ var File_concord_documents_v1_offboarding_service_proto protoreflect.FileDescrip
 
 const file_concord_documents_v1_offboarding_service_proto_rawDesc = "" +
 	"\n" +
-	".concord/documents/v1/offboarding_service.proto\x12\x14concord.documents.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\"[\n" +
+	".concord/documents/v1/offboarding_service.proto\x12\x14concord.documents.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"[\n" +
 	"\aBlocker\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1a\n" +
@@ -706,7 +899,21 @@ const file_concord_documents_v1_offboarding_service_proto_rawDesc = "" +
 	"\bblockers\x18\x01 \x03(\v2\x1d.concord.documents.v1.BlockerR\bblockers\x12\x16\n" +
 	"\x06folder\x18\x02 \x01(\tR\x06folder\x12%\n" +
 	"\x0edocument_count\x18\x03 \x01(\x03R\rdocumentCount\x12%\n" +
-	"\x0etrail_sequence\x18\x04 \x01(\x03R\rtrailSequence\"\xb2\x02\n" +
+	"\x0etrail_sequence\x18\x04 \x01(\x03R\rtrailSequence\"\xcd\x01\n" +
+	"\x16ReadClientTrailRequest\x12\x82\x01\n" +
+	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12.\n" +
+	"\x0eafter_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rafterSequence\"S\n" +
+	"\x17ReadClientTrailResponse\x128\n" +
+	"\x06events\x18\x01 \x03(\v2 .concord.documents.v1.TrailEventR\x06events\"\xc9\x01\n" +
+	"\n" +
+	"TrailEvent\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\x129\n" +
+	"\n" +
+	"occur_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\toccurTime\x12\x14\n" +
+	"\x05actor\x18\x04 \x01(\tR\x05actor\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\x12\x1a\n" +
+	"\bresource\x18\x06 \x01(\tR\bresource\"\xb2\x02\n" +
 	"\x17AbortOffboardingRequest\x12\x82\x01\n" +
 	"\x06client\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06client\x12\x91\x01\n" +
 	"\voffboarding\x18\x02 \x01(\tBo\xbaHlrj2h^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/offboardings/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\voffboarding\"\x1a\n" +
@@ -725,12 +932,14 @@ const file_concord_documents_v1_offboarding_service_proto_rawDesc = "" +
 	"\x1aReverseOffboardingResponse\x12\x16\n" +
 	"\x06folder\x18\x01 \x01(\tR\x06folder\x12%\n" +
 	"\x0edocument_count\x18\x02 \x01(\x03R\rdocumentCount\x12\x18\n" +
-	"\amissing\x18\x03 \x03(\tR\amissing2\xc8\x06\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing2\xe5\a\n" +
 	"\x12OffboardingService\x12\xa5\x01\n" +
 	"\x12PreviewOffboarding\x12/.concord.documents.v1.PreviewOffboardingRequest\x1a0.concord.documents.v1.PreviewOffboardingResponse\",\x8a\xb5\x18(\n" +
 	"\x13offboarding.preview\x12\x01\t\x1a\x04sync*\x06client0\x01\x12\x9d\x01\n" +
 	"\x10BeginOffboarding\x12-.concord.documents.v1.BeginOffboardingRequest\x1a..concord.documents.v1.BeginOffboardingResponse\"*\x8a\xb5\x18&\n" +
-	"\x11offboarding.begin\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\x9d\x01\n" +
+	"\x11offboarding.begin\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\x9a\x01\n" +
+	"\x0fReadClientTrail\x12,.concord.documents.v1.ReadClientTrailRequest\x1a-.concord.documents.v1.ReadClientTrailResponse\"*\x8a\xb5\x18&\n" +
+	"\x11offboarding.trail\x12\x01\t\x1a\x04sync*\x06client0\x01\x12\x9d\x01\n" +
 	"\x10AbortOffboarding\x12-.concord.documents.v1.AbortOffboardingRequest\x1a..concord.documents.v1.AbortOffboardingResponse\"*\x8a\xb5\x18&\n" +
 	"\x11offboarding.abort\x12\x01\t\x1a\x04sync*\x06client0\x03\x12\xa1\x01\n" +
 	"\x11CommitOffboarding\x12..concord.documents.v1.CommitOffboardingRequest\x1a/.concord.documents.v1.CommitOffboardingResponse\"+\x8a\xb5\x18'\n" +
@@ -750,38 +959,46 @@ func file_concord_documents_v1_offboarding_service_proto_rawDescGZIP() []byte {
 	return file_concord_documents_v1_offboarding_service_proto_rawDescData
 }
 
-var file_concord_documents_v1_offboarding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_concord_documents_v1_offboarding_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_concord_documents_v1_offboarding_service_proto_goTypes = []any{
 	(*Blocker)(nil),                    // 0: concord.documents.v1.Blocker
 	(*PreviewOffboardingRequest)(nil),  // 1: concord.documents.v1.PreviewOffboardingRequest
 	(*PreviewOffboardingResponse)(nil), // 2: concord.documents.v1.PreviewOffboardingResponse
 	(*BeginOffboardingRequest)(nil),    // 3: concord.documents.v1.BeginOffboardingRequest
 	(*BeginOffboardingResponse)(nil),   // 4: concord.documents.v1.BeginOffboardingResponse
-	(*AbortOffboardingRequest)(nil),    // 5: concord.documents.v1.AbortOffboardingRequest
-	(*AbortOffboardingResponse)(nil),   // 6: concord.documents.v1.AbortOffboardingResponse
-	(*CommitOffboardingRequest)(nil),   // 7: concord.documents.v1.CommitOffboardingRequest
-	(*CommitOffboardingResponse)(nil),  // 8: concord.documents.v1.CommitOffboardingResponse
-	(*ReverseOffboardingRequest)(nil),  // 9: concord.documents.v1.ReverseOffboardingRequest
-	(*ReverseOffboardingResponse)(nil), // 10: concord.documents.v1.ReverseOffboardingResponse
+	(*ReadClientTrailRequest)(nil),     // 5: concord.documents.v1.ReadClientTrailRequest
+	(*ReadClientTrailResponse)(nil),    // 6: concord.documents.v1.ReadClientTrailResponse
+	(*TrailEvent)(nil),                 // 7: concord.documents.v1.TrailEvent
+	(*AbortOffboardingRequest)(nil),    // 8: concord.documents.v1.AbortOffboardingRequest
+	(*AbortOffboardingResponse)(nil),   // 9: concord.documents.v1.AbortOffboardingResponse
+	(*CommitOffboardingRequest)(nil),   // 10: concord.documents.v1.CommitOffboardingRequest
+	(*CommitOffboardingResponse)(nil),  // 11: concord.documents.v1.CommitOffboardingResponse
+	(*ReverseOffboardingRequest)(nil),  // 12: concord.documents.v1.ReverseOffboardingRequest
+	(*ReverseOffboardingResponse)(nil), // 13: concord.documents.v1.ReverseOffboardingResponse
+	(*timestamppb.Timestamp)(nil),      // 14: google.protobuf.Timestamp
 }
 var file_concord_documents_v1_offboarding_service_proto_depIdxs = []int32{
 	0,  // 0: concord.documents.v1.PreviewOffboardingResponse.blockers:type_name -> concord.documents.v1.Blocker
 	0,  // 1: concord.documents.v1.BeginOffboardingResponse.blockers:type_name -> concord.documents.v1.Blocker
-	1,  // 2: concord.documents.v1.OffboardingService.PreviewOffboarding:input_type -> concord.documents.v1.PreviewOffboardingRequest
-	3,  // 3: concord.documents.v1.OffboardingService.BeginOffboarding:input_type -> concord.documents.v1.BeginOffboardingRequest
-	5,  // 4: concord.documents.v1.OffboardingService.AbortOffboarding:input_type -> concord.documents.v1.AbortOffboardingRequest
-	7,  // 5: concord.documents.v1.OffboardingService.CommitOffboarding:input_type -> concord.documents.v1.CommitOffboardingRequest
-	9,  // 6: concord.documents.v1.OffboardingService.ReverseOffboarding:input_type -> concord.documents.v1.ReverseOffboardingRequest
-	2,  // 7: concord.documents.v1.OffboardingService.PreviewOffboarding:output_type -> concord.documents.v1.PreviewOffboardingResponse
-	4,  // 8: concord.documents.v1.OffboardingService.BeginOffboarding:output_type -> concord.documents.v1.BeginOffboardingResponse
-	6,  // 9: concord.documents.v1.OffboardingService.AbortOffboarding:output_type -> concord.documents.v1.AbortOffboardingResponse
-	8,  // 10: concord.documents.v1.OffboardingService.CommitOffboarding:output_type -> concord.documents.v1.CommitOffboardingResponse
-	10, // 11: concord.documents.v1.OffboardingService.ReverseOffboarding:output_type -> concord.documents.v1.ReverseOffboardingResponse
-	7,  // [7:12] is the sub-list for method output_type
-	2,  // [2:7] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	7,  // 2: concord.documents.v1.ReadClientTrailResponse.events:type_name -> concord.documents.v1.TrailEvent
+	14, // 3: concord.documents.v1.TrailEvent.occur_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: concord.documents.v1.OffboardingService.PreviewOffboarding:input_type -> concord.documents.v1.PreviewOffboardingRequest
+	3,  // 5: concord.documents.v1.OffboardingService.BeginOffboarding:input_type -> concord.documents.v1.BeginOffboardingRequest
+	5,  // 6: concord.documents.v1.OffboardingService.ReadClientTrail:input_type -> concord.documents.v1.ReadClientTrailRequest
+	8,  // 7: concord.documents.v1.OffboardingService.AbortOffboarding:input_type -> concord.documents.v1.AbortOffboardingRequest
+	10, // 8: concord.documents.v1.OffboardingService.CommitOffboarding:input_type -> concord.documents.v1.CommitOffboardingRequest
+	12, // 9: concord.documents.v1.OffboardingService.ReverseOffboarding:input_type -> concord.documents.v1.ReverseOffboardingRequest
+	2,  // 10: concord.documents.v1.OffboardingService.PreviewOffboarding:output_type -> concord.documents.v1.PreviewOffboardingResponse
+	4,  // 11: concord.documents.v1.OffboardingService.BeginOffboarding:output_type -> concord.documents.v1.BeginOffboardingResponse
+	6,  // 12: concord.documents.v1.OffboardingService.ReadClientTrail:output_type -> concord.documents.v1.ReadClientTrailResponse
+	9,  // 13: concord.documents.v1.OffboardingService.AbortOffboarding:output_type -> concord.documents.v1.AbortOffboardingResponse
+	11, // 14: concord.documents.v1.OffboardingService.CommitOffboarding:output_type -> concord.documents.v1.CommitOffboardingResponse
+	13, // 15: concord.documents.v1.OffboardingService.ReverseOffboarding:output_type -> concord.documents.v1.ReverseOffboardingResponse
+	10, // [10:16] is the sub-list for method output_type
+	4,  // [4:10] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_concord_documents_v1_offboarding_service_proto_init() }
@@ -795,7 +1012,7 @@ func file_concord_documents_v1_offboarding_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_documents_v1_offboarding_service_proto_rawDesc), len(file_concord_documents_v1_offboarding_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

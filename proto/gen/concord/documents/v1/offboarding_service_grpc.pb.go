@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	OffboardingService_PreviewOffboarding_FullMethodName = "/concord.documents.v1.OffboardingService/PreviewOffboarding"
 	OffboardingService_BeginOffboarding_FullMethodName   = "/concord.documents.v1.OffboardingService/BeginOffboarding"
+	OffboardingService_ReadClientTrail_FullMethodName    = "/concord.documents.v1.OffboardingService/ReadClientTrail"
 	OffboardingService_AbortOffboarding_FullMethodName   = "/concord.documents.v1.OffboardingService/AbortOffboarding"
 	OffboardingService_CommitOffboarding_FullMethodName  = "/concord.documents.v1.OffboardingService/CommitOffboarding"
 	OffboardingService_ReverseOffboarding_FullMethodName = "/concord.documents.v1.OffboardingService/ReverseOffboarding"
@@ -36,7 +37,9 @@ type OffboardingServiceClient interface {
 	PreviewOffboarding(ctx context.Context, in *PreviewOffboardingRequest, opts ...grpc.CallOption) (*PreviewOffboardingResponse, error)
 	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same. What was aborted can't begin: ALREADY_ABORTED.
 	BeginOffboarding(ctx context.Context, in *BeginOffboardingRequest, opts ...grpc.CallOption) (*BeginOffboardingResponse, error)
-	// AbortOffboarding gives an off-boarding up for good, known or not, and lifts its fence. Repeating it changes nothing.
+	// ReadClientTrail answers what documents told of a client after a place on its trail, from its own records: for an off-boarding that waits for events the bus does not bring. Records of events are kept for two weeks.
+	ReadClientTrail(ctx context.Context, in *ReadClientTrailRequest, opts ...grpc.CallOption) (*ReadClientTrailResponse, error)
+	// AbortOffboarding gives an off-boarding up for good, known or not, lifts its fence, and takes away what was filed for it. Repeating it changes nothing.
 	AbortOffboarding(ctx context.Context, in *AbortOffboardingRequest, opts ...grpc.CallOption) (*AbortOffboardingResponse, error)
 	// CommitOffboarding makes the client folder an orphaned business folder, or removes it when it holds nothing. The ClientArchived event does the same; whichever comes first does it.
 	CommitOffboarding(ctx context.Context, in *CommitOffboardingRequest, opts ...grpc.CallOption) (*CommitOffboardingResponse, error)
@@ -66,6 +69,16 @@ func (c *offboardingServiceClient) BeginOffboarding(ctx context.Context, in *Beg
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(BeginOffboardingResponse)
 	err := c.cc.Invoke(ctx, OffboardingService_BeginOffboarding_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *offboardingServiceClient) ReadClientTrail(ctx context.Context, in *ReadClientTrailRequest, opts ...grpc.CallOption) (*ReadClientTrailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadClientTrailResponse)
+	err := c.cc.Invoke(ctx, OffboardingService_ReadClientTrail_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +125,9 @@ type OffboardingServiceServer interface {
 	PreviewOffboarding(context.Context, *PreviewOffboardingRequest) (*PreviewOffboardingResponse, error)
 	// BeginOffboarding fences the client and answers what blocks it, in one transaction. With blockers there is no fence. Repeating it answers the same. What was aborted can't begin: ALREADY_ABORTED.
 	BeginOffboarding(context.Context, *BeginOffboardingRequest) (*BeginOffboardingResponse, error)
-	// AbortOffboarding gives an off-boarding up for good, known or not, and lifts its fence. Repeating it changes nothing.
+	// ReadClientTrail answers what documents told of a client after a place on its trail, from its own records: for an off-boarding that waits for events the bus does not bring. Records of events are kept for two weeks.
+	ReadClientTrail(context.Context, *ReadClientTrailRequest) (*ReadClientTrailResponse, error)
+	// AbortOffboarding gives an off-boarding up for good, known or not, lifts its fence, and takes away what was filed for it. Repeating it changes nothing.
 	AbortOffboarding(context.Context, *AbortOffboardingRequest) (*AbortOffboardingResponse, error)
 	// CommitOffboarding makes the client folder an orphaned business folder, or removes it when it holds nothing. The ClientArchived event does the same; whichever comes first does it.
 	CommitOffboarding(context.Context, *CommitOffboardingRequest) (*CommitOffboardingResponse, error)
@@ -133,6 +148,9 @@ func (UnimplementedOffboardingServiceServer) PreviewOffboarding(context.Context,
 }
 func (UnimplementedOffboardingServiceServer) BeginOffboarding(context.Context, *BeginOffboardingRequest) (*BeginOffboardingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method BeginOffboarding not implemented")
+}
+func (UnimplementedOffboardingServiceServer) ReadClientTrail(context.Context, *ReadClientTrailRequest) (*ReadClientTrailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadClientTrail not implemented")
 }
 func (UnimplementedOffboardingServiceServer) AbortOffboarding(context.Context, *AbortOffboardingRequest) (*AbortOffboardingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AbortOffboarding not implemented")
@@ -196,6 +214,24 @@ func _OffboardingService_BeginOffboarding_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OffboardingServiceServer).BeginOffboarding(ctx, req.(*BeginOffboardingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OffboardingService_ReadClientTrail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadClientTrailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OffboardingServiceServer).ReadClientTrail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OffboardingService_ReadClientTrail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OffboardingServiceServer).ReadClientTrail(ctx, req.(*ReadClientTrailRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -268,6 +304,10 @@ var OffboardingService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "BeginOffboarding",
 			Handler:    _OffboardingService_BeginOffboarding_Handler,
+		},
+		{
+			MethodName: "ReadClientTrail",
+			Handler:    _OffboardingService_ReadClientTrail_Handler,
 		},
 		{
 			MethodName: "AbortOffboarding",

@@ -58,6 +58,9 @@ func newID() (string, error) {
 	return id.String(), nil
 }
 
+// trailOf is the entity whose sequence is the client's trail.
+func trailOf(client string) string { return "clients/" + client }
+
 // tell records an event about a client, with the next place on its trail. Without a client the event has no trail.
 func (c *Cabinet) tell(tx *sqldb.Tx, firm, client, actor, summary string, build func(*documentseventsv1.ClientTrail) proto.Message) error {
 	e := events.Event{Firm: firm}
@@ -67,7 +70,7 @@ func (c *Cabinet) tell(tx *sqldb.Tx, firm, client, actor, summary string, build 
 		if err != nil {
 			return err
 		}
-		e.Entity, e.Sequence = "clients/"+client, place
+		e.Entity, e.Sequence = trailOf(client), place
 		trail = &documentseventsv1.ClientTrail{
 			Client: names.Format(ClientPattern, firm, client), Sequence: place, OccurTime: timestamppb.New(c.now()),
 			Actor: actor, Summary: summary,

@@ -84,7 +84,8 @@ func (c *Cabinet) BeginOffboarding(tx *sqldb.Tx, f Fencing) (Standing, error) {
 	return s, c.save(tx, client, o)
 }
 
-// AbortOffboarding gives up an off-boarding that will not happen, for good, and lifts its fence if there is one.
+// AbortOffboarding gives up an off-boarding that will not happen, for good, lifts its fence if there is one, and takes away
+// the history that was filed for it: the client stays, and so does its history.
 func (c *Cabinet) AbortOffboarding(tx *sqldb.Tx, firm, id, offboarding string) error {
 	client, o, err := c.offboarding(tx, firm, id, offboarding)
 	if err != nil {
@@ -96,6 +97,9 @@ func (c *Cabinet) AbortOffboarding(tx *sqldb.Tx, firm, id, offboarding string) e
 	}
 	if client.Fence == o.ID {
 		client.Fence = ""
+	}
+	if err := c.dropFiled(tx, o); err != nil {
+		return err
 	}
 	o.State = departure.Aborted
 	return c.save(tx, client, o)

@@ -166,13 +166,17 @@ func (r *rig) reverse(client, offboarding, name string) cabinet.Return {
 
 func (r *rig) system(client, key, content string) (filing.Document, bool) {
 	r.t.Helper()
-	var in bool
-	d := do(r, func(tx *sqldb.Tx) (d filing.Document, err error) {
-		d, in, err = r.c.FileSystem(tx, cabinet.SystemFile{Firm: r.firm, Client: client, Key: key, DisplayName: "history.csv",
-			Bytes: r.arrived(content)})
-		return d, err
+	filed, err := r.fileFor(client, key, "", 0, content)
+	require.NoError(r.t, err)
+	return filed.Document, filed.InRecords
+}
+
+// fileFor files a revision of the history for an off-boarding.
+func (r *rig) fileFor(client, key, offboarding string, revision int64, content string) (cabinet.Filed, error) {
+	return try(r, func(tx *sqldb.Tx) (cabinet.Filed, error) {
+		return r.c.FileSystem(tx, cabinet.SystemFile{Firm: r.firm, Client: client, Key: key, DisplayName: "history.csv",
+			Revision: revision, Offboarding: offboarding, Bytes: r.arrived(content)})
 	})
-	return d, in
 }
 
 // told lists the events of the outbox of one type, in order.
