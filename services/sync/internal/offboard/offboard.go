@@ -85,7 +85,8 @@ type Offboarding struct {
 	// ProofAt is the provider's clock when it said that the record is gone.
 	ProofAt  time.Time
 	Blockers []client.Blocker
-	// TrailSeq is the last event about the client that documents had emitted when it fenced the client.
+	// TrailSeq is the last event about the client that documents had emitted when it fenced the client, or filed its
+	// history: what has to be in the history before the client leaves.
 	TrailSeq int64
 	// FiledSeq is up to where client history stands in the filed CSV; -1 before it is filed.
 	FiledSeq        int64

@@ -5,9 +5,13 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/history"
 )
 
 // Preview is what documents would do about a client that leaves.
@@ -49,6 +53,35 @@ func (p *Peers) Begin(ctx context.Context, clientName, offboarding string, overr
 		Blockers: blockersOf(resp.GetBlockers()), Folder: resp.GetFolder(), Documents: resp.GetDocumentCount(),
 		TrailSeq: resp.GetTrailSequence(),
 	}, by("documents", err)
+}
+
+// trailKinds are the kinds of history entries, by what documents tells.
+var trailKinds = map[string]string{
+	"documents.v1.document_filed":      history.DocumentFiled,
+	"documents.v1.documents_archived":  history.DocumentsArchived,
+	"documents.v1.email_job_sent":      history.EmailJobSent,
+	"documents.v1.signature_completed": history.SignatureComplete,
+}
+
+// Trail asks documents what it told about a client after a place on its trail, for when the bus does not bring it. At
+// most some hundred entries come at once. One that can not tell yet, since it is an older documents, tells nothing.
+func (p *Peers) Trail(ctx context.Context, clientName, clientID string, after int64) ([]history.Entry, error) {
+	resp, err := p.offboarding.ReadClientTrail(ctx, &documentsv1.ReadClientTrailRequest{Client: clientName, AfterSequence: after})
+	if status.Code(err) == codes.Unimplemented {
+		return nil, nil
+	}
+	var entries []history.Entry
+	for _, e := range resp.GetEvents() {
+		kind, known := trailKinds[e.GetSubject()]
+		if !known {
+			break // a newer documents tells more: what follows would leave a gap
+		}
+		entries = append(entries, history.Entry{
+			Client: clientID, At: e.GetOccurTime().AsTime(), Kind: kind, Actor: e.GetActor(), Summary: e.GetSummary(),
+			Resource: e.GetResource(), TrailSeq: e.GetSequence(),
+		})
+	}
+	return entries, by("documents", err)
 }
 
 // Abort lifts the fence of an off-boarding that will not happen.
@@ -101,8 +134,21 @@ func (p *Peers) Lift(ctx context.Context, firmName, saga string) error {
 // SystemFile is a document that the suite itself makes.
 type SystemFile struct {
 	Firm, Client, Name, MediaType string
-	// Key makes it this document: filing a key again replaces what differs.
-	Key string
+	// Key makes it this document: filing a key again replaces what differs, unless that has a higher Revision.
+	Key      string
+	Revision int64
+	// Offboarding is the resource name of the off-boarding it belongs to.
+	Offboarding string
+}
+
+// Filed is what documents answered to File.
+type Filed struct {
+	// Document is the resource name.
+	Document string
+	// InRecords is true when it went to the folder for records of off-boardings.
+	InRecords bool
+	// TrailSeq is the last event about the client that documents had emitted when it filed.
+	TrailSeq int64
 }
 
 const (
@@ -112,19 +158,19 @@ const (
 	pieceSize = 256 << 10
 )
 
-// File files a document while write produces it, and returns its name and whether it went to the folder for records of
-// off-boardings.
-func (p *Peers) File(ctx context.Context, f SystemFile, write func(io.Writer) error) (document string, inRecords bool, err error) {
+// File files a document while write produces it.
+func (p *Peers) File(ctx context.Context, f SystemFile, write func(io.Writer) error) (Filed, error) {
 	ctx, cancel := context.WithTimeout(ctx, fileWait)
 	defer cancel()
 	stream, err := p.documents.FileSystemDocument(ctx)
 	if err != nil {
-		return "", false, by("documents", err)
+		return Filed{}, by("documents", err)
 	}
 	if err := stream.Send(&documentsv1.FileSystemDocumentRequest{
 		Firm: f.Firm, Client: f.Client, DisplayName: f.Name, MediaType: f.MediaType, Key: f.Key,
+		Revision: f.Revision, Offboarding: f.Offboarding,
 	}); err != nil && err != io.EOF {
-		return "", false, by("documents", err)
+		return Filed{}, by("documents", err)
 	}
 	pieces := &pieces{send: func(b []byte) error { return stream.Send(&documentsv1.FileSystemDocumentRequest{Data: b}) }}
 	err = write(pieces)
@@ -132,10 +178,12 @@ func (p *Peers) File(ctx context.Context, f SystemFile, write func(io.Writer) er
 		err = pieces.flush()
 	}
 	if err != nil && err != io.EOF { // io.EOF: the other side ended the stream, and CloseAndRecv says why
-		return "", false, by("documents", err)
+		return Filed{}, by("documents", err)
 	}
 	resp, err := stream.CloseAndRecv()
-	return resp.GetDocument().GetName(), resp.GetInRecordsFolder(), by("documents", err)
+	return Filed{
+		Document: resp.GetDocument().GetName(), InRecords: resp.GetInRecordsFolder(), TrailSeq: resp.GetTrailSequence(),
+	}, by("documents", err)
 }
 
 // pieces gathers what is written into messages.

@@ -46,10 +46,13 @@ func (c *Client) record() *connectorv1.Record {
 }
 
 func (c *Contact) record() *connectorv1.Record {
-	f := proto.Clone(c.Fields).(*connectorv1.ContactFields)
-	return &connectorv1.Record{
-		RecordId: c.ID, State: connectorv1.RecordState_RECORD_STATE_ACTIVE, Kind: &connectorv1.Record_Contact{Contact: f}, Hash: hash(f),
+	if c.made == nil {
+		f := proto.Clone(c.Fields).(*connectorv1.ContactFields)
+		c.made = &connectorv1.Record{
+			RecordId: c.ID, State: connectorv1.RecordState_RECORD_STATE_ACTIVE, Kind: &connectorv1.Record_Contact{Contact: f}, Hash: hash(f),
+		}
 	}
+	return c.made
 }
 
 // listing returns the records after a token, a page of them, and whether it is the last.
@@ -57,7 +60,7 @@ func (w *World) listing(req *connectorv1.StreamRecordsRequest) (page []*connecto
 	var all []*connectorv1.Record
 	switch req.GetListing() {
 	case connectorv1.Listing_LISTING_CONTACTS:
-		for _, id := range slices.Sorted(maps.Keys(w.contacts)) {
+		for _, id := range w.persons() {
 			all = append(all, w.contacts[id].record())
 		}
 	case connectorv1.Listing_LISTING_CHANGED_CLIENTS:
@@ -85,6 +88,14 @@ func (w *World) order() []string {
 		w.sorted = slices.Sorted(maps.Keys(w.clients))
 	}
 	return w.sorted
+}
+
+// persons is order for the contacts.
+func (w *World) persons() []string {
+	if w.people == nil {
+		w.people = slices.Sorted(maps.Keys(w.contacts))
+	}
+	return w.people
 }
 
 // changed lists clients changed since a time, each with its contacts. A contact stands there with the one client.

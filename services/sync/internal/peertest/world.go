@@ -36,10 +36,13 @@ type World struct {
 	clients  map[string]*Client
 	sorted   []string // their ids
 	contacts map[string]*Contact
+	people   []string // their ids, sorted
 	deleted  map[string]bool
 
 	folders map[string]*Folder
 	fences  map[string]string   // client by off-boarding, at documents
+	aborted map[string]bool     // off-boardings that documents has given up for good
+	lifted  map[string]bool     // sagas whose fence auth has lifted for good
 	logins  map[string]bool     // contact names that have one
 	guarded map[string][]string // contact names by saga, at auth
 
@@ -67,6 +70,7 @@ type Contact struct {
 	ID      string
 	Fields  *connectorv1.ContactFields
 	changed time.Time
+	made    *connectorv1.Record
 }
 
 // Folder is a client's folder at documents.
@@ -74,12 +78,21 @@ type Folder struct {
 	Documents int64
 	Blockers  []*documentsv1.Blocker
 	// Files are the system's own, by key.
-	Files map[string]string
+	Files map[string]File
 	// State is CLIENT, ORPHANED or REMOVED.
 	State    string
 	TrailSeq int64
+	// Trail is what documents has on record of the client.
+	Trail []*documentsv1.TrailEvent
 	// Withdrawn says why open requests were withdrawn, if they were.
 	Withdrawn string
+}
+
+// File is a document that the suite filed.
+type File struct {
+	Text        string
+	Revision    int64
+	Offboarding string
 }
 
 // fault breaks calls of a method.
@@ -98,7 +111,7 @@ func New(t testing.TB) (*World, *peer.Peers) {
 		clock: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), Tenant: "tenant-1", PageSize: 10,
 		clients: map[string]*Client{}, contacts: map[string]*Contact{}, deleted: map[string]bool{},
 		folders: map[string]*Folder{}, fences: map[string]string{}, logins: map[string]bool{}, guarded: map[string][]string{},
-		calls: map[string]int{}, hooks: map[string]func(){},
+		calls: map[string]int{}, hooks: map[string]func(){}, aborted: map[string]bool{}, lifted: map[string]bool{},
 	}
 	c := w.Serve(t)
 	return w, peer.New(c, c, c)
@@ -293,6 +306,7 @@ func (w *World) PutContact(id, name string, clients ...string) {
 		f.Links = append(f.Links, &connectorv1.ContactLink{ClientRecordId: c, Position: "Director"})
 	}
 	w.contacts[id] = &Contact{ID: id, Fields: f, changed: w.clock}
+	w.people = nil
 }
 
 // ChangeContact changes a contact record in place.
@@ -301,7 +315,7 @@ func (w *World) ChangeContact(id string, fn func(*connectorv1.ContactFields)) {
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(time.Second)
 	fn(w.contacts[id].Fields)
-	w.contacts[id].changed = w.clock
+	w.contacts[id].changed, w.contacts[id].made = w.clock, nil
 }
 
 // DeleteContact deletes a contact record.
@@ -309,6 +323,7 @@ func (w *World) DeleteContact(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.contacts, id)
+	w.people = nil
 }
 
 // Practice makes n clients "r0001"... and as many contacts "p0001"..., each of its client, every fifth also of the next.
@@ -349,6 +364,9 @@ func (w *World) Warm() {
 	for _, id := range w.order() {
 		w.clients[id].record()
 	}
+	for _, id := range w.persons() {
+		w.contacts[id].record()
+	}
 }
 
 // Folder changes a client's folder at documents, which is made when needed.
@@ -361,7 +379,7 @@ func (w *World) Folder(clientName string, fn func(*Folder)) {
 func (w *World) folder(clientName string) *Folder {
 	f := w.folders[clientName]
 	if f == nil {
-		f = &Folder{State: "CLIENT", Files: map[string]string{}}
+		f = &Folder{State: "CLIENT", Files: map[string]File{}}
 		w.folders[clientName] = f
 	}
 	return f

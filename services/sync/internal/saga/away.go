@@ -157,31 +157,26 @@ func lastSegments(names []string) []string {
 // historyPage is how many entries are read at a time while the history is filed.
 const historyPage = 1000
 
-// file waits until everything that documents told about the client before its fence is in the history, and files the
-// history as it then is.
+// file waits until everything that documents told about the client before its fence, or before the history was filed the
+// last time, is in the history, and files the history as it then is.
 func (w *Worker) file(ctx context.Context, o *offboard.Offboarding) error {
-	var who client.Client
-	err := w.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		who, err = store.Client(tx, o.Firm, o.Client)
-		return err
-	})
+	who, err := w.complete(ctx, o)
 	if err != nil {
 		return err
 	}
-	if who.TrailSeq < o.TrailSeq {
-		return errWait
-	}
 	upTo := who.HistorySeq
-	document, inRecords, err := w.Peers.File(ctx, peer.SystemFile{
+	filed, err := w.Peers.File(ctx, peer.SystemFile{
 		Firm: "firms/" + o.Firm, Client: w.client(o), Name: history.FileName(who.Fields.Name, w.Now()), MediaType: "text/csv", Key: o.ID,
+		Revision: upTo, Offboarding: w.name(o),
 	}, func(out io.Writer) error { return w.export(ctx, o.Client, upTo, out) })
 	if err != nil {
 		return err
 	}
 	return w.advance(ctx, o, func(tx *sqldb.Tx, o *offboard.Offboarding) error {
-		o.FiledSeq, o.HistoryDocument, o.Step = upTo, document, offboard.Leave
+		o.FiledSeq, o.HistoryDocument, o.Step = upTo, filed.Document, offboard.Leave
+		o.TrailSeq = max(o.TrailSeq, filed.TrailSeq)
 		where := "the client's folder"
-		if inRecords {
+		if filed.InRecords {
 			where = "the folder for records of off-boardings, since the client's own holds nothing"
 		}
 		return store.AddLine(tx, o.ID, fmt.Sprintf("history up to entry %d filed into %s", upTo, where), w.Now())
@@ -229,7 +224,7 @@ func (w *Worker) leave(ctx context.Context, o *offboard.Offboarding) error {
 		if err != nil {
 			return err
 		}
-		if moved {
+		if moved || who.TrailSeq < o.TrailSeq { // what was uploaded before the filing belongs into it, also when its event is late
 			o.Step = offboard.File
 			return store.AddLine(tx, o.ID, "the history moved on; it is filed again", now)
 		}

@@ -90,7 +90,7 @@ func TestOffboarding(t *testing.T) {
 		}, lines[1:])
 		b.World.Folder(clientName(b, "r0005"), func(f *peertest.Folder) {
 			require.Equal(t, "ORPHANED", f.State)
-			rows, err := csv.NewReader(strings.NewReader(f.Files[o.ID])).ReadAll()
+			rows, err := csv.NewReader(strings.NewReader(f.Files[o.ID].Text)).ReadAll()
 			require.NoError(t, err)
 			require.Len(t, rows, 3)
 			require.Equal(t, []string{"1", history.ClientCreated}, []string{rows[1][0], rows[1][2]})
@@ -185,7 +185,7 @@ func TestHistoryIsFiledWhenTheTrailIsComplete(t *testing.T) {
 		require.Equal(t, offboard.Done, o.State)
 		require.EqualValues(t, 5, o.FiledSeq)
 		b.World.Folder(clientName(b, "r0005"), func(f *peertest.Folder) {
-			require.Equal(t, 6, strings.Count(f.Files[o.ID], "\r\n"))
+			require.Equal(t, 6, strings.Count(f.Files[o.ID].Text, "\r\n"))
 		})
 		b.Invariants()
 	})
@@ -225,7 +225,7 @@ func TestHistoryThatMovesIsFiledAgain(t *testing.T) {
 		require.Equal(t, 3, b.World.Calls("FileSystemDocument"), "failed once, moved once, and then for good")
 		b.World.Folder(clientName(b, "r0005"), func(f *peertest.Folder) {
 			require.Len(t, f.Files, 1, "the same document each time")
-			require.Contains(t, f.Files[b.Offboarding(id).ID], "late")
+			require.Contains(t, f.Files[b.Offboarding(id).ID].Text, "late")
 		})
 	})
 }

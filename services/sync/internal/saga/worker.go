@@ -40,9 +40,6 @@ func New(d Deps) *Worker { return &Worker{d} }
 // ErrIdle: there is nothing to do now.
 var ErrIdle = errors.New("saga: nothing to do")
 
-// errWait: the off-boarding waits for something that will be told, or is worth asking about again soon.
-var errWait = errors.New("saga: not yet")
-
 // Step takes one off-boarding and works on it until it is done, or has to wait. It calls claimed once it has one,
 // and returns ErrIdle when none is due.
 func (w *Worker) Step(ctx context.Context, claimed func()) error {
@@ -158,9 +155,6 @@ func (w *Worker) advance(ctx context.Context, o *offboard.Offboarding, fn func(t
 // pauseWait bounds the transaction that records why an off-boarding pauses, also when this process stops.
 const pauseWait = 2 * time.Second
 
-// lookAgain is how soon an off-boarding that waits for a trail looks again by itself; a notification comes sooner.
-const lookAgain = 500 * time.Millisecond
-
 // pause gives an off-boarding back, to be taken up again when it is due, and records the error that stopped it. It never
 // gives up for good: see offboard.RetryAt.
 func (w *Worker) pause(ctx context.Context, o *offboard.Offboarding, cause error) error {
@@ -168,6 +162,7 @@ func (w *Worker) pause(ctx context.Context, o *offboard.Offboarding, cause error
 		return nil
 	}
 	stopping := ctx.Err() != nil
+	wait, waits := errors.AsType[*waiting](cause)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseWait)
 	defer cancel()
 	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
@@ -178,10 +173,10 @@ func (w *Worker) pause(ctx context.Context, o *offboard.Offboarding, cause error
 		switch {
 		case stopping:
 			locked.NextAt = w.Now()
-		case errors.Is(cause, errWait) && locked.Woken != o.Woken:
+		case locked.Woken != o.Woken && waits:
 			locked.NextAt = w.Now() // what it waits for may have come since it looked
-		case errors.Is(cause, errWait):
-			locked.NextAt = w.Now().Add(lookAgain)
+		case waits:
+			wait.rest(&locked, w.Now())
 		default:
 			locked.Attempts++
 			locked.LastError = peer.FailureOf(cause, false, w.Now()).Words

@@ -92,10 +92,10 @@ func HistoryUpTo(tx *sqldb.Tx, clientID, kind string, after, upTo int64, limit i
 }
 
 // HistoryMoved tells whether something happened with the client after a place, apart from the suite's own filing of the
-// history itself, which is the end of it.
+// history itself, which is the end of it and has no place on the trail.
 func HistoryMoved(tx *sqldb.Tx, clientID string, after int64) (bool, error) {
 	var n int64
-	err := tx.QueryRow(`SELECT count(*) FROM history WHERE client = $1 AND seq > $2 AND NOT (kind = $3 AND actor = $4)`,
+	err := tx.QueryRow(`SELECT count(*) FROM history WHERE client = $1 AND seq > $2 AND NOT (kind = $3 AND actor = $4 AND trail_seq = 0)`,
 		clientID, after, history.DocumentFiled, history.SystemActor).Scan(&n)
 	return n > 0, err
 }

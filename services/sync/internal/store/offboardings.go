@@ -54,6 +54,13 @@ func AddLine(tx *sqldb.Tx, id, text string, now time.Time) error {
 	return err
 }
 
+// LastLine is when the last line of the receipt was written: since when the off-boarding stands where it is.
+func LastLine(tx *sqldb.Tx, id string) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(`SELECT coalesce(max(occurred_at), 0) FROM offboarding_steps WHERE offboarding = $1`, id).Scan(&at)
+	return fromMicros(at), err
+}
+
 // Offboarding returns an off-boarding of a firm with its receipt, or sqldb.ErrNotFound.
 func Offboarding(tx *sqldb.Tx, firm, id string) (offboard.Offboarding, error) {
 	o, err := scanOffboarding(tx.QueryRow(`SELECT `+offboardingColumns+` FROM offboardings o
