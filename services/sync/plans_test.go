@@ -1,8 +1,11 @@
 package syncsvc_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -11,6 +14,7 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/rpcerr"
+	"github.com/concord-suite/concord/platform/sqldb"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
@@ -193,5 +197,23 @@ func TestRecordMadeAnewBringsItsClientBack(t *testing.T) {
 		require.NoError(t, err)
 		s.settled(s.offboardingOf("r0007"), syncv1.OffboardingState_OFFBOARDING_STATE_REVERSED)
 		require.Equal(t, before, s.client("0007", 0).GetName(), "not a second one")
+	})
+}
+
+func TestPlanThatIsBeingWrittenIsNotReady(t *testing.T) {
+	each(t, func(t *testing.T, s *suite) {
+		p, _ := s.withheld()
+		ids := strings.Split(p.GetRun(), "/")
+		require.NoError(t, s.db.Tx(context.Background(), func(tx *sqldb.Tx) error { // as it is in the middle of WRITE
+			if _, err := tx.Exec(`UPDATE plans SET state = 'SETTLED' WHERE run = $1`, ids[3]); err != nil {
+				return err
+			}
+			_, err := tx.Exec(`UPDATE runs SET state = 'RUNNING', step = 'WRITE', lease_until = $2 WHERE id = $1`, ids[3],
+				sqldb.Micros(time.Now().Add(time.Hour)))
+			return err
+		}))
+		_, err := s.plans.DecidePlan(s.admin(), &syncv1.DecidePlanRequest{Name: p.GetName(), ApproveAll: true})
+		refused(t, err, codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_IN_PROGRESS)
+		require.Equal(t, p.GetRun(), rpcerr.From(err).Metadata()["run"])
 	})
 }

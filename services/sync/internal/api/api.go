@@ -59,6 +59,7 @@ func fail(code codes.Code, reason syncv1.ErrorReason, message string) *rpcerr.Er
 // What can be wrong with a request that is well-formed.
 var (
 	errRunning      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_IN_PROGRESS, "a run of this connection is going on")
+	errDrafting     = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_IN_PROGRESS, "the plan is not ready: its run is still finding out who would leave")
 	errRunEnded     = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_RUN_ENDED, "the run has ended")
 	errSuperseded   = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_PLAN_SUPERSEDED, "a newer full run took the place of this plan")
 	errStale        = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CHANGE_STALE, "what the change was made on has moved; nothing was done")

@@ -129,10 +129,22 @@ func (s *plans) DecidePlan(ctx context.Context, req *syncv1.DecidePlanRequest) (
 		case req.GetEtag() != "" && req.GetEtag() != store.Etag(p.Version):
 			return nil, errEtag
 		case p.State != plan.Waiting:
-			return nil, errDecided
+			return nil, closed(tx, p)
 		}
 		return s.decide(ctx, tx, p, req, approve, reject)
 	})
+}
+
+// closed says why a plan takes no decision: its run is still writing it down, or there is nothing left to decide.
+func closed(tx *sqldb.Tx, p plan.Plan) error {
+	r, err := store.Run(tx, p.Firm, p.Run)
+	if err != nil {
+		return err
+	}
+	if !r.State.Ended() && r.Step.Drafting() {
+		return errDrafting.With("run", store.Name(p.Firm, "runs", p.Run))
+	}
+	return errDecided
 }
 
 // decide drops what moved, and then takes the decision on the rest.

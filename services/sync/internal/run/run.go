@@ -166,6 +166,9 @@ func (r *Run) Enter(s Step, now time.Time) {
 // Listing tells whether s reads pages.
 func (s Step) Listing() bool { return s == Clients || s == Contacts || s == Changes }
 
+// Drafting tells whether the plan of a run in step s may still get removals.
+func (s Step) Drafting() bool { return s.Listing() || s == Planning || s == Writing }
+
 // ETA is when the present step ends at the present pace; zero while that is unknown.
 func (r *Run) ETA(now time.Time) time.Time {
 	if r.State != Running || r.Done <= 0 || r.Total <= r.Done || r.StepAt.IsZero() || !now.After(r.StepAt) {

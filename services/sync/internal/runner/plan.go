@@ -68,8 +68,8 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 		}
 		return nil
 	}
-	if err := store.Supersede(tx, r); err != nil || absent == 0 {
-		return err
+	if absent == 0 {
+		return store.Supersede(tx, r)
 	}
 	linked, err := store.LinkedClients(tx, r.Connection, r.Tenant)
 	if err != nil {
@@ -82,11 +82,7 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 	if err := store.NeedPlan(tx, r, w.Now()); err != nil {
 		return err
 	}
-	state := plan.Settled
-	if r.WithheldReason != "" {
-		state = plan.Waiting
-	}
-	return store.SetPlan(tx, r.Plan, state, r.WithheldReason, linked)
+	return store.SetPlan(tx, r.Plan, plan.Settled, "", linked) // nobody decides before it is written to its end
 }
 
 // write puts every absent client into the plan, batch by batch: waiting for a person, or approved by the policy.
@@ -96,16 +92,14 @@ func (w *Worker) write(ctx context.Context, r *run.Run) error {
 			// Total is what the guard has weighed; clients that became absent since wait for the next run.
 			n := min(int64(w.Batch), r.Total-r.Done)
 			if n <= 0 {
-				r.Enter(r.Next(), w.Now())
-				return nil
+				return w.written(tx, r)
 			}
 			batch, err := store.CandidatesAfter(tx, r, r.Cursor, int(n))
 			if err != nil {
 				return err
 			}
 			if len(batch) == 0 {
-				r.Enter(r.Next(), w.Now())
-				return nil
+				return w.written(tx, r)
 			}
 			changes := make([]plan.Change, len(batch))
 			for i, c := range batch {
@@ -119,6 +113,22 @@ func (w *Worker) write(ctx context.Context, r *run.Run) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// written opens a plan that holds all its removals now: it takes the place of those that wait, and may be decided.
+func (w *Worker) written(tx *sqldb.Tx, r *run.Run) error {
+	if r.Total > 0 {
+		if err := store.Supersede(tx, r); err != nil {
+			return err
+		}
+		if r.WithheldReason != "" {
+			if err := store.Withhold(tx, r.Plan, r.WithheldReason); err != nil {
+				return err
+			}
+		}
+	}
+	r.Enter(r.Next(), w.Now())
 	return nil
 }
 

@@ -62,6 +62,13 @@ func SetPlan(tx *sqldb.Tx, id string, state plan.State, withheld string, linked 
 		id, string(state), withheld, linked))
 }
 
+// Withhold lets a plan wait for an administrator, for a reason, when removals in it wait.
+func Withhold(tx *sqldb.Tx, id, reason string) error {
+	_, err := tx.Exec(`UPDATE plans SET state = 'WAITING', withheld_reason = $2, version = version + 1 WHERE id = $1 AND EXISTS (
+		SELECT 1 FROM changes w WHERE w.plan = plans.id AND w.kind = 'ARCHIVE' AND w.state = 'WAITING')`, id, reason)
+	return err
+}
+
 // SettlePlan closes a waiting plan of which nothing waits any more, and gives it a new etag in any case.
 func SettlePlan(tx *sqldb.Tx, id string) error {
 	_, err := tx.Exec(`UPDATE plans SET version = version + 1, state = CASE WHEN state = 'WAITING' AND NOT EXISTS (SELECT 1
