@@ -23,6 +23,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
+	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
@@ -47,6 +48,8 @@ type Deps struct {
 	// Bus carries events; BusReplicas is how many of its servers hold each one, 0 for one.
 	Bus         jetstream.JetStream
 	BusReplicas int
+	// Sync is the connection to the client list, which is asked whether a contact exists before it gets a login.
+	Sync grpc.ClientConnInterface
 	// Vault seals signing keys and e-mails on their way, and hashes PINs.
 	Vault *vault.Vault
 	// Revocations learns of every session that ends, from this and other replicas. Optional.
@@ -68,8 +71,8 @@ type Service struct {
 // New makes the service. It reads and, at the very first start, makes the signing keys; it neither listens nor starts
 // anything.
 func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
-	if deps.DB == nil || deps.Vault == nil {
-		return nil, errors.New("auth: a database and a vault are needed")
+	if deps.DB == nil || deps.Vault == nil || deps.Sync == nil {
+		return nil, errors.New("auth: a database, a vault and the client list are needed")
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -90,6 +93,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.api = &api.Server{
 		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
 		Logger: deps.Logger, Site: strings.TrimSuffix(cfg.PublicURL.String(), "/"), Countries: cfg.SMS.Countries,
+		Contacts: syncv1.NewContactServiceClient(deps.Sync),
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}

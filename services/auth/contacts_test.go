@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/rpcerr"
@@ -181,4 +182,48 @@ func TestAFenceAndAnInvitationNeverMissEachOther(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A login is for a contact that the client list has, in the firm of whoever invites.
+func TestOnlyContactsThatExistGetALogin(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		operator := s.operator()
+		admin := s.newFirm(operator, "Harbour Tax", "ada@harbour.example", "")
+		contact, nobody := newContact(admin.firm), newContact(admin.firm)
+		s.clients.lose(nobody)
+		_, err := s.inviteContact(admin, nobody, "nobody@client.example")
+		is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
+		_, err = s.inviteContact(admin, newContact(s.newFirm(operator, "Bridge Audit", "bo@bridge.example", "").firm), "x@client.example")
+		require.Equal(t, codes.NotFound, rpcerr.From(err).Code())
+
+		req := &authv1.InviteContactRequest{
+			Parent: admin.firm, Contact: contact, Email: "cleo@client.example", DisplayName: "Cleo", RequestId: requestID(),
+		}
+		made, err := s.accounts.InviteContact(s.as(admin.token), req)
+		require.NoError(t, err)
+		asked := s.clients.last()
+		require.Equal(t, access.Service, asked.Kind)
+		require.Equal(t, "auth", asked.ID)
+		require.Equal(t, admin.firm, "firms/"+asked.Firm)
+		require.Equal(t, admin.account, admin.firm+"/staff/"+asked.Initiator.ID)
+
+		s.clients.lose(contact)
+		again, err := s.accounts.InviteContact(s.as(admin.token), req)
+		require.NoError(t, err, "what was answered is answered again")
+		require.True(t, proto.Equal(made, again))
+		logins, err := s.accounts.ListContactLogins(s.as(admin.token), &authv1.ListContactLoginsRequest{Parent: admin.firm})
+		require.NoError(t, err)
+		require.Len(t, logins.GetContactLogins(), 1)
+	})
+}
+
+// Without the client list nobody is invited, and is told why.
+func TestNoLoginWhileTheClientListIsAway(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
+	s.clients.server.Stop()
+	_, err := s.inviteContact(admin, newContact(admin.firm), "cleo@client.example")
+	is(t, err, codes.Unavailable, authv1.ErrorReason_ERROR_REASON_CONTACT_UNCONFIRMED)
+	require.Zero(t, s.inbox.count("cleo@client.example"))
+	require.NoError(t, s.service.Ready(t.Context()), "people sign in all the same")
 }

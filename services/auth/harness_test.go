@@ -50,6 +50,7 @@ type suite struct {
 	conn    *grpc.ClientConn // as the gateway has it
 	bare    *grpc.ClientConn // without an identity
 	inbox   *inbox
+	clients *contactList
 	logs    *syncBuffer
 
 	signIn   authv1.SignInServiceClient
@@ -92,9 +93,10 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 	require.NoError(t, err)
 	var cfg auth.Config
 	require.NoError(t, config.Load(config.Source{Service: "auth", Environ: s.environ(o)}, &cfg))
+	s.clients = startContactList(t, s, logger)
 	revocations := access.NewRevocations(s.clock.Now)
 	s.service, err = auth.New(t.Context(), cfg, auth.Deps{
-		DB: db, Bus: o.bus, Vault: ring, Revocations: revocations, Now: s.clock.Now, Logger: logger,
+		DB: db, Bus: o.bus, Sync: s.clients.conn, Vault: ring, Revocations: revocations, Now: s.clock.Now, Logger: logger,
 	})
 	require.NoError(t, err)
 

@@ -23,6 +23,7 @@ func refusals(t *testing.T, in *installation) {
 	t.Run("bodies", func(t *testing.T) { brokenBodies(t, adm) })
 	t.Run("page tokens", func(t *testing.T) { pageTokens(t, adm) })
 	t.Run("request ids", func(t *testing.T) { requestIDs(t, adm) })
+	t.Run("strangers", func(t *testing.T) { strangers(t, adm) })
 	require.Len(t, adm.Folders(t, "kind=FOLDER_KIND_BUSINESS"), 3, "what was refused left nothing")
 	require.Len(t, adm.Clients(t, ""), 1)
 }
@@ -110,7 +111,7 @@ func pageTokens(t *testing.T, adm *story.Person) {
 	require.NoError(t, adm.Call(t.Context(), "GET", folders+"?page_size=1", nil, page))
 	require.NotEmpty(t, page.GetNextPageToken())
 	for _, list := range []string{"/folders", "/documents", "/emailJobs", "/signatureRequests", "/clients", "/contacts", "/runs", "/plans", "/offboardings",
-		"/connections", "/staff", "/contactLogins", "/auditEntries"} {
+		"/connections", "/staff", "/contactLogins", "/agents", "/auditEntries"} {
 		for _, token := range []string{"nonsense", "AAAA", strings.Repeat("A", 1000), forged} {
 			p := refused(t, adm.Client, http.StatusBadRequest, "GET", "/v1/"+adm.Firm+list+"?page_token="+token, "")
 			require.NotEmpty(t, p.Fields, "%s %q: %v", list, token, p)
@@ -118,6 +119,14 @@ func pageTokens(t *testing.T, adm *story.Person) {
 		}
 	}
 	refused(t, adm.Client, http.StatusBadRequest, "GET", folders+"?kind=FOLDER_KIND_CLIENT&page_token="+page.GetNextPageToken(), "")
+}
+
+// strangers: what does not exist gets no login, and can't be revoked.
+func strangers(t *testing.T, adm *story.Person) {
+	firm := "/v1/" + adm.Firm
+	body := `{"contact":"` + adm.Firm + "/contacts/" + uuid.NewString() + `","email":"nobody@client.example","display_name":"Nobody"}`
+	require.Equal(t, "NOT_FOUND", refused(t, adm.Client, http.StatusNotFound, "POST", firm+"/contactLogins:invite", body).Reason)
+	require.Equal(t, "NOT_FOUND", refused(t, adm.Client, http.StatusNotFound, "POST", firm+"/agents/"+uuid.NewString()+":revoke", "{}").Reason)
 }
 
 // requestIDs: the same request again is answered the same and done once; another one under the same id is refused.

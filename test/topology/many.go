@@ -20,7 +20,7 @@ var keyrings = []string{"auth", "connector", "documents"}
 
 // calls are who calls whom.
 var calls = map[string][]string{
-	"auth":      nil,
+	"auth":      {"sync"},
 	"connector": {"auth"},
 	"documents": {"auth", "sync"},
 	"sync":      {"auth", "connector", "documents"},

@@ -32,7 +32,7 @@ const (
 
 // parts are the services in the order in which they are built; connections between them are made by the first call.
 var parts = []part{
-	{name: "auth", migrations: auth.Migrations, build: buildAuth},
+	{name: "auth", migrations: auth.Migrations, peers: []string{"sync"}, build: buildAuth},
 	{name: "connector", migrations: connector.Migrations, peers: []string{"auth"}, build: buildConnector},
 	{name: "documents", migrations: documents.Migrations, peers: []string{"auth", "sync"}, http: bytesHTTP, build: buildDocuments},
 	{name: "sync", migrations: syncsvc.Migrations, peers: []string{"auth", "connector", "documents"}, build: buildSync},
@@ -52,7 +52,8 @@ func Services() []string {
 
 func buildAuth(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
 	svc, err := auth.New(ctx, n.settings.auth, auth.Deps{
-		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Vault: rt.Vault, Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
+		Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -13,7 +13,8 @@ import (
 func main() {
 	boot.Main(auth.Name, func(ctx context.Context, rt *boot.Runtime, cfg auth.Config) (boot.Service, error) {
 		svc, err := auth.New(ctx, cfg, auth.Deps{
-			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Vault: rt.Vault, Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
+			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
 		if err != nil {
 			return nil, err
@@ -25,5 +26,5 @@ func main() {
 			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
 		}
 		return svc, err
-	}, boot.Database(auth.Migrations), boot.Keyring(), boot.GRPC())
+	}, boot.Database(auth.Migrations), boot.Keyring(), boot.GRPC(), boot.Peers("sync"))
 }

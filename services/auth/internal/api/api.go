@@ -17,6 +17,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
@@ -32,8 +33,10 @@ type Server struct {
 	SignIn *signin.Service
 	Hasher *password.Hasher
 	Issuer *issuer.Issuer
-	Now    access.Clock
-	Logger *slog.Logger
+	// Contacts is the client list, which knows whether a contact exists.
+	Contacts syncv1.ContactServiceClient
+	Now      access.Clock
+	Logger   *slog.Logger
 	// Site is where invitations lead, without a slash at the end.
 	Site string
 	// Countries are those to which text messages may go.

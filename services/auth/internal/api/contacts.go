@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 
 	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -36,10 +40,33 @@ func (s accountServer) InviteContact(ctx context.Context, req *authv1.InviteCont
 	if a.Mobile, err = s.cleanMobile("mobile", req.GetMobile()); err != nil {
 		return nil, err
 	}
+	confirmed := s.confirmContact(ctx, req.GetContact())
 	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.InviteContactResponse, error) {
+		if confirmed != nil { // what was answered before is answered again, whatever the client list says by now
+			return nil, confirmed
+		}
 		invited, err := s.inviteContact(tx, a)
 		return &authv1.InviteContactResponse{ContactLogin: contactLoginMessage(invited)}, err
 	})
+}
+
+// confirmWait bounds the question to the client list: a person waits.
+const confirmWait = 3 * time.Second
+
+// confirmContact asks the client list whether it has a contact. Whoever has no answer makes no login: nobody could be
+// shown anything by it, and no event would ever end it.
+func (s *Server) confirmContact(ctx context.Context, contact string) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmWait)
+	defer cancel()
+	_, err := s.Contacts.GetContact(ctx, &syncv1.GetContactRequest{Name: contact})
+	switch {
+	case err == nil:
+		return nil
+	case rpcerr.From(err).Code() == codes.NotFound:
+		return errNotFound
+	}
+	s.Logger.WarnContext(ctx, "the client list could not be asked for a contact", "error", err)
+	return errUnconfirmed
 }
 
 // inviteContact gives a contact a login, in one transaction with looking whether it is fenced: of a fence and an

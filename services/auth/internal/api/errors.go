@@ -40,6 +40,8 @@ var (
 		"a firm keeps at least one administrator who can sign in")
 	errFenced = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_LOGIN_FENCED,
 		"the contact's client is being off-boarded")
+	errUnconfirmed = rpcerr.New(codes.Unavailable, authv1.ErrorReason_ERROR_REASON_CONTACT_UNCONFIRMED,
+		"the client list does not answer, so nobody knows whether the contact exists; try again")
 	errSessionEnded = rpcerr.New(codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SESSION_ENDED,
 		"the session has ended; sign in again")
 	errNotFound      = rpcerr.New(codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND, "not found")
