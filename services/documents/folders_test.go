@@ -214,3 +214,27 @@ func TestAuditEntries(t *testing.T) {
 	require.Equal(t, accesstest.Of(access.Staff, "").ID, entries["bytes.put"].GetActor())
 	require.Equal(t, d.GetName(), entries["bytes.put"].GetResource())
 }
+
+// Names that would show as something else are refused where people give them, and mended where other services do.
+func TestNamesThatDeceive(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	folder := s.business("Deeds")
+	for _, r := range []rune{'\n', 0x1B, 0x200B, 0x200D, 0x200E, 0x202E, 0x2066, 0x2069, 0xFEFF} {
+		name := "annex" + string(r) + "fdp.exe"
+		_, err := s.folders.CreateFolder(s.staff(), &documentsv1.CreateFolderRequest{Parent: firmA, Folder: &documentsv1.Folder{DisplayName: name}})
+		v := s.refused(err, codes.InvalidArgument, "INVALID_REQUEST").Violations()[0]
+		require.Equal(t, []string{"folder.display_name", "visible"}, []string{v.Field, v.Rule})
+		_, err = s.initiate(s.staff(), folder, name, []byte("x"))
+		v = s.refused(err, codes.InvalidArgument, "INVALID_REQUEST").Violations()[0]
+		require.Equal(t, "display_name", v.Field)
+		if r > ' ' { // what controls a terminal the contract refuses by itself
+			require.Equal(t, "visible", v.Rule)
+			require.Contains(t, v.Description, fmt.Sprintf("U+%04X", r))
+		}
+	}
+	client, of := s.list.client("Annex\u202efdp.exe")
+	require.Equal(t, "Annexfdp.exe", s.folder(of).GetDisplayName())
+	filed, err := s.file(s.saga(), client, "k", "Client history Annex\u202efdp.exe.csv", []byte("x"))
+	require.NoError(t, err)
+	require.Equal(t, "Client history Annexfdp.exe.csv", filed.GetDocument().GetDisplayName())
+}

@@ -7,17 +7,21 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/names"
+	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	"github.com/concord-suite/concord/services/documents/internal/blob"
 	"github.com/concord-suite/concord/services/documents/internal/filing"
+	"github.com/concord-suite/concord/services/documents/internal/store"
 	"github.com/concord-suite/concord/services/documents/internal/store/cabinet"
 	"github.com/concord-suite/concord/services/documents/internal/transfer"
 )
@@ -31,6 +35,8 @@ type Deps struct {
 	Tickets *transfer.Tickets
 	// Scope says whether what contacts may see is known freshly enough, for a firm.
 	Scope func(ctx context.Context, firm string) error
+	// Known waits until what the client list committed before a moment is known here, for a firm, and says why it is not.
+	Known func(ctx context.Context, firm string, before time.Time) error
 	Now   func() time.Time
 	// TicketLife is how long a ticket for bytes is good.
 	TicketLife time.Duration
@@ -97,6 +103,19 @@ func parse(field, pattern, name string) (firm, id string, err error) {
 		return "", "", err
 	}
 	return ids[0], ids[1], nil
+}
+
+// displayName reads a name that people give to a folder or document.
+func displayName(field, name string) (string, error) {
+	name = store.Clean(name)
+	if name == "" {
+		return "", rpcerr.Default(codes.InvalidArgument).Field(field, "required", "must not be blank")
+	}
+	if r, found := filing.Deceptive(name); found {
+		return "", rpcerr.Default(codes.InvalidArgument).Field(field, "visible",
+			fmt.Sprintf("holds U+%04X, which people do not see, or which has them see another name", r))
+	}
+	return name, nil
 }
 
 // within reads a resource name that may be absent and belongs to the firm; another firm's does not exist.

@@ -96,7 +96,11 @@ func (s *documents) InitiateUpload(ctx context.Context, req *documentsv1.Initiat
 	if err != nil {
 		return nil, err
 	}
-	u := filing.Upload{Firm: firm, Folder: folder, DisplayName: store.Clean(req.GetDisplayName()), MediaType: req.GetMediaType(),
+	display, err := displayName("display_name", req.GetDisplayName())
+	if err != nil {
+		return nil, err
+	}
+	u := filing.Upload{Firm: firm, Folder: folder, DisplayName: display, MediaType: req.GetMediaType(),
 		Size: req.GetSize(), SHA256: req.GetSha256(), Caller: caller(ctx)}
 	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*documentsv1.InitiateUploadResponse, error) {
 		f, err := visible(tx, firm, contact, folder)

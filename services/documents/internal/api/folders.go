@@ -102,9 +102,9 @@ func (s *folders) CreateFolder(ctx context.Context, req *documentsv1.CreateFolde
 	if err != nil {
 		return nil, errNotFound
 	}
-	display := store.Clean(req.GetFolder().GetDisplayName())
-	if display == "" {
-		return nil, rpcerr.Default(codes.InvalidArgument).Field("folder.display_name", "required", "must not be blank")
+	display, err := displayName("folder.display_name", req.GetFolder().GetDisplayName())
+	if err != nil {
+		return nil, err
 	}
 	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*documentsv1.CreateFolderResponse, error) {
 		f, err := s.Cabinet.CreateFolder(tx, firm, display)

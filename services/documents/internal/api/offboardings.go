@@ -130,7 +130,7 @@ func (s *offboardings) ReverseOffboarding(ctx context.Context, req *documentsv1.
 	if err != nil {
 		return nil, err
 	}
-	display := store.Clean(req.GetDisplayName())
+	display := store.Honest(req.GetDisplayName())
 	back, err := write(ctx, s.DB, func(tx *sqldb.Tx) (cabinet.Return, error) {
 		return s.Cabinet.ReverseOffboarding(tx, firm, client, offboarding, display)
 	})

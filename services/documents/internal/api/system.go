@@ -73,7 +73,7 @@ func systemFile(head *documentsv1.FileSystemDocumentRequest) (f cabinet.SystemFi
 	}
 	bad := rpcerr.Default(codes.InvalidArgument)
 	for field, value := range map[string]string{
-		"client": head.GetClient(), "display_name": store.Clean(head.GetDisplayName()), "key": head.GetKey(), "media_type": head.GetMediaType(),
+		"client": head.GetClient(), "display_name": store.Honest(head.GetDisplayName()), "key": head.GetKey(), "media_type": head.GetMediaType(),
 	} {
 		if value == "" {
 			bad = bad.Field(field, "required", "is required in the first message")
@@ -85,7 +85,7 @@ func systemFile(head *documentsv1.FileSystemDocumentRequest) (f cabinet.SystemFi
 	if f.Client, err = within(f.Firm, "client", cabinet.ClientPattern, head.GetClient()); err != nil {
 		return f, err
 	}
-	f.DisplayName, f.Key, f.Revision = store.Clean(head.GetDisplayName()), head.GetKey(), head.GetRevision()
+	f.DisplayName, f.Key, f.Revision = store.Honest(head.GetDisplayName()), head.GetKey(), head.GetRevision()
 	f.Offboarding, err = within(f.Firm, "offboarding", cabinet.OffboardingPattern, head.GetOffboarding())
 	return f, err
 }

@@ -20,6 +20,9 @@ func NameKey(name string) string {
 // Clean is the form in which names are kept.
 func Clean(name string) string { return norm.NFC.String(strings.TrimSpace(name)) }
 
+// Honest is Clean for names that other services tell: what would deceive people is left out of them.
+func Honest(name string) string { return Clean(filing.Honest(name)) }
+
 // pattern makes a LIKE pattern that finds the text anywhere in a name key, literally.
 func pattern(query string) string {
 	escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

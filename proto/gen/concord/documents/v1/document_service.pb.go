@@ -406,7 +406,7 @@ type InitiateUploadRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The resource name, firms/{firm}/folders/{folder}.
 	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// The file name; control characters and slashes are refused.
+	// The file name; control characters, slashes, and characters without width or that turn the direction of writing are refused.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// The media type; found from the bytes when empty.
 	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`

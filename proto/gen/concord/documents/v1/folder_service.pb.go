@@ -148,7 +148,7 @@ type Folder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name, "firms/{firm}/folders/{folder}". It stays the same when a client leaves and when it comes back.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The name to show.
+	// The name to show; control characters, and characters without width or that turn the direction of writing are refused.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// What it is.
 	Kind FolderKind `protobuf:"varint,3,opt,name=kind,proto3,enum=concord.documents.v1.FolderKind" json:"kind,omitempty"`

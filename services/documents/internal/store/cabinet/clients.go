@@ -21,7 +21,7 @@ func (c *Cabinet) NameClient(tx *sqldb.Tx, p Profile) error {
 	if err != nil || p.Sequence <= client.Named {
 		return err
 	}
-	client.DisplayName, client.Code, client.Named = store.Clean(p.DisplayName), p.Code, p.Sequence
+	client.DisplayName, client.Code, client.Named = store.Honest(p.DisplayName), p.Code, p.Sequence
 	if client.State == departure.Listed {
 		if client, err = c.clientFolder(tx, client); err != nil {
 			return err

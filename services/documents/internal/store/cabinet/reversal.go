@@ -34,7 +34,7 @@ func (c *Cabinet) ReverseOffboarding(tx *sqldb.Tx, firm, id, offboarding, displa
 	}
 	if !done {
 		if display != "" {
-			client.DisplayName = store.Clean(display)
+			client.DisplayName = store.Honest(display)
 		}
 		if client, o, err = c.comeBack(tx, client, o); err != nil {
 			return Return{}, err
