@@ -98,7 +98,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Replicas: deps.BusReplicas, Now: deps.Now, Log: deps.Logger})
 	inbound.Handle(s.consumer, cab)
 	s.api = api.Deps{DB: deps.DB, Memory: idem.New(deps.DB, deps.Now), Cabinet: cab, Blobs: blobs, Tickets: tickets, Scope: s.scope,
-		Now: deps.Now, TicketLife: cfg.TicketLife}
+		Known: s.known, Now: deps.Now, TicketLife: cfg.TicketLife}
 	s.bytes = transfer.New(transfer.Deps{DB: deps.DB, Blobs: blobs, Cabinet: cab, Tickets: tickets, Scope: s.scope,
 		Revocations: deps.Revocations, Audit: deps.Audit, Now: deps.Now, Logger: deps.Logger,
 		Idle: cfg.TransferIdle, Render: func(d filing.Document) proto.Message { return api.DocumentMessage(d) }})
@@ -127,6 +127,34 @@ func (s *Service) scope(ctx context.Context, firm string) error {
 		err = fmt.Errorf("documents: the client list was last heard %s ago", lag.Round(time.Millisecond))
 	}
 	return err
+}
+
+const (
+	// knownWait bounds the wait for the client list's word on how far it has been heard. It comes once a second, and counts
+	// from before it was sent.
+	knownWait = 4 * time.Second
+	// knownPoll is how often that is looked at: in memory, and one small query.
+	knownPoll = 50 * time.Millisecond
+)
+
+// known waits until everything the client list committed before a moment is known here.
+func (s *Service) known(ctx context.Context, firm string, before time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, knownWait)
+	defer cancel()
+	tick := time.NewTicker(knownPoll)
+	defer tick.Stop()
+	for {
+		since := s.deps.Now().Sub(before)
+		lag, err := s.consumer.Lag(ctx, inbound.Stream, firm)
+		if err == nil && lag <= since {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("documents: the client list was not heard for %s: %w", knownWait, errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
 }
 
 // Register adds the service's RPCs to a server.

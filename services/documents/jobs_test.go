@@ -10,6 +10,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
+	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
 	"github.com/concord-suite/concord/sim/sinks"
 	"github.com/concord-suite/concord/sim/world"
 )
@@ -187,4 +188,28 @@ func TestWhatTheMailServerSays(t *testing.T) {
 	require.Equal(t, documentsv1.DeliveryState_DELIVERY_STATE_PENDING, got[1].GetState())
 	require.Equal(t, "the mail server refused the e-mail (451)", got[1].GetProblem())
 	require.NotContains(t, s.logs.String(), "never@example.com")
+}
+
+// A contact that the client list knows, and documents has not heard of yet, is not refused as a stranger.
+func TestARecipientThatIsNotKnownYet(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		s.t = t
+		s.fresh()
+		client, folder := s.list.client("New")
+		d := s.upload(s.staff(), folder, "a.txt", []byte("a"))
+		for range 5 {
+			contact := firmA + "/contacts/" + id()
+			s.list.say(contact, &synceventsv1.ContactRelationsChanged{Contact: contact, Clients: []string{client}})
+			_, err := s.send(client, []string{contact}, d) // at once, without waiting for the event
+			require.NoError(t, err)
+		}
+		_, err := s.send(client, []string{firmA + "/contacts/" + id()}, d)
+		require.Equal(t, "related", s.refused(err, codes.InvalidArgument, "INVALID_REQUEST").Violations()[0].Rule)
+		_, err = s.send(firmA+"/clients/"+id(), []string{firmA + "/contacts/" + id()}, d)
+		s.refused(err, codes.NotFound, "NOT_FOUND")
+
+		s.nats.Stop(t) // nobody can tell any more
+		_, err = s.send(client, []string{firmA + "/contacts/" + id()}, d)
+		s.refused(err, codes.Unavailable, "SCOPE_STALE")
+	})
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -9,6 +10,7 @@ import (
 	"github.com/concord-suite/concord/platform/names"
 	"github.com/concord-suite/concord/platform/sqldb"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
+	"github.com/concord-suite/concord/services/documents/internal/filing"
 	"github.com/concord-suite/concord/services/documents/internal/signing"
 	"github.com/concord-suite/concord/services/documents/internal/store"
 	"github.com/concord-suite/concord/services/documents/internal/store/cabinet"
@@ -30,11 +32,27 @@ func (s *emailJobs) CreateEmailJob(ctx context.Context, req *documentsv1.CreateE
 	if err := s.fresh(ctx, letter.Firm); err != nil {
 		return nil, err
 	}
-	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*documentsv1.CreateEmailJobResponse, error) {
-		j, err := s.Cabinet.SendLetter(tx, letter)
-		return &documentsv1.CreateEmailJobResponse{EmailJob: jobMessage(j)}, err
-	})
+	send := func() (*documentsv1.CreateEmailJobResponse, error) {
+		return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*documentsv1.CreateEmailJobResponse, error) {
+			j, err := s.Cabinet.SendLetter(tx, letter)
+			return &documentsv1.CreateEmailJobResponse{EmailJob: jobMessage(j)}, err
+		})
+	}
+	asked := s.Now()
+	resp, err := send()
+	if unheardOf(err) { // the client list may know better: it is given the time to say so
+		if err := s.Known(ctx, letter.Firm, asked); err != nil {
+			return nil, errScopeStale.Because(err)
+		}
+		resp, err = send()
+	}
 	return resp, failure(err)
+}
+
+// unheardOf tells whether a letter was refused for a client or a relation that is not known here.
+func unheardOf(err error) bool {
+	field, ok := errors.AsType[*cabinet.FieldError](err)
+	return ok && field.Rule == cabinet.Related || errors.Is(err, filing.ErrNotFound)
 }
 
 func letterOf(ctx context.Context, req *documentsv1.CreateEmailJobRequest) (l cabinet.Letter, err error) {

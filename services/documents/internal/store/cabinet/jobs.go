@@ -37,6 +37,9 @@ type FieldError struct {
 // Error names the field and what is wrong with it.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
+// Related is the rule that recipients are contacts of the client.
+const Related = "related"
+
 // SendLetter makes an email job: it publishes the documents to the client's contacts, asks for signatures, and queues an
 // e-mail to each recipient. It holds the client, so a fence is seen or comes after and finds the job.
 func (c *Cabinet) SendLetter(tx *sqldb.Tx, l Letter) (signing.Job, error) {
@@ -57,7 +60,7 @@ func (c *Cabinet) SendLetter(tx *sqldb.Tx, l Letter) (signing.Job, error) {
 			return signing.Job{}, err
 		}
 		if !related {
-			return signing.Job{}, &FieldError{fmt.Sprintf("recipients[%d]", i), "related", "is not a contact of this client"}
+			return signing.Job{}, &FieldError{fmt.Sprintf("recipients[%d]", i), Related, "is not a contact of this client"}
 		}
 	}
 	j, err := c.compose(tx, l, documents)
