@@ -121,6 +121,54 @@ func TestBadInvitations(t *testing.T) {
 	require.Len(t, list.GetStaff(), 1, "nothing was made")
 }
 
+// Names are shown in mails, lists and dialogs: what can't be seen, or turns the text around it, is no part of one.
+func TestNamesHoldNothingThatCannotBeSeen(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.newOffice()
+	operator := &person{email: "olive@host.example"}
+	s.signInAs(operator)
+	for _, r := range []rune{
+		0x00, 0x09, 0x0a, 0x1b, 0x7f, 0x85, 0xad, 0x61c, 0x180e, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a,
+		0x202b, 0x202c, 0x202d, 0x202e, 0x2060, 0x2066, 0x2067, 0x2068, 0x2069, 0xfeff, 0xfff9, 0xe000, 0xe0041,
+	} {
+		bad := "Mo" + string(r) + "nimda"
+		calls := map[string]func() error{
+			"display_name": func() error {
+				_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+					Parent: admin.firm, Email: "mo@harbour.example", DisplayName: bad, Role: authv1.Role_ROLE_STAFF,
+				})
+				return err
+			},
+			"email": func() error {
+				_, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+					Parent: admin.firm, Email: bad + "@harbour.example", DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF,
+				})
+				return err
+			},
+			"administrator_name": func() error {
+				_, err := s.firms.CreateFirm(s.as(operator.token), &authv1.CreateFirmRequest{
+					DisplayName: "Bridge", AdministratorEmail: "bo@bridge.example", AdministratorName: bad,
+				})
+				return err
+			},
+		}
+		for field, call := range calls {
+			err := call()
+			require.Error(t, err, "%U in %s", r, field)
+			e := rpcerr.From(err)
+			require.Equal(t, codes.InvalidArgument, e.Code(), "%U in %s", r, field)
+			require.Equal(t, field, e.Violations()[0].Field)
+		}
+	}
+	for _, good := range []string{"Zoë O’Connor-Müller", "李小龍", "محمد علی", "Ngāi Tahu (Te Rūnanga)", "J. R. \"Bob\" Dobbs"} {
+		made, err := s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: "mo@harbour.example", DisplayName: " " + good + " ", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err, good)
+		require.Equal(t, good, made.GetStaff().GetDisplayName())
+	}
+}
+
 func TestInvitationCodes(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		admin := s.newOffice()

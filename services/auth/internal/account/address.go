@@ -4,8 +4,14 @@ import (
 	"errors"
 	"net/mail"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
+
+// Unseen tells whether a character can't be seen, or turns or breaks the text around it: controls, breaks of lines, marks of
+// direction, characters without width, private ones. In a name or an address it would pass one person off as another, or
+// end up in the header of an e-mail.
+func Unseen(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
 
 // ErrEmail says that a text is not an e-mail address.
 var ErrEmail = errors.New("account: not an e-mail address")
@@ -17,7 +23,8 @@ const maxEmail = 254
 // Names before the address and comments are refused.
 func NormalizeEmail(text string) (string, error) {
 	text = strings.TrimSpace(text)
-	if len(text) > maxEmail || !utf8.ValidString(text) || strings.ContainsAny(text, "\r\n\x00<>\"() ,;:") {
+	if len(text) > maxEmail || !utf8.ValidString(text) || strings.ContainsAny(text, "<>\"(),;:") ||
+		strings.ContainsFunc(text, func(r rune) bool { return Unseen(r) || unicode.IsSpace(r) }) {
 		return "", ErrEmail
 	}
 	parsed, err := mail.ParseAddress(text)

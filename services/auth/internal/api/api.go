@@ -102,17 +102,13 @@ func childOf(pattern, name string) (firm, id string) {
 	return ids[0], ids[1]
 }
 
-// cleanName is a name to show, without spaces around it. Line breaks and the like would end up in e-mail headers.
+// cleanName is a name to show, without spaces around it.
 func cleanName(field, text string) (string, error) {
 	text = strings.TrimSpace(text)
-	if text == "" || strings.ContainsFunc(text, isControl) {
-		return "", violation(field, "display_name", "is a name on one line")
+	if text == "" || strings.ContainsFunc(text, account.Unseen) {
+		return "", violation(field, "display_name", "is a name on one line, of characters that can be seen")
 	}
 	return text, nil
-}
-
-func isControl(r rune) bool {
-	return r < ' ' || (r >= 0x7f && r < 0xa0) || r == '\u2028' || r == '\u2029'
 }
 
 // cleanEmail is an address in the form in which it is stored.
