@@ -130,12 +130,7 @@ func SetContactState(tx *sqldb.Tx, firm string, contacts []string, state client.
 	if state == client.Active {
 		return nil
 	}
-	for _, id := range contacts {
-		if err := emitContact(tx, firm, id, state == client.Released); err != nil {
-			return err
-		}
-	}
-	return nil
+	return emitContacts(tx, firm, contacts, state == client.Released)
 }
 
 // SetLogin takes over whether a contact has a login, unless something newer was said before. A contact that was removed

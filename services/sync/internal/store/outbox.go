@@ -20,28 +20,46 @@ func emit(tx *sqldb.Tx, firm, entity string, sequence int64, m proto.Message) er
 }
 
 func emitCreated(tx *sqldb.Tx, firm string, clients []NewClient) error {
-	for _, c := range clients {
-		if err := emit(tx, firm, "clients/"+c.ID, 1, &synceventsv1.ClientCreated{
-			Client: Name(firm, "clients", c.ID), DisplayName: c.Fields.Name, Code: c.Fields.Code,
-		}); err != nil {
-			return err
+	return events.AddAll(tx, func(yield func(events.Event) bool) {
+		for _, c := range clients {
+			if !yield(events.Event{Firm: firm, Entity: "clients/" + c.ID, Sequence: 1, Message: &synceventsv1.ClientCreated{
+				Client: Name(firm, "clients", c.ID), DisplayName: c.Fields.Name, Code: c.Fields.Code,
+			}}) {
+				return
+			}
 		}
-	}
-	return nil
+	})
 }
 
 func emitUpdated(tx *sqldb.Tx, firm string, updates []ClientUpdate) error {
-	for _, u := range updates {
-		if !u.announced() {
-			continue
+	return events.AddAll(tx, func(yield func(events.Event) bool) {
+		for _, u := range updates {
+			if u.announced() && !yield(events.Event{Firm: firm, Entity: "clients/" + u.Client.ID, Sequence: u.Client.EventSeq + 1,
+				Message: &synceventsv1.ClientUpdated{
+					Client: Name(firm, "clients", u.Client.ID), DisplayName: u.Link.Base.Name, Code: u.Link.Base.Code,
+				}}) {
+				return
+			}
 		}
-		if err := emit(tx, firm, "clients/"+u.Client.ID, u.Client.EventSeq+1, &synceventsv1.ClientUpdated{
-			Client: Name(firm, "clients", u.Client.ID), DisplayName: u.Link.Base.Name, Code: u.Link.Base.Code,
-		}); err != nil {
-			return err
+	})
+}
+
+// relationSet is the full set of clients a contact relates to, and its place among the sets of that contact.
+type relationSet struct {
+	contact string
+	seq     int64
+	clients []string // names
+}
+
+func emitRelationSets(tx *sqldb.Tx, firm string, sets []relationSet) error {
+	return events.AddAll(tx, func(yield func(events.Event) bool) {
+		for _, s := range sets {
+			if !yield(events.Event{Firm: firm, Entity: "contacts/" + s.contact + "/relations", Sequence: s.seq,
+				Message: &synceventsv1.ContactRelationsChanged{Contact: Name(firm, "contacts", s.contact), Clients: s.clients}}) {
+				return
+			}
 		}
-	}
-	return nil
+	})
 }
 
 // nextClientEvent counts up the events about a client.
@@ -73,19 +91,29 @@ func EmitRestored(tx *sqldb.Tx, c client.Client, offboarding string) error {
 	})
 }
 
-// emitContact tells that a contact was removed or released. These events and the sets of relations are counted apart,
+// emitContacts tells that contacts were removed or released. These events and the sets of relations are counted apart,
 // so that a reader who skips older sets never skips one of these.
-func emitContact(tx *sqldb.Tx, firm, id string, released bool) error {
-	var seq int64
-	err := tx.QueryRow(`UPDATE contacts SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq`, id).Scan(&seq)
+func emitContacts(tx *sqldb.Tx, firm string, contacts []string, released bool) error {
+	type counted struct {
+		id  string
+		seq int64
+	}
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (c counted, err error) { return c, r.Scan(&c.id, &c.seq) },
+		`UPDATE contacts SET event_seq = event_seq + 1 WHERE `+anyOf(tx, "id", 1)+` RETURNING id, event_seq`, ids(tx, contacts))
 	if err != nil {
 		return err
 	}
-	var m proto.Message = &synceventsv1.ContactRemoved{Contact: Name(firm, "contacts", id)}
-	if released {
-		m = &synceventsv1.ContactReleased{Contact: Name(firm, "contacts", id)}
-	}
-	return emit(tx, firm, "contacts/"+id, seq, m)
+	return events.AddAll(tx, func(yield func(events.Event) bool) {
+		for _, c := range all {
+			var m proto.Message = &synceventsv1.ContactRemoved{Contact: Name(firm, "contacts", c.id)}
+			if released {
+				m = &synceventsv1.ContactReleased{Contact: Name(firm, "contacts", c.id)}
+			}
+			if !yield(events.Event{Firm: firm, Entity: "contacts/" + c.id, Sequence: c.seq, Message: m}) {
+				return
+			}
+		}
+	})
 }
 
 // EmitFinished tells that a run ended.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
-	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
 )
 
@@ -175,24 +174,16 @@ func EmitRelations(tx *sqldb.Tx, firm string, contacts []string) error {
 			AND k.state IN ('ACTIVE', 'RELEASED') ORDER BY r.contact, r.client`, ids(tx, contacts)); err != nil {
 		return err
 	}
-	type counted struct {
-		id  string
-		seq int64
-	}
-	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (c counted, err error) { return c, r.Scan(&c.id, &c.seq) },
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (s relationSet, err error) { return s, r.Scan(&s.contact, &s.seq) },
 		`UPDATE contacts SET relations_seq = relations_seq + 1 WHERE `+anyOf(tx, "id", 1)+` RETURNING id, relations_seq`,
 		ids(tx, contacts))
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		if err := emit(tx, firm, "contacts/"+c.id+"/relations", c.seq, &synceventsv1.ContactRelationsChanged{
-			Contact: Name(firm, "contacts", c.id), Clients: sets[c.id],
-		}); err != nil {
-			return err
-		}
+	for i := range all {
+		all[i].clients = sets[all[i].contact]
 	}
-	return nil
+	return emitRelationSets(tx, firm, all)
 }
 
 func pairs(tx *sqldb.Tx, each func(a, b string), query string, args ...any) error {
