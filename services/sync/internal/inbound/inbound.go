@@ -51,9 +51,11 @@ func sequence(m events.Meta) int64 {
 }
 
 // put takes a connection over and returns what is known of it now, which may be newer than the event.
-func put(tx *sqldb.Tx, m events.Meta, c *connectorv1.Connection, suspended bool) (run.Connection, error) {
+func (h Handlers) put(tx *sqldb.Tx, m events.Meta, c *connectorv1.Connection, suspended bool) (run.Connection, error) {
 	conn, ok := peer.ConnectionOf(c)
-	conn.RemovalsSuspended = conn.RemovalsSuspended || suspended
+	if conn.RemovalsSuspended = conn.RemovalsSuspended || suspended; conn.RemovalsSuspended {
+		conn.SuspendedAt = h.Now()
+	}
 	if !ok || conn.Firm != m.Firm {
 		return conn, events.Failure("the event holds no connection of its firm", errMalformed)
 	}
@@ -65,7 +67,7 @@ func put(tx *sqldb.Tx, m events.Meta, c *connectorv1.Connection, suspended bool)
 
 // established starts a full run: right away, or after the run that is under way.
 func (h Handlers) established(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionEstablished) error {
-	conn, err := put(tx, m, e.GetConnection(), e.GetTenantChanged())
+	conn, err := h.put(tx, m, e.GetConnection(), e.GetTenantChanged())
 	if err != nil || !conn.State.Usable() {
 		return err
 	}
@@ -84,7 +86,7 @@ func (h Handlers) established(_ context.Context, tx *sqldb.Tx, m events.Meta, e 
 }
 
 func (h Handlers) updated(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionUpdated) error {
-	_, err := put(tx, m, e.GetConnection(), false)
+	_, err := h.put(tx, m, e.GetConnection(), false)
 	return err
 }
 

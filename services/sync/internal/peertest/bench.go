@@ -110,7 +110,9 @@ func (b *Bench) Connect(fn func(*run.Connection)) {
 		ID: Connection, Firm: Firm, Provider: "XPM", Tenant: "tenant-1", State: run.ConnectionActive,
 		EstablishedAt: b.Clock.Now(), Guard: plan.Guard{Permille: 100, Floor: 5},
 	}
-	fn(&c)
+	if fn(&c); c.RemovalsSuspended {
+		c.SuspendedAt = b.Clock.Now()
+	}
 	b.Tx(func(tx *sqldb.Tx) error { return store.PutConnection(tx, c, sqldb.Micros(b.Clock.Now())) })
 }
 

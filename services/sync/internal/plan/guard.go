@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // The guard of connections that set none: at most 5 clients, or a tenth, leave without a person's word.
 const (
@@ -37,12 +40,27 @@ func (c Conditions) Withheld(candidates int64) string {
 	case candidates == 0:
 		return ""
 	case c.Suspended:
-		return "the connection's tenant is another than the last time; removals wait until somebody has looked at them"
+		return suspended
 	case candidates > limit:
 		return fmt.Sprintf("%d of %d clients would leave, more than the %d that may leave without a decision",
 			candidates, c.Linked, limit)
 	case c.Review:
 		return "this connection asks for a decision on every removal"
+	}
+	return ""
+}
+
+const suspended = "the connection's tenant is another than the last time; removals wait until somebody has looked at them"
+
+// Halted says in words why a removal that was approved waits for a person after all; "" when it goes on. The policy
+// decides by what the connection wants now, and for all of the run's candidates as it did before. A person's decision
+// stands, unless removals were suspended after it: it was about another state of affairs.
+func (c *Change) Halted(now Conditions, candidates int64, suspendedAt time.Time) string {
+	switch {
+	case c.DecidedBy == Policy:
+		return now.Withheld(candidates)
+	case now.Suspended && !c.DecidedAt.After(suspendedAt):
+		return suspended
 	}
 	return ""
 }

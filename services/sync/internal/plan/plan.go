@@ -63,6 +63,9 @@ const (
 	ChangeRefuted  ChangeState = "REFUTED"
 )
 
+// Policy decided what no person had to: it stands in the place of one in Change.DecidedBy.
+const Policy = "policy"
+
 // Change is one line of a plan.
 type Change struct {
 	ID, Plan, Firm, Connection, Tenant string

@@ -32,8 +32,10 @@ type Connection struct {
 	ReviewNew, ReviewRemovals bool
 	Guard                     plan.Guard
 	FullEveryDays             int64
-	RemovalsSuspended         bool
-	EstablishedAt             time.Time
+	// RemovalsSuspended makes removals wait since SuspendedAt: the tenant is another than the last time.
+	RemovalsSuspended bool
+	SuspendedAt       time.Time
+	EstablishedAt     time.Time
 	// FullWanted asks for a full run as soon as there is none under way; WantedBy says who asks.
 	FullWanted bool
 	WantedBy   string

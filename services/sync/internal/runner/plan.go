@@ -141,7 +141,7 @@ func (w *Worker) removal(r *run.Run, c store.Candidate) plan.Change {
 	ch := w.change(r, plan.Archive, plan.ChangeWaiting, c.Client, c.Record, c.Name, evidence)
 	ch.LinkVersion, ch.ClientVersion = c.LinkVersion, c.ClientVersion
 	if r.WithheldReason == "" {
-		ch.State, ch.DecidedBy, ch.DecidedAt = plan.ChangeApproved, "policy", w.Now()
+		ch.State, ch.DecidedBy, ch.DecidedAt = plan.ChangeApproved, plan.Policy, w.Now()
 	}
 	return ch
 }

@@ -37,19 +37,20 @@ func (w *Worker) remove(ctx context.Context, r *run.Run) error {
 			})
 		}
 		for _, c := range batch {
-			if r.CancelRequested {
+			if r.CancelRequested || r.WithheldReason != "" {
 				break
 			}
-			rec, err := w.ask(ctx, c, false)
+			said, err := w.ask(ctx, c, false)
 			if err != nil {
 				return err
 			}
-			err = w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
-				r.Calls += int64(rec.GetCalls())
+			err = w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) (err error) {
+				r.Calls += int64(said.rec.GetCalls())
 				r.Total = max(r.Total, int64(len(batch)))
 				r.Done++
 				recovered(r)
-				return w.confirm(tx, c, rec, r.StartedBy, r.Initiator)
+				r.WithheldReason, err = w.confirm(tx, c, said, r.StartedBy, r.Initiator)
+				return err
 			})
 			if err != nil {
 				return err
@@ -59,56 +60,106 @@ func (w *Worker) remove(ctx context.Context, r *run.Run) error {
 	return nil
 }
 
-// ask reads the record of a removal. It returns none when the ground of the removal moved: the client, its link, or the
-// tenant of the connection.
-func (w *Worker) ask(ctx context.Context, c plan.Change, interactive bool) (*connectorv1.GetRecordResponse, error) {
-	stale := false
+// answer is what came of asking about a removal.
+type answer struct {
+	// rec is the record itself; nil when nobody was asked.
+	rec *connectorv1.GetRecordResponse
+	// stale: the ground of the removal moved.
+	stale bool
+}
+
+// ask reads the record of a removal, unless its ground moved, the client, its link, or the tenant of the connection, or it
+// has to wait for a person by now.
+func (w *Worker) ask(ctx context.Context, c plan.Change, interactive bool) (answer, error) {
+	stale, halted := false, ""
 	err := w.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		held, err := store.HeldOf(tx, c.Connection, c.Tenant, []string{c.RecordID})
-		stale = c.Stale(held[c.RecordID])
+		if stale = c.Stale(held[c.RecordID]); err != nil || stale {
+			return err
+		}
+		p, err := store.Plan(tx, c.Firm, c.Plan)
+		if err != nil {
+			return err
+		}
+		conn, err := store.Connection(tx, c.Firm, c.Connection)
+		if err != nil {
+			return err
+		}
+		halted, err = halt(tx, c, p, conn)
 		return err
 	})
-	if err != nil || stale {
-		return nil, err
+	if err != nil || stale || halted != "" {
+		return answer{stale: stale}, err
 	}
 	connection := store.Name(c.Firm, "connections", c.Connection)
 	rec, err := w.Peers.Record(ctx, connection, c.RecordID, interactive)
 	if err != nil || rec.GetRecord().GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE {
-		return rec, err
+		return answer{rec: rec}, err
 	}
 	// Another tenant does not know the record either, and that would look like a deletion. Asked after the record was
 	// read, so that a move just before is seen, whether or not its event is here yet.
 	conn, err := w.Peers.Connection(ctx, connection)
-	if err != nil || conn.GetTenantId() != c.Tenant {
-		return nil, err
-	}
-	return rec, nil
+	return answer{rec: rec, stale: conn.GetTenantId() != c.Tenant}, err
+}
+
+// halt says why an approved removal waits for a person after all, as its connection is set now.
+func halt(tx *sqldb.Tx, c plan.Change, p plan.Plan, conn run.Connection) (string, error) {
+	n, err := store.CountRemovals(tx, p.ID)
+	return c.Halted(plan.Conditions{
+		Guard: conn.Guard, Linked: p.Linked, Review: conn.ReviewRemovals, Suspended: conn.RemovalsSuspended,
+	}, n, conn.SuspendedAt), err
 }
 
 // confirm does what the record itself says about a removal: gone, and the client's off-boarding begins; in use, and the
 // removal is refuted. Everything is looked at again behind locks: what moved since makes the removal stale, and leaves
-// the others standing. rec is nil when it was stale before.
-func (w *Worker) confirm(tx *sqldb.Tx, c plan.Change, rec *connectorv1.GetRecordResponse, startedBy, initiator string) error {
-	c, err := store.LockChange(tx, c.Firm, c.Plan, c.ID)
+// the others standing. When the removal has to wait for a person by now, all like it in the plan are held back, and the
+// answer says why.
+func (w *Worker) confirm(tx *sqldb.Tx, c plan.Change, said answer, startedBy, initiator string) (withheld string, err error) {
+	p, err := store.LockPlan(tx, c.Firm, c.Plan)
+	if err != nil {
+		return "", err
+	}
+	c, err = store.LockChange(tx, c.Firm, c.Plan, c.ID)
 	if err != nil || c.State != plan.ChangeApproved {
-		return err
+		return "", err
 	}
 	who, err := store.LockClient(tx, c.Firm, c.Client)
 	if err != nil {
-		return err
+		return "", err
 	}
 	held, err := store.HeldOf(tx, c.Connection, c.Tenant, []string{c.RecordID})
 	if err != nil {
-		return err
+		return "", err
 	}
 	conn, err := store.Connection(tx, c.Firm, c.Connection)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if rec == nil || c.Stale(held[c.RecordID]) || conn.Tenant != c.Tenant {
+	if said.stale || c.Stale(held[c.RecordID]) || conn.Tenant != c.Tenant {
 		c.State = plan.ChangeStale
-		return store.SetChange(tx, c)
+		return "", store.SetChange(tx, c)
 	}
+	withheld, err = halt(tx, c, p, conn)
+	if err != nil {
+		return "", err
+	}
+	if withheld != "" {
+		var before time.Time // a person's decisions stand, unless removals were suspended after them
+		if conn.RemovalsSuspended {
+			before = conn.SuspendedAt
+		}
+		return withheld, store.HoldBack(tx, p, before, withheld)
+	}
+	if said.rec == nil {
+		return "", nil // it was to wait a moment ago, and is not any more: asked about again
+	}
+	return "", w.believe(tx, c, who, said.rec, startedBy, initiator)
+}
+
+// believe does what the record itself says.
+func (w *Worker) believe(
+	tx *sqldb.Tx, c plan.Change, who client.Client, rec *connectorv1.GetRecordResponse, startedBy, initiator string,
+) error {
 	at := rec.GetServerTime().AsTime()
 	asked := fmt.Sprintf("the record itself, read at %s by the provider's clock,", at.Format("2006-01-02 15:04:05 UTC"))
 	switch rec.GetRecord().GetState() {
@@ -128,7 +179,7 @@ func (w *Worker) handOver(
 	tx *sqldb.Tx, c plan.Change, who client.Client, rec *connectorv1.GetRecordResponse, reason, proof, startedBy, initiator string,
 ) error {
 	now, at := w.Now(), rec.GetServerTime().AsTime()
-	if c.DecidedBy != "" && c.DecidedBy != "policy" {
+	if c.DecidedBy != "" && c.DecidedBy != plan.Policy {
 		startedBy = c.DecidedBy
 	}
 	o := offboard.Offboarding{
@@ -220,7 +271,7 @@ func (w *Worker) decided(ctx context.Context, p plan.Plan) error {
 		for _, c := range batch {
 			// A person decided and looks at the result: these few calls may come out of the part kept for people.
 			ctx := peer.InFirm(ctx, p.Firm, peer.AdministratorOf(c.DecidedBy))
-			rec, err := w.ask(ctx, c, true)
+			said, err := w.ask(ctx, c, true)
 			if err != nil {
 				return err
 			}
@@ -228,10 +279,11 @@ func (w *Worker) decided(ctx context.Context, p plan.Plan) error {
 				if err := store.HoldPlan(tx, p.ID, p.Epoch, w.Now().Add(w.Lease)); err != nil {
 					return err
 				}
-				if err := store.AddCalls(tx, p.Run, int64(rec.GetCalls())); err != nil {
+				if err := store.AddCalls(tx, p.Run, int64(said.rec.GetCalls())); err != nil {
 					return err
 				}
-				return w.confirm(tx, c, rec, c.DecidedBy, peer.AdministratorOf(c.DecidedBy))
+				_, err := w.confirm(tx, c, said, c.DecidedBy, peer.AdministratorOf(c.DecidedBy))
+				return err
 			}, sqldb.ReadCommitted)
 			if err != nil {
 				return err

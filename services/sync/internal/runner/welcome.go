@@ -123,7 +123,7 @@ func (w *Worker) newClient(r *run.Run, at time.Time, n newcomer) store.NewClient
 // settled is a suggestion that needs no decision any more: the connection now makes clients by itself.
 func settled(c plan.Change, clientID string, now time.Time) plan.Change {
 	c.State, c.Client, c.Record = plan.ChangeApplied, clientID, ""
-	c.DecidedBy, c.DecidedAt = "policy", now
+	c.DecidedBy, c.DecidedAt = plan.Policy, now
 	return c
 }
 

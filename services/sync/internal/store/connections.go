@@ -10,15 +10,15 @@ import (
 
 const connectionColumns = `c.id, c.firm, c.provider, c.tenant, c.state, c.state_reason, c.selection, c.review_new,
 	c.review_removals, c.guard_permille, c.guard_floor, c.full_every_days, c.removals_suspended, c.established_at,
-	c.full_wanted, c.wanted_by`
+	c.full_wanted, c.wanted_by, c.suspended_at`
 
 func scanConnection(scan func(...any) error, more ...any) (c run.Connection, err error) {
-	var established int64
+	var established, suspended int64
 	err = scan(append([]any{
 		&c.ID, &c.Firm, &c.Provider, &c.Tenant, &c.State, &c.StateReason, &c.Selection, &c.ReviewNew, &c.ReviewRemovals,
-		&c.Guard.Permille, &c.Guard.Floor, &c.FullEveryDays, &c.RemovalsSuspended, &established, &c.FullWanted, &c.WantedBy,
+		&c.Guard.Permille, &c.Guard.Floor, &c.FullEveryDays, &c.RemovalsSuspended, &established, &c.FullWanted, &c.WantedBy, &suspended,
 	}, more...)...)
-	c.EstablishedAt = fromMicros(established)
+	c.EstablishedAt, c.SuspendedAt = fromMicros(established), fromMicros(suspended)
 	return c, err
 }
 
@@ -32,17 +32,21 @@ func Connection(tx *sqldb.Tx, firm, id string) (run.Connection, error) {
 // sequence of the event; 0 for what was asked and not told, which only fills a gap.
 func PutConnection(tx *sqldb.Tx, c run.Connection, seq int64) error {
 	_, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, selection, review_new,
-			review_removals, guard_permille, guard_floor, full_every_days, removals_suspended, event_seq, established_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+			review_removals, guard_permille, guard_floor, full_every_days, removals_suspended, event_seq, established_at,
+			suspended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, tenant = excluded.tenant, state = excluded.state,
 			state_reason = excluded.state_reason, selection = excluded.selection, review_new = excluded.review_new,
 			review_removals = excluded.review_removals, guard_permille = excluded.guard_permille,
 			guard_floor = excluded.guard_floor, full_every_days = excluded.full_every_days,
 			removals_suspended = excluded.removals_suspended, event_seq = excluded.event_seq,
-			established_at = excluded.established_at
+			established_at = excluded.established_at,
+			suspended_at = CASE WHEN connections.removals_suspended AND connections.tenant = excluded.tenant
+				THEN connections.suspended_at ELSE excluded.suspended_at END
 		WHERE connections.event_seq < excluded.event_seq`,
 		c.ID, c.Firm, c.Provider, c.Tenant, c.State, c.StateReason, c.Selection, c.ReviewNew, c.ReviewRemovals,
-		c.Guard.Permille, c.Guard.Floor, c.FullEveryDays, c.RemovalsSuspended, seq, micros(c.EstablishedAt))
+		c.Guard.Permille, c.Guard.Floor, c.FullEveryDays, c.RemovalsSuspended, seq, micros(c.EstablishedAt),
+		micros(c.SuspendedAt))
 	return err
 }
 

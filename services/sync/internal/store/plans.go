@@ -64,9 +64,34 @@ func SetPlan(tx *sqldb.Tx, id string, state plan.State, withheld string, linked 
 
 // Withhold lets a plan wait for an administrator, for a reason, when removals in it wait.
 func Withhold(tx *sqldb.Tx, id, reason string) error {
-	_, err := tx.Exec(`UPDATE plans SET state = 'WAITING', withheld_reason = $2, version = version + 1 WHERE id = $1 AND EXISTS (
-		SELECT 1 FROM changes w WHERE w.plan = plans.id AND w.kind = 'ARCHIVE' AND w.state = 'WAITING')`, id, reason)
+	_, err := tx.Exec(`UPDATE plans SET state = 'WAITING', withheld_reason = $2, version = version + 1
+		WHERE id = $1 AND state <> 'SUPERSEDED' AND EXISTS (
+			SELECT 1 FROM changes w WHERE w.plan = plans.id AND w.kind = 'ARCHIVE' AND w.state = 'WAITING')`, id, reason)
 	return err
+}
+
+// HoldBack lets approved removals of a locked plan wait for a person after all, for a reason: those the policy approved,
+// and those a person approved up to a time. Where a newer plan waits, which has them too, they are stale.
+func HoldBack(tx *sqldb.Tx, p plan.Plan, until time.Time, reason string) error {
+	var newer int64
+	if err := tx.QueryRow(`SELECT count(*) FROM plans WHERE connection = $1 AND state = 'WAITING' AND created_at > $2`,
+		p.Connection, micros(p.CreatedAt)).Scan(&newer); err != nil {
+		return err
+	}
+	state := plan.ChangeWaiting
+	if newer > 0 || p.State == plan.Superseded {
+		state = plan.ChangeStale
+	}
+	if _, err := tx.Exec(`UPDATE changes SET state = $3, decided_by = '', decided_at = 0 WHERE plan = $1 AND kind = 'ARCHIVE'
+		AND state = 'APPROVED' AND (decided_by = $4 OR decided_at <= $2)`, p.ID, micros(until), string(state), plan.Policy); err != nil {
+		return err
+	}
+	return Withhold(tx, p.ID, reason)
+}
+
+// CountRemovals counts the removals of a plan, whatever became of them.
+func CountRemovals(tx *sqldb.Tx, planID string) (n int64, err error) {
+	return n, tx.QueryRow(`SELECT count(*) FROM changes WHERE plan = $1 AND kind = 'ARCHIVE'`, planID).Scan(&n)
 }
 
 // SettlePlan closes a waiting plan of which nothing waits any more, and gives it a new etag in any case.
