@@ -140,15 +140,17 @@ func Run[C any](
 	if done, code := c.before(proc, p, parts); done {
 		return code
 	}
-	mistakes, err := gather(config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...),
-		settings.check(p), settings.collector(proc.Environ))
-	if len(mistakes) > 0 {
+	loaded := config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...)
+	mistakes, unreadable := gather(loaded, settings.check(p), settings.collector(proc.Environ))
+	switch {
+	case unreadable != nil: // what the file would have set is not known to be missing
+		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explainFile(unreadable))
+		return exitSettings
+	case len(mistakes) > 0:
 		fmt.Fprintln(proc.Stderr, mistakes)
 		return exitSettings
 	}
-	if err == nil {
-		err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
-	}
+	err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
 	if err != nil {
 		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explain(err))
 		return exitFailed

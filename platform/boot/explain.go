@@ -3,7 +3,9 @@ package boot
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -29,4 +31,20 @@ func explain(err error) string {
 		return "the database can't be written by this user: " + err.Error()
 	}
 	return err.Error()
+}
+
+// explainFile says in one plain line what keeps a settings file from being used.
+func explainFile(err error) string {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+			return fmt.Sprintf("the configuration file %s does not exist", file.Path)
+		case errors.Is(err, syscall.EISDIR):
+			return fmt.Sprintf("the configuration file %s is a directory", file.Path)
+		case errors.Is(err, fs.ErrPermission):
+			return fmt.Sprintf("the configuration file %s can't be read by this user", file.Path)
+		}
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
 }

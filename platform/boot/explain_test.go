@@ -29,3 +29,17 @@ func TestExplain(t *testing.T) {
 		require.Equal(t, want, explain(err))
 	}
 }
+
+// A test run as root can read everything, so what other users meet is made here.
+func TestExplainFile(t *testing.T) {
+	for want, errno := range map[string]error{
+		"the configuration file /etc/things.yaml does not exist":             syscall.ENOENT,
+		"the configuration file /etc/things.yaml is a directory":             syscall.EISDIR,
+		"the configuration file /etc/things.yaml can't be read by this user": syscall.EACCES,
+		"configuration file: read /etc/things.yaml: input/output error":      syscall.EIO,
+	} {
+		err := fmt.Errorf("configuration file: %w", &os.PathError{Op: "read", Path: "/etc/things.yaml", Err: errno})
+		require.Equal(t, want, explainFile(err))
+	}
+	require.Equal(t, "two lines", explainFile(fmt.Errorf("two\n  lines")))
+}

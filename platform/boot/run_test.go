@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,6 +168,48 @@ peers (CONCORD_THINGS_PEERS): lacks auth=address
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+}
+
+// A settings file that can't be used is a mistake in what the program was told: one plain line, nothing else, and nothing
+// created.
+func TestASettingsFileThatCannotBeUsedIsNamed(t *testing.T) {
+	m := newMachine(t, "things")
+	write := func(name, text string) string {
+		path := m.path(name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	missing, below := m.path("missing.yaml"), filepath.Join(write("file", ""), "below.yaml")
+	broken := write("broken.yaml", "grace: 5s\n  health_addr: [\n")
+	tabs := write("tabs.yaml", "\tgrace: 5s\n")
+	for file, want := range map[string]string{
+		missing:                             "concord-things: the configuration file " + missing + " does not exist\n",
+		t.TempDir():                         "is a directory\n",
+		below:                               "concord-things: the configuration file " + below + " does not exist\n",
+		broken:                              "concord-things: configuration file " + broken + ": yaml: line 2: ",
+		tabs:                                "concord-things: configuration file " + tabs + ": yaml: ",
+		write("keys.yaml", "graec: 5s\n"):   "graec: is not a setting (line 1 of the file)\n",
+		write("list.yaml", "- grace: 5s\n"): "line 1",
+	} {
+		for _, from := range []string{"flag", "environment"} {
+			environ, args := m.environ("things"), []string{"--config", file}
+			if from == "environment" {
+				environ, args = append(environ, "CONCORD_THINGS_CONFIG_FILE="+file), nil
+			}
+			for _, words := range [][]string{nil, {"config", "check"}, {"migrate"}} {
+				code, out, stderr := once(environ, builds, withDatabase, append(words, args...)...)
+				require.Equal(t, 2, code, "%s %v: %s", file, words, stderr)
+				require.Contains(t, stderr, want)
+				require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+				require.Empty(t, out)
+			}
+		}
+	}
+	// Without anything else set, the file is still what is said: what it would have held is not missing.
+	code, _, stderr := once(nil, builds, append(withDatabase, boot.Peers("auth")), "--config", missing)
+	require.Equal(t, 2, code)
+	require.Equal(t, "concord-things: the configuration file "+missing+" does not exist\n", stderr)
+	require.False(t, exists(m.path("things.db")))
 }
 
 func TestRulesAcrossSettings(t *testing.T) {
