@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -39,12 +40,15 @@ func (w *Worker) settle(ctx context.Context, r *run.Run) error {
 			}
 			return err
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, errMoved) {
 			return err
 		}
 	}
 	return nil
 }
+
+// errMoved: a client record was linked while the batch was being locked; the batch is done anew, and locks that client too.
+var errMoved = errors.New("runner: a client was linked meanwhile")
 
 // openSettling counts what is to be done, once.
 func (w *Worker) openSettling(ctx context.Context, r *run.Run) error {
@@ -136,18 +140,54 @@ func (w *Worker) settleBatch(tx *sqldb.Tx, r *run.Run, staged []store.StagedCont
 	return b.commit()
 }
 
-// load reads, and locks, everything the batch is about: clients first, then contacts, each in id order.
+// load locks everything the batch is about, clients first, then contacts, each in id order, and reads it behind the locks:
+// an off-boarding may have hidden or brought back relations, or a person linked a client, while the locks were waited for.
 func (b *batch) load(listed []listedContact) error {
 	r := b.r
 	records := make([]string, len(listed))
-	clients := map[string]bool{}
 	for i, l := range listed {
 		records[i] = l.record
+	}
+	if err := b.read(listed, records); err != nil {
+		return err
+	}
+	var clientIDs, contactIDs []string
+	for _, h := range b.clients {
+		clientIDs = append(clientIDs, h.Client)
+	}
+	var err error
+	if b.locked, err = store.LockClients(b.tx, r.Firm, clientIDs); err != nil {
+		return err
+	}
+	for _, h := range b.held {
+		contactIDs = append(contactIDs, h.Contact)
+	}
+	if b.contacts, err = store.LockContacts(b.tx, contactIDs); err != nil {
+		return err
+	}
+	if err := b.read(listed, records); err != nil {
+		return err
+	}
+	for _, h := range b.clients {
+		if _, locked := b.locked[h.Client]; !locked {
+			return errMoved
+		}
+	}
+	if dropped := b.dropped(listed); len(dropped) > 0 {
+		b.listed, err = store.SeenOf(b.tx, r.ID, run.Clients, dropped)
+	}
+	return err
+}
+
+// read reads what is held of the batch's contacts, their relations, and the clients at the other ends.
+func (b *batch) read(listed []listedContact, records []string) (err error) {
+	r := b.r
+	clients := map[string]bool{}
+	for _, l := range listed {
 		for _, c := range clientRecords(l.contact) {
 			clients[c] = true
 		}
 	}
-	var err error
 	if b.held, err = store.HeldContactsOf(b.tx, r.Connection, r.Tenant, records); err != nil {
 		return err
 	}
@@ -160,25 +200,7 @@ func (b *batch) load(listed []listedContact) error {
 		b.relations[row.ContactRecord] = append(b.relations[row.ContactRecord], row)
 		clients[row.ClientRecord] = true
 	}
-	if b.clients, err = store.HeldOf(b.tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(clients))); err != nil {
-		return err
-	}
-	if dropped := b.dropped(listed); len(dropped) > 0 {
-		if b.listed, err = store.SeenOf(b.tx, r.ID, run.Clients, dropped); err != nil {
-			return err
-		}
-	}
-	var clientIDs, contactIDs []string
-	for _, h := range b.clients {
-		clientIDs = append(clientIDs, h.Client)
-	}
-	if b.locked, err = store.LockClients(b.tx, r.Firm, clientIDs); err != nil {
-		return err
-	}
-	for _, h := range b.held {
-		contactIDs = append(contactIDs, h.Contact)
-	}
-	b.contacts, err = store.LockContacts(b.tx, contactIDs)
+	b.clients, err = store.HeldOf(b.tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(clients)))
 	return err
 }
 
