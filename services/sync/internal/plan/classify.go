@@ -27,7 +27,9 @@ type Held struct {
 	BaseAt, GoneAt time.Time
 	Presence       Presence
 	OutOfScope     bool
-	LinkVersion    int64
+	// Refuted: it was in use when it was read, although it was not listed.
+	Refuted     bool
+	LinkVersion int64
 
 	ClientState   client.State
 	ClientVersion int64
@@ -71,7 +73,7 @@ func Classify(seen Seen, held Held) Verdict {
 		return v
 	}
 	v.Update = seen.Hash != held.Hash
-	if held.OutOfScope {
+	if held.OutOfScope || held.Refuted {
 		v.Back = true
 	}
 	if held.Presence == Present || !seen.At.After(held.GoneAt) {

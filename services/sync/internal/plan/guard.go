@@ -64,3 +64,8 @@ func (c *Change) Halted(now Conditions, candidates int64, suspendedAt time.Time)
 	}
 	return ""
 }
+
+// AskAgainAfter is how long a record that was in use when it was read, but not listed, is not read again only because it
+// is still not listed. Most of these stay as they are for good, each reading costs a call of the day's, and one that is
+// deleted meanwhile leaves a week later.
+const AskAgainAfter = 7 * 24 * time.Hour

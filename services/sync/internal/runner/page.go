@@ -63,10 +63,12 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	if len(s.clients) == 0 {
 		return nil
 	}
-	var active []string
+	var active, inactive []string
 	for _, c := range s.clients {
 		if c.active {
 			active = append(active, c.id)
+		} else {
+			inactive = append(inactive, c.id)
 		}
 	}
 	held, err := store.HeldOf(tx, r.Connection, r.Tenant, active)
@@ -74,6 +76,9 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		return err
 	}
 	if err := store.SeenAgain(tx, r, active); err != nil {
+		return err
+	}
+	if err := store.ForgetRefuted(tx, r.Connection, r.Tenant, inactive); err != nil {
 		return err
 	}
 	var known, unknown []clientLine

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/client"
@@ -68,12 +69,17 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 		}
 		return nil
 	}
-	if absent == 0 {
-		return store.Supersede(tx, r)
-	}
 	linked, err := store.LinkedClients(tx, r.Connection, r.Tenant)
 	if err != nil {
 		return err
+	}
+	// Those that were in use the last time are looked at again now and then, as many as do not make it too many.
+	again, err := store.RecallRefuted(tx, r, w.Now().Add(-plan.AskAgainAfter), conn.Guard.Limit(linked)-absent)
+	if absent += again; err != nil {
+		return err
+	}
+	if absent == 0 {
+		return store.Supersede(tx, r)
 	}
 	r.WithheldReason = plan.Conditions{
 		Guard: conn.Guard, Linked: linked, Review: conn.ReviewRemovals, Suspended: conn.RemovalsSuspended,
@@ -139,6 +145,9 @@ func (w *Worker) removal(r *run.Run, c store.Candidate) plan.Change {
 	}
 	evidence = fmt.Sprintf("%s begun at %s by the provider's clock", evidence, r.ServerStart.Format("2006-01-02 15:04:05 UTC"))
 	ch := w.change(r, plan.Archive, plan.ChangeWaiting, c.Client, c.Record, c.Name, evidence)
+	if !c.RefutedAt.IsZero() {
+		ch.Evidence = append(ch.Evidence, fmt.Sprintf("it was not listed before, and in use when it was read on %s", c.RefutedAt.Format(time.DateOnly)))
+	}
 	ch.LinkVersion, ch.ClientVersion = c.LinkVersion, c.ClientVersion
 	if r.WithheldReason == "" {
 		ch.State, ch.DecidedBy, ch.DecidedAt = plan.ChangeApproved, plan.Policy, w.Now()

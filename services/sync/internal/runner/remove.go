@@ -170,6 +170,9 @@ func (w *Worker) believe(
 	default:
 		c.State = plan.ChangeRefuted
 		c.Evidence = append(c.Evidence, asked+" is in use: the client is only outside of what is listed, or the listing moved")
+		if err := store.SetRefuted(tx, c.Connection, c.Tenant, c.RecordID, w.Now()); err != nil {
+			return err
+		}
 		return store.SetChange(tx, c)
 	}
 }

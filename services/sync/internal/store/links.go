@@ -7,15 +7,16 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/match"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
+	"github.com/concord-suite/concord/services/sync/internal/run"
 )
 
-const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.presence, l.out_of_scope, l.version,
+const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.presence, l.out_of_scope, l.refuted_at <> 0, l.version,
 	c.state, c.version, c.list_source, c.offboarding, coalesce(o.origin, ''), coalesce(o.state, '')`
 
 func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 	var baseAt, goneAt int64
 	var origin, state string
-	err = scan(&h.Record, &h.Client, &h.Hash, &baseAt, &goneAt, &h.Presence, &h.OutOfScope, &h.LinkVersion,
+	err = scan(&h.Record, &h.Client, &h.Hash, &baseAt, &goneAt, &h.Presence, &h.OutOfScope, &h.Refuted, &h.LinkVersion,
 		&h.ClientState, &h.ClientVersion, &h.ListSource, &h.Offboarding, &origin, &state)
 	h.BaseAt, h.GoneAt = fromMicros(baseAt), fromMicros(goneAt)
 	h.Hand, h.OpenHere = origin == "HAND", state == "PREPARING" || state == "BLOCKED"
@@ -26,7 +27,7 @@ func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]plan.Held, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (plan.Held, error) { return scanHeld(r.Scan) },
 		`SELECT `+heldColumns+` FROM `+lookup(tx, 3, "links", "l",
-			"record_id, client, base_hash, base_at, gone_at, presence, out_of_scope, version",
+			"record_id, client, base_hash, base_at, gone_at, presence, out_of_scope, refuted_at, version",
 			"l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value")+`
 			JOIN clients c ON c.id = l.client LEFT JOIN offboardings o ON o.id = c.offboarding AND c.offboarding <> ''`,
 		connection, tenant, ids(tx, records))
@@ -119,9 +120,38 @@ func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p pl
 	if len(records) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(`UPDATE links SET presence = $4, gone_at = $5, out_of_scope = FALSE, version = version + 1
+	_, err := tx.Exec(`UPDATE links SET presence = $4, gone_at = $5, out_of_scope = FALSE, refuted_at = 0, version = version + 1
 		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3),
 		connection, tenant, ids(tx, records), string(p), micros(at))
+	return err
+}
+
+// SetRefuted remembers that a record was in use when it was read, although the listing did not hold it. It is no candidate
+// for removal then, until it was listed again, is listed as archived, or RecallRefuted wants it asked about once more.
+func SetRefuted(tx *sqldb.Tx, connection, tenant, record string, now time.Time) error {
+	return one(tx.Exec(`UPDATE links SET refuted_at = $4 WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
+		connection, tenant, record, micros(now)))
+}
+
+// RecallRefuted makes up to limit records candidates again that were refuted before a time and that a complete listing
+// still does not hold, those first that were read longest ago, and returns how many. Their time is kept, as a negative
+// one, to say that they were asked about before.
+func RecallRefuted(tx *sqldb.Tx, r *run.Run, before time.Time, limit int64) (int64, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	return tx.Exec(`UPDATE links SET refuted_at = -refuted_at WHERE connection = $1 AND tenant = $2 AND record_id IN (
+		SELECT l.record_id`+missing+`l.refuted_at > 0 AND l.refuted_at < $4 AND NOT `+seen(tx, "l.record_id", "$3", run.Clients)+`
+		ORDER BY l.refuted_at, l.record_id LIMIT $5)`, r.Connection, r.Tenant, r.ID, micros(before), limit)
+}
+
+// ForgetRefuted makes records candidates again that are listed as archived or deleted now.
+func ForgetRefuted(tx *sqldb.Tx, connection, tenant string, records []string) error {
+	if len(records) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE links SET refuted_at = 0 WHERE connection = $1 AND tenant = $2 AND refuted_at <> 0 AND `+
+		anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records))
 	return err
 }
 

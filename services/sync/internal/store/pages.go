@@ -85,13 +85,16 @@ func SeenOf(tx *sqldb.Tx, runID string, listing run.Step, records []string) (map
 		WHERE p.run = $1 AND p.listing = $2 AND e.value IN (SELECT q.value FROM `+among(tx, 3)+`)`, runID, string(listing), ids(tx, records)))
 }
 
-// candidates are the linked records that may be gone: their client is in the list by this connection's word, nothing
-// about it is under way, and the complete listing of the run does not hold them as active.
-const candidates = ` FROM links l JOIN clients c ON c.id = l.client
+// missing are the linked records that may be gone when the complete listing of the run does not hold them as active: their
+// client is in the list by this connection's word, and nothing about it is under way.
+const missing = ` FROM links l JOIN clients c ON c.id = l.client
 	WHERE l.connection = $1 AND l.tenant = $2 AND l.presence = 'PRESENT' AND NOT l.out_of_scope
 		AND c.list_source = $1 AND c.state = 'LISTED'
 		AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id
-			AND o.state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING')) AND NOT `
+			AND o.state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING')) AND `
+
+// candidates are those of them about which it is not remembered that they were in use.
+const candidates = missing + `l.refuted_at <= 0 AND NOT `
 
 // CountCandidates counts the clients that may have to leave.
 func CountCandidates(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
@@ -104,13 +107,18 @@ type Candidate struct {
 	LinkVersion, ClientVersion int64
 	// Flagged: it was listed as archived or deleted; otherwise it was absent.
 	Flagged bool
+	// RefutedAt is when the record was in use when it was read, the last time it was not listed; zero for never.
+	RefutedAt time.Time
 }
 
 // CandidatesAfter returns up to limit clients that may have to leave, by record id, after one.
 func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candidate, error) {
 	all, err := sqldb.Collect(tx, func(row *sqldb.Rows) (c Candidate, err error) {
-		return c, row.Scan(&c.Record, &c.Client, &c.Name, &c.LinkVersion, &c.ClientVersion)
-	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version`+candidates+
+		var refuted int64
+		err = row.Scan(&c.Record, &c.Client, &c.Name, &c.LinkVersion, &c.ClientVersion, &refuted)
+		c.RefutedAt = fromMicros(-refuted)
+		return c, err
+	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version, l.refuted_at`+candidates+
 		seen(tx, "l.record_id", "$3", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
 		r.Connection, r.Tenant, r.ID, after, limit)
 	if err != nil || len(all) == 0 {
