@@ -45,6 +45,20 @@ func DueAt(connection string, last time.Time, everyDays int64) time.Time {
 	return last.Add(interval - time.Duration(h.Sum64()%uint64(span)))
 }
 
-// FailedPause is how long after a scheduled run that failed the next one is due at the earliest: it has tried for
-// minutes already, and a broken connection must not eat the day's calls.
-const FailedPause = 6 * time.Hour
+const (
+	firstPause = 6 * time.Hour
+	maxPause   = 24 * time.Hour
+)
+
+// VainPause is how long after the n-th scheduled full run in a row that proved nothing, failed or was cancelled, the next
+// one is due at the earliest: 6 h, 12 h, 24 h. Such a run has tried for hours already or met a listing that moves, and a
+// connection that is broken must not eat the day's calls.
+func VainPause(n int64) time.Duration {
+	if n < 1 {
+		n = 1
+	}
+	if n > 3 {
+		return maxPause
+	}
+	return min(firstPause<<(n-1), maxPause)
+}

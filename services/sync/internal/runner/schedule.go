@@ -40,13 +40,20 @@ func dueBy(i store.Idle, now time.Time) (string, bool) {
 	if c.FullWanted {
 		return c.WantedBy, true
 	}
-	last := i.LastFull
+	last := i.Proven
 	if last.IsZero() {
 		last = c.EstablishedAt
 	}
 	due := run.DueAt(c.ID, last, c.FullEveryDays)
-	if i.Failed {
-		due = last.Add(run.FailedPause)
+	if i.Vain > 0 {
+		// What proved nothing was no full sync: the next comes when it was due all along, but not at once again. A
+		// connection that has had none yet is due since it was made.
+		if i.Proven.IsZero() {
+			due = last
+		}
+		if again := i.LastVain.Add(run.VainPause(i.Vain)); again.After(due) {
+			due = again
+		}
 	}
 	return "schedule", !now.Before(due)
 }

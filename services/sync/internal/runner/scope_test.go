@@ -153,3 +153,17 @@ func TestAdoptedLinksKnowWhatWasChosen(t *testing.T) {
 		require.Zero(t, b.Count(`links WHERE presence = $1`, string(plan.Gone)))
 	})
 }
+
+func TestFirstFullIsTheFirstThatProves(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(20)
+		b.World.Spoil(func(p *connectorv1.StreamRecordsResponse) { p.Drifted = true })
+		require.False(t, b.Sync(run.Full).Proven)
+		b.World.Heal()
+		b.World.Archive("r0001")
+		r := b.Sync(run.Full)
+		require.Contains(t, r.Message, "removes nothing")
+		require.Equal(t, client.Listed, b.Client("r0001").State)
+		require.EqualValues(t, 1, b.Sync(run.Full).Counts.Started)
+	})
+}

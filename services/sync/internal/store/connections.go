@@ -88,27 +88,36 @@ func AdoptLinks(tx *sqldb.Tx, c run.Connection) error {
 	return err
 }
 
-// Idle is a connection without a run under way, and how its last full run ended.
+// Idle is a connection without a run under way, and how its full runs ended.
 type Idle struct {
 	Connection run.Connection
-	// LastFull is when the last full run ended, zero when there was none; Failed that it failed.
-	LastFull time.Time
-	Failed   bool
+	// Proven is when the last full run ended that read the whole of the tenant and proved it, zero when there was none.
+	Proven time.Time
+	// Vain is how many full runs ended since without that, and LastVain when the last of them did.
+	Vain     int64
+	LastVain time.Time
 }
+
+const provenFull = `f.connection = c.id AND f.tenant = c.tenant AND f.kind = 'FULL'
+	AND f.proven AND f.state IN ('SUCCEEDED', 'REMOVALS_WITHHELD')`
 
 // IdleConnections returns up to limit usable connections, after the id given, that want full runs, now or by schedule,
 // and have no run under way.
 func IdleConnections(tx *sqldb.Tx, after string, limit int) ([]Idle, error) {
 	return sqldb.Collect(tx, func(r *sqldb.Rows) (i Idle, err error) {
-		var ended int64
-		var state run.State
-		i.Connection, err = scanConnection(r.Scan, &ended, &state)
-		i.LastFull, i.Failed = fromMicros(ended), state == run.Failed
+		var proven, vain int64
+		i.Connection, err = scanConnection(r.Scan, &proven, &i.Vain, &vain)
+		i.Proven, i.LastVain = fromMicros(proven), fromMicros(vain)
 		return i, err
-	}, `SELECT `+connectionColumns+`, coalesce(r.ended_at, 0), coalesce(r.state, '')
-		FROM connections c LEFT JOIN runs r ON r.id = (SELECT f.id FROM runs f
-			WHERE f.connection = c.id AND f.tenant = c.tenant AND f.kind = 'FULL' ORDER BY f.created_at DESC, f.id DESC LIMIT 1)
+	}, `SELECT `+connectionColumns+`,
+			coalesce((SELECT max(f.ended_at) FROM runs f WHERE `+provenFull+`), 0),
+			(SELECT count(*) FROM runs v WHERE `+vainFull+`),
+			coalesce((SELECT max(v.ended_at) FROM runs v WHERE `+vainFull+`), 0)
+		FROM connections c
 		WHERE c.id > $1 AND c.state IN ('ACTIVE', 'DEGRADED') AND (c.full_wanted OR c.full_every_days > 0)
 			AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.connection = c.id AND a.state IN ('QUEUED', 'RUNNING', 'PARKED'))
 		ORDER BY c.id LIMIT $2`, after, limit)
 }
+
+const vainFull = `v.connection = c.id AND v.tenant = c.tenant AND v.kind = 'FULL'
+	AND v.created_at > coalesce((SELECT max(f.created_at) FROM runs f WHERE ` + provenFull + `), 0)`

@@ -71,10 +71,11 @@ func StartRun(tx *sqldb.Tx, c run.Connection, kind run.Kind, startedBy, initiato
 	return id, true, nil
 }
 
-// before returns from when on a manual run of the connection reads, and whether a full run would be its first.
+// before returns from when on a manual run of the connection reads, and whether a full run would be its first: none
+// before it has proven what the tenant holds.
 func before(tx *sqldb.Tx, c run.Connection) (since time.Time, first bool, err error) {
 	var start, fulls int64
-	err = tx.QueryRow(`SELECT coalesce(max(server_start), 0), coalesce(sum(CASE WHEN kind = 'FULL' THEN 1 ELSE 0 END), 0)
+	err = tx.QueryRow(`SELECT coalesce(max(server_start), 0), coalesce(sum(CASE WHEN kind = 'FULL' AND proven THEN 1 ELSE 0 END), 0)
 		FROM runs WHERE connection = $1 AND tenant = $2 AND state IN ('SUCCEEDED', 'REMOVALS_WITHHELD')`, c.ID, c.Tenant).
 		Scan(&start, &fulls)
 	if since = fromMicros(start); !since.IsZero() {
