@@ -55,7 +55,7 @@ func sqliteConnectors(path string) (writer, reader driver.Connector, err error) 
 	if reader, err = sqlite.NewConnector(base + "&_pragma=query_only(1)"); err != nil {
 		return nil, nil, fmt.Errorf("sqldb: the path %s can not be used for a database", path)
 	}
-	return writer, reader, nil
+	return preparing{writer}, preparing{reader}, nil
 }
 
 // touch makes the file, for its owner's eyes only, and says in words why it can not. SQLite gives the files it puts
