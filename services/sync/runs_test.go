@@ -1,6 +1,7 @@
 package syncsvc_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/rpcerr"
+	"github.com/concord-suite/concord/platform/sqldb"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	connectoreventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/connector/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
@@ -144,5 +146,50 @@ func TestEventsAboutConnectionsInAnyOrder(t *testing.T) {
 			return len(resp.GetRuns()) == 1 && resp.GetRuns()[0].GetEndTime() != nil && resp.GetRuns()[0].GetCounts().GetClientsUnchanged() == 3
 		})
 		require.True(t, s.client("0001", 0).GetSynced())
+	})
+}
+
+func TestWhatOvertakesTheConnectionItIsAbout(t *testing.T) {
+	each(t, func(t *testing.T, s *suite) {
+		s.world.Practice(3)
+		name := "connections/" + peertest.Connection
+		heard := func(n int) { // the state that was told last, before anything else of the connection
+			s.heard(`connections WHERE state_seq = $1`, n)
+		}
+		s.tell(name, 4, &connectoreventsv1.ConnectionRemoved{Connection: connection, RemovedBy: "somebody"})
+		heard(4)
+		s.world.Strange = true
+		_, err := s.runs.StartRun(s.admin(), &syncv1.StartRunRequest{Parent: firm, Connection: connection, Kind: syncv1.RunKind_RUN_KIND_FULL})
+		refused(t, err, codes.NotFound, rpcerr.NotFound)
+		s.tell(name, 1, &connectoreventsv1.ConnectionEstablished{Connection: theConnection(nil)})
+		s.heard(`connections WHERE event_seq = $1`, 1)
+		_, err = s.runs.StartRun(s.admin(), &syncv1.StartRunRequest{Parent: firm, Connection: connection, Kind: syncv1.RunKind_RUN_KIND_FULL})
+		refused(t, err, codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE)
+		runs, err := s.runs.ListRuns(s.admin(), &syncv1.ListRunsRequest{Parent: firm})
+		require.NoError(t, err)
+		require.Empty(t, runs.GetRuns(), "it was removed")
+
+		// Established anew; then its options change, and the news of a recovery that followed come first.
+		s.tell(name, 5, &connectoreventsv1.ConnectionEstablished{Connection: theConnection(nil)})
+		s.heard(`runs WHERE state = 'SUCCEEDED' AND created_at > $1`, 0)
+		s.tell(name, 8, &connectoreventsv1.ConnectionRecovered{Connection: connection})
+		heard(8)
+		s.tell(name, 7, &connectoreventsv1.ConnectionUpdated{Connection: theConnection(func(c *connectorv1.Connection) {
+			c.State = connectorv1.ConnectionState_CONNECTION_STATE_DEGRADED
+			c.Options.RemovalPolicy = connectorv1.RemovalPolicy_REMOVAL_POLICY_REVIEW
+		})})
+		s.heard(`connections WHERE review_removals AND state = 'ACTIVE' AND event_seq = $1`, 7)
+	})
+}
+
+// heard waits until there is a row.
+func (s *suite) heard(from string, arg int) {
+	s.t.Helper()
+	eventstest.Until(s.t, from, func() bool {
+		var n int64
+		require.NoError(s.t, s.db.Read(context.Background(), func(tx *sqldb.Tx) error {
+			return tx.QueryRow(`SELECT count(*) FROM `+from, arg).Scan(&n)
+		}))
+		return n > 0
 	})
 }

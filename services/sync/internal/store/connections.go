@@ -22,21 +22,21 @@ func scanConnection(scan func(...any) error, more ...any) (c run.Connection, err
 	return c, err
 }
 
-// Connection returns a connection of a firm, or sqldb.ErrNotFound.
+// Connection returns a connection of a firm, or sqldb.ErrNotFound; so is one of which nothing but its state was told.
 func Connection(tx *sqldb.Tx, firm, id string) (run.Connection, error) {
-	row := tx.QueryRow(`SELECT `+connectionColumns+` FROM connections c WHERE c.id = $1 AND c.firm = $2`, id, firm)
+	row := tx.QueryRow(`SELECT `+connectionColumns+` FROM connections c WHERE c.id = $1 AND c.firm = $2 AND c.event_seq >= 0`, id, firm)
 	return scanConnection(row.Scan)
 }
 
-// PutConnection takes over what connector said of a connection, unless something newer was said before. seq is the
-// sequence of the event; 0 for what was asked and not told, which only fills a gap.
+// PutConnection takes over what connector said of a connection, each part unless something newer was said of it before:
+// its state is told by other events too. seq is the sequence of the event; 0 for what was asked and not told, which only
+// fills a gap.
 func PutConnection(tx *sqldb.Tx, c run.Connection, seq int64) error {
 	_, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, selection, review_new,
-			review_removals, guard_permille, guard_floor, full_every_days, removals_suspended, event_seq, established_at,
-			suspended_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-		ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, tenant = excluded.tenant, state = excluded.state,
-			state_reason = excluded.state_reason, selection = excluded.selection, review_new = excluded.review_new,
+			review_removals, guard_permille, guard_floor, full_every_days, removals_suspended, event_seq, state_seq,
+			established_at, suspended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16)
+		ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, tenant = excluded.tenant, selection = excluded.selection, review_new = excluded.review_new,
 			review_removals = excluded.review_removals, guard_permille = excluded.guard_permille,
 			guard_floor = excluded.guard_floor, full_every_days = excluded.full_every_days,
 			removals_suspended = excluded.removals_suspended, event_seq = excluded.event_seq,
@@ -47,13 +47,19 @@ func PutConnection(tx *sqldb.Tx, c run.Connection, seq int64) error {
 		c.ID, c.Firm, c.Provider, c.Tenant, c.State, c.StateReason, c.Selection, c.ReviewNew, c.ReviewRemovals,
 		c.Guard.Permille, c.Guard.Floor, c.FullEveryDays, c.RemovalsSuspended, seq, micros(c.EstablishedAt),
 		micros(c.SuspendedAt))
-	return err
+	if err != nil {
+		return err
+	}
+	return SetConnectionState(tx, c.Firm, c.ID, c.State, c.StateReason, seq)
 }
 
-// SetConnectionState takes over a change of state, unless something newer was said before.
+// SetConnectionState takes over a change of state, unless something newer was said before. What is said of a connection
+// that was not told of yet is kept until it is: the events of a connection may come in any order.
 func SetConnectionState(tx *sqldb.Tx, firm, id string, state run.ConnectionState, reason string, seq int64) error {
-	_, err := tx.Exec(`UPDATE connections SET state = $3, state_reason = $4, event_seq = $5
-		WHERE id = $1 AND firm = $2 AND event_seq < $5`, id, firm, state, reason, seq)
+	_, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, event_seq, state_seq)
+		VALUES ($1, $2, '', '', $3, $4, -1, $5)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_reason = excluded.state_reason, state_seq = excluded.state_seq
+		WHERE connections.firm = excluded.firm AND connections.state_seq < excluded.state_seq`, id, firm, string(state), reason, seq)
 	return err
 }
 

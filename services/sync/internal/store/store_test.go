@@ -194,9 +194,13 @@ func TestConnectionTakesNewerWordsOnly(t *testing.T) {
 			return store.SetConnectionState(tx, firm, conn, run.ConnectionNeedsReauth, "dead", 7)
 		})
 		c.Tenant = "older"
-		do(func(tx *sqldb.Tx) error { return store.PutConnection(tx, c, 6) })
+		do(func(tx *sqldb.Tx) error { return store.PutConnection(tx, c, 4) })
 		do(func(tx *sqldb.Tx) error { return store.PutConnection(tx, c, 0) })
 		require.Equal(t, "t", state().Tenant)
+		c.Tenant = "newer"
+		do(func(tx *sqldb.Tx) error { return store.PutConnection(tx, c, 6) })
+		require.Equal(t, "newer", state().Tenant, "newer than what was told of it, though older than the state")
+		require.Equal(t, run.ConnectionNeedsReauth, state().State)
 		require.Equal(t, "dead", state().StateReason)
 		do(func(tx *sqldb.Tx) error {
 			_, err := store.Connection(tx, other, conn)
