@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/peer"
@@ -30,7 +33,7 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		}
 	}
 	var staged []store.StagedContact
-	var fresh []string // client records that new contacts belong to
+	fresh := map[string]bool{} // client records that new contacts belong to
 	for line, c := range s.contacts {
 		h, known := held[c.id]
 		if known && h.Hash == c.hash {
@@ -42,13 +45,15 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		}
 		staged = append(staged, sc)
 		if !known {
-			fresh = append(fresh, clientRecords(sc.Contact)...)
+			for _, l := range sc.Contact.Links {
+				fresh[l.ClientRecord] = true
+			}
 		}
 	}
 	if len(staged) == 0 {
 		return nil
 	}
-	clients, err := store.HeldOf(tx, r.Connection, r.Tenant, fresh)
+	listed, err := store.ListedOf(tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(fresh)))
 	if err != nil {
 		return err
 	}
@@ -56,9 +61,7 @@ func (w *Worker) stageContacts(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	for _, c := range staged {
 		_, known := held[c.Record]
 		for _, l := range c.Contact.Links {
-			if h, linked := clients[l.ClientRecord]; linked && h.ClientState.InList() {
-				known = true
-			}
+			known = known || listed[l.ClientRecord]
 		}
 		if known {
 			kept = append(kept, c)

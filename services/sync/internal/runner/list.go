@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 )
@@ -22,10 +23,11 @@ func (w *Worker) list(ctx context.Context, r *run.Run) error {
 	if err != nil {
 		return err
 	}
-	defer listing.Close()
+	next, stop := ahead(listing)
+	defer stop()
 	resumed := r.ListingMessages > 0
 	for step := r.Step; r.State == run.Running && r.Step == step && !r.CancelRequested; {
-		page, err := listing.Next()
+		page, err := next()
 		if err != nil {
 			return err
 		}
@@ -35,6 +37,39 @@ func (w *Worker) list(ctx context.Context, r *run.Run) error {
 		resumed = false
 	}
 	return nil
+}
+
+// ahead reads a listing one message ahead of who asks for them, so that one is received and decoded while the one before
+// it is written. stop ends the listing, and returns when nothing reads it any more.
+func ahead(listing *peer.Listing) (next func() (*connectorv1.StreamRecordsResponse, error), stop func()) {
+	type received struct {
+		page *connectorv1.StreamRecordsResponse
+		err  error
+	}
+	messages, stopped, ended := make(chan received), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			page, err := listing.Next()
+			select {
+			case messages <- received{page, err}:
+			case <-stopped:
+				return
+			}
+			if err != nil {
+				return // whoever got it asks no more
+			}
+		}
+	}()
+	next = func() (*connectorv1.StreamRecordsResponse, error) {
+		m := <-messages
+		return m.page, m.err
+	}
+	return next, func() {
+		close(stopped)
+		listing.Close()
+		<-ended
+	}
 }
 
 // keepPage does everything that follows from one page, in one transaction with the token to go on from. A large page may

@@ -8,7 +8,6 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/client"
-	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 )
@@ -91,8 +90,8 @@ type batch struct {
 	mayEnd    int64
 	held      map[string]store.HeldContact
 	relations map[string][]store.RelationRow // by contact record
-	clients   map[string]plan.Held           // by client record
-	locked    map[string]client.Client       // by client id
+	clients   map[string]string              // client ids, by client record
+	locked    map[string]client.Client       // by client id; only their state and off-boarding are known
 	contacts  map[string]client.Contact      // by contact id
 	listed    map[string]bool                // client records listed as active in this run
 
@@ -151,12 +150,9 @@ func (b *batch) load(listed []listedContact) error {
 	if err := b.read(listed, records); err != nil {
 		return err
 	}
-	var clientIDs, contactIDs []string
-	for _, h := range b.clients {
-		clientIDs = append(clientIDs, h.Client)
-	}
+	var contactIDs []string
 	var err error
-	if b.locked, err = store.LockClients(b.tx, r.Firm, clientIDs); err != nil {
+	if b.locked, err = store.LockStates(b.tx, r.Firm, slices.Collect(maps.Values(b.clients))); err != nil {
 		return err
 	}
 	for _, h := range b.held {
@@ -168,8 +164,8 @@ func (b *batch) load(listed []listedContact) error {
 	if err := b.read(listed, records); err != nil {
 		return err
 	}
-	for _, h := range b.clients {
-		if _, locked := b.locked[h.Client]; !locked {
+	for _, id := range b.clients {
+		if _, locked := b.locked[id]; !locked {
 			return errMoved
 		}
 	}
@@ -188,19 +184,23 @@ func (b *batch) read(listed []listedContact, records []string) (err error) {
 			clients[c] = true
 		}
 	}
-	if b.held, err = store.HeldContactsOf(b.tx, r.Connection, r.Tenant, records); err != nil {
-		return err
+	if b.held == nil || len(b.held) > 0 { // when there was none, there is none now: only this run makes some of these records
+		if b.held, err = store.HeldContactsOf(b.tx, r.Connection, r.Tenant, records); err != nil {
+			return err
+		}
 	}
-	rows, err := store.RelationsOf(b.tx, r.Connection, r.Tenant, records)
-	if err != nil {
-		return err
+	var rows []store.RelationRow
+	if len(b.held) > 0 { // who has no contact yet has no relations
+		if rows, err = store.RelationsOf(b.tx, r.Connection, r.Tenant, records); err != nil {
+			return err
+		}
 	}
 	b.relations = map[string][]store.RelationRow{}
 	for _, row := range rows {
 		b.relations[row.ContactRecord] = append(b.relations[row.ContactRecord], row)
 		clients[row.ClientRecord] = true
 	}
-	b.clients, err = store.HeldOf(b.tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(clients)))
+	b.clients, err = store.LinkedTo(b.tx, r.Connection, r.Tenant, slices.Collect(maps.Keys(clients)))
 	return err
 }
 
@@ -253,9 +253,16 @@ func (b *batch) welcome(l listedContact) {
 	for _, link := range l.contact.Links {
 		if c, ok := b.clientOf(link.ClientRecord); ok && c.State.InList() {
 			n := store.NewContact{ID: store.NewID(), Record: l.record, Person: l.contact.Person}
+			before := len(b.put)
 			if b.relate(l, n.ID) {
 				n.Hash = l.hash
 			}
+			for _, row := range b.put[before:] {
+				if row.Client != "" && row.LeftWith == "" {
+					n.Clients = append(n.Clients, row.Client)
+				}
+			}
+			delete(b.affected, n.ID) // nobody knew it before: it is told of with its making
 			b.made = append(b.made, n)
 			b.r.Counts.ContactsCreated++
 			return
@@ -264,11 +271,7 @@ func (b *batch) welcome(l listedContact) {
 }
 
 func (b *batch) clientOf(record string) (client.Client, bool) {
-	h, linked := b.clients[record]
-	if !linked {
-		return client.Client{}, false
-	}
-	c, ok := b.locked[h.Client]
+	c, ok := b.locked[b.clients[record]]
 	return c, ok
 }
 

@@ -48,6 +48,22 @@ func LockClients(tx *sqldb.Tx, firm string, clients []string) (map[string]client
 	return out, err
 }
 
+// LockStates is LockClients for who asks only where the clients stand: of each, id, state and off-boarding are known.
+func LockStates(tx *sqldb.Tx, firm string, clients []string) (map[string]client.Client, error) {
+	out := make(map[string]client.Client, len(clients))
+	if len(clients) == 0 {
+		return out, nil
+	}
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (c client.Client, err error) {
+		return c, r.Scan(&c.ID, &c.State, &c.Offboarding)
+	}, `SELECT c.id, c.state, c.offboarding FROM clients c WHERE `+anyOf(tx, "c.id", 1)+` AND c.firm = $2 ORDER BY c.id`+
+		tx.Dialect().ForUpdate(), ids(tx, clients), firm)
+	for _, c := range all {
+		out[c.ID] = c
+	}
+	return out, err
+}
+
 // ClientFilter says which clients are listed.
 type ClientFilter struct {
 	Firm string

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -43,6 +44,9 @@ func LockContact(tx *sqldb.Tx, firm, id string) (client.Contact, error) {
 
 // LockContacts locks contacts in id order and returns them by id, removed and deleted ones too, without relations.
 func LockContacts(tx *sqldb.Tx, contacts []string) (map[string]client.Contact, error) {
+	if len(contacts) == 0 {
+		return nil, nil
+	}
 	all, err := sqldb.Collect(tx, scanContactRow, `SELECT `+contactColumns+` FROM contacts k WHERE `+
 		anyOf(tx, "k.id", 1)+` ORDER BY k.id`+tx.Dialect().ForUpdate(), ids(tx, contacts))
 	out := make(map[string]client.Contact, len(all))
@@ -163,21 +167,24 @@ func LoginsOf(tx *sqldb.Tx, contacts []string) (map[string]bool, error) {
 type NewContact struct {
 	ID, Record, Hash string
 	Person           client.Person
+	// Clients are the ids of the clients in the list that it relates to from the beginning.
+	Clients []string
 }
 
-// InsertContacts makes contacts with their links.
+// InsertContacts makes contacts with their links, and tells which clients they relate to; the caller writes the relations.
 func InsertContacts(tx *sqldb.Tx, firm, connection, tenant string, now time.Time, contacts []NewContact) error {
 	if len(contacts) == 0 {
 		return nil
 	}
 	at := micros(now)
 	_, err := tx.CopyIn("contacts", []string{
-		"id", "firm", "display_name", "person", "sort_key", "search", "state", "created_at", "updated_at",
+		"id", "firm", "display_name", "person", "sort_key", "search", "state", "relations_seq", "created_at", "updated_at",
 	}, func(yield func([]any) bool) {
 		for _, c := range contacts {
 			p := c.Person
 			if !yield([]any{
-				c.ID, firm, p.Name, p.JSON(), client.SortKey(p.Name), personSearch(p), string(client.Active), at, at,
+				c.ID, firm, p.Name, p.JSON(), client.SortKey(p.Name), personSearch(p), string(client.Active),
+				number(len(c.Clients) > 0), at, at,
 			}) {
 				return
 			}
@@ -195,7 +202,24 @@ func InsertContacts(tx *sqldb.Tx, firm, connection, tenant string, now time.Time
 			}
 		}
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	var sets []relationSet
+	for _, c := range contacts {
+		if len(c.Clients) > 0 {
+			sets = append(sets, relationSet{contact: c.ID, seq: 1, clients: clientNames(firm, c.Clients)})
+		}
+	}
+	return emitRelationSets(tx, firm, sets)
+}
+
+func clientNames(firm string, clients []string) []string {
+	out := make([]string, len(clients))
+	for i, id := range slices.Sorted(slices.Values(clients)) {
+		out[i] = Name(firm, "clients", id)
+	}
+	return out
 }
 
 // PersonUpdate takes a record over to a contact and its link.

@@ -38,6 +38,28 @@ func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[stri
 	return out, err
 }
 
+// LinkedTo returns the ids of the clients that records are linked to, by record id.
+func LinkedTo(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]string, error) {
+	out := make(map[string]string, len(records))
+	if len(records) == 0 {
+		return out, nil
+	}
+	err := pairs(tx, func(record, clientID string) { out[record] = clientID },
+		`SELECT l.record_id, l.client FROM `+lookup(tx, 3, "links", "l", "record_id, client",
+			"l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value"), connection, tenant, ids(tx, records))
+	return out, err
+}
+
+// ListedOf returns those of the records that are linked to a client in the list.
+func ListedOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]bool, error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	return set(sqldb.Collect(tx, scanString, `SELECT l.record_id FROM `+lookup(tx, 3, "links", "l", "record_id, client",
+		"l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value")+`
+		JOIN clients c ON c.id = l.client WHERE c.state <> 'OFFBOARDED'`, connection, tenant, ids(tx, records)))
+}
+
 // Ignored returns those of the records that a person said to leave alone.
 func Ignored(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]bool, error) {
 	return set(sqldb.Collect(tx, scanString, `SELECT i.record_id FROM `+lookup(tx, 3, "ignored_records", "i", "record_id",

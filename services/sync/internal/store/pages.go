@@ -186,8 +186,9 @@ func StagedContacts(tx *sqldb.Tx, runID, after string, limit int) ([]StagedConta
 		err = r.Scan(&c.Record, &c.Page, &c.Line, &payload, &c.Hash)
 		c.Contact = client.ParseRecordContact(payload)
 		return c, err
-	}, `SELECT record_id, page, line, payload, hash FROM staged_contacts WHERE run = $1 AND record_id IN (
-			SELECT DISTINCT record_id FROM staged_contacts WHERE run = $1 AND record_id > $2 ORDER BY record_id LIMIT $3)
+	}, `SELECT record_id, page, line, payload, hash FROM staged_contacts WHERE run = $1 AND record_id > $2 AND record_id <= (
+			SELECT max(d.record_id) FROM (SELECT DISTINCT record_id FROM staged_contacts WHERE run = $1 AND record_id > $2
+				ORDER BY record_id LIMIT $3) AS d)
 		ORDER BY record_id, page, line`, runID, after, limit)
 }
 
