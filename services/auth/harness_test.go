@@ -68,6 +68,7 @@ type options struct {
 	environ []string // settings beside those of the providers
 	noSMS   bool
 	noMail  bool
+	quiet   bool // logs as a service does that nobody looks into
 	smsURL  string
 }
 
@@ -88,7 +89,11 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 	s := &suite{t: t, db: db, clock: newClock(), logs: &syncBuffer{}}
 	s.mint = accesstest.NewMint(t, s.clock.Now)
 	s.inbox = startInbox(t, s.clock)
-	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := slog.LevelDebug
+	if o.quiet {
+		level = slog.LevelInfo
+	}
+	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: level}))
 	ring, err := vault.OpenOrCreate(filepath.Join(t.TempDir(), "keyring.json"))
 	require.NoError(t, err)
 	var cfg auth.Config

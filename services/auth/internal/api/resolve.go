@@ -82,10 +82,7 @@ func (s *Server) Check(ctx context.Context, token string) (session.Session, stor
 	if ok {
 		found.session.Used, found.session.Ended, err = store.SessionUse(ctx, s.DB, hash)
 	} else {
-		err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-			found.session, found.holder, err = store.SessionByToken(tx, hash)
-			return err
-		})
+		found.session, found.holder, err = store.SessionByToken(ctx, s.DB, hash)
 	}
 	if errors.Is(err, sqldb.ErrNotFound) {
 		err = errSessionEnded

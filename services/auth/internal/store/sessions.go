@@ -53,10 +53,11 @@ const resolveQuery = `SELECT s.id, s.firm, s.account, s.kind, s.parent, s.add_in
 	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, a.kind, a.role, a.contact, a.state, a.display_name
 	FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.token_hash = $1`
 
-// SessionByToken returns the session of a token and whose it is, or ErrNotFound.
-func SessionByToken(tx *sqldb.Tx, hash []byte) (s session.Session, h Holder, err error) {
+// SessionByToken returns the session of a token and whose it is, or ErrNotFound. It is one statement by itself: a
+// transaction around it would be two more trips to the database.
+func SessionByToken(ctx context.Context, db *sqldb.DB, hash []byte) (s session.Session, h Holder, err error) {
 	var methods string
-	err = tx.QueryRow(resolveQuery, hash).Scan(append(sessionDest(&s, &methods),
+	err = db.QueryRow(ctx, resolveQuery, hash).Scan(append(sessionDest(&s, &methods),
 		&h.Kind, &h.Role, &h.Contact, &h.State, &h.DisplayName)...)
 	s.Methods = strings.Fields(methods)
 	return s, h, err
