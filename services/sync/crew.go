@@ -33,6 +33,7 @@ func (s *Service) crews() []crew {
 	all := []crew{
 		{what: "runs", size: s.cfg.Runs, topic: store.TopicRuns, poll: s.cfg.Poll, step: s.runner.Step},
 		{what: "decided plans", size: s.cfg.Runs, topic: store.TopicPlans, poll: s.cfg.Poll, step: s.runner.Removals},
+		{what: "contacts without clients", size: 1, topic: store.TopicChecks, poll: s.cfg.Poll, step: s.runner.Checks},
 		{what: "off-boardings", size: s.cfg.Offboardings, topic: store.TopicOffboardings, poll: s.cfg.Poll, step: s.saga.Step},
 		{what: "schedule", size: 1, topic: store.TopicRuns, poll: s.cfg.ScheduleEvery, step: s.schedule},
 	}

@@ -172,18 +172,16 @@ func (s *plans) decide(
 		if err != nil {
 			return nil, err
 		}
-		rejected += others
+		rejected = append(rejected, others...)
 	}
-	if rejected > 0 { // what a person keeps, no later run removes by itself
-		if err := store.KeepRecords(tx, p.ID); err != nil {
-			return nil, err
-		}
+	if err := store.KeepRejected(tx, rejected); err != nil { // what a person keeps, no later run removes by itself
+		return nil, err
 	}
 	if err := store.SettlePlan(tx, p.ID); err != nil {
 		return nil, err
 	}
 	p, err = store.Plan(tx, p.Firm, p.ID)
-	resp := &syncv1.DecidePlanResponse{Plan: planMessage(p), Approved: int32(approved), Rejected: int32(rejected)}
+	resp := &syncv1.DecidePlanResponse{Plan: planMessage(p), Approved: int32(len(approved)), Rejected: int32(len(rejected))}
 	for _, id := range stale {
 		resp.Stale = append(resp.Stale, changeNameOf(p.Firm, p.ID, id))
 	}

@@ -143,12 +143,14 @@ func (b *Bench) Work() {
 		}
 		require.NoError(b.T, err)
 	}
-	for {
-		err := b.Runner.Removals(context.Background(), func() {})
-		if errors.Is(err, runner.ErrIdle) {
-			return
+	for _, rest := range []func(context.Context, func()) error{b.Runner.Removals, b.Runner.Checks} {
+		for {
+			err := rest(context.Background(), func() {})
+			if errors.Is(err, runner.ErrIdle) {
+				break
+			}
+			require.NoError(b.T, err)
 		}
-		require.NoError(b.T, err)
 	}
 }
 

@@ -23,7 +23,8 @@ var none = map[string]string{
 	"a client that left with relations shown": `SELECT r.contact FROM relations r JOIN clients c ON c.id = r.client
 		WHERE r.left_with = '' AND c.state = 'OFFBOARDED'`,
 	"an active contact without a client": `SELECT k.id FROM contacts k WHERE k.state = 'ACTIVE' AND NOT EXISTS (
-		SELECT 1 FROM relations r WHERE r.contact = k.id AND r.client <> '' AND r.left_with = '')`,
+		SELECT 1 FROM relations r WHERE r.contact = k.id AND r.client <> '' AND r.left_with = '') AND NOT EXISTS (
+		SELECT 1 FROM login_check_contacts w JOIN login_checks c ON c.id = w.login_check WHERE w.contact = k.id AND NOT c.settled)`,
 	"a removed or released contact with a client": `SELECT k.id FROM contacts k WHERE k.state IN ('REMOVED', 'RELEASED')
 		AND EXISTS (SELECT 1 FROM relations r WHERE r.contact = k.id AND r.client <> '' AND r.left_with = '')`,
 	"a client that left without proof of its record or a person": `SELECT c.id FROM clients c

@@ -132,11 +132,14 @@ func decide(b *peertest.Bench, p plan.Plan, approve bool) {
 		if _, err := store.DropMoved(tx, p.ID); err != nil {
 			return err
 		}
-		if _, err := store.Decide(tx, p.ID, state, true, nil, store.Name(peertest.Firm, "staff", "s1"), b.Clock.Now()); err != nil {
+		decided, err := store.Decide(tx, p.ID, state, true, nil, store.Name(peertest.Firm, "staff", "s1"), b.Clock.Now())
+		if err != nil {
 			return err
 		}
-		if err := store.KeepRecords(tx, p.ID); err != nil {
-			return err
+		if !approve {
+			if err := store.KeepRejected(tx, decided); err != nil {
+				return err
+			}
 		}
 		return store.SettlePlan(tx, p.ID)
 	})

@@ -7,13 +7,13 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/client"
-	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 )
 
-// resettle gives contacts whose relations moved the state that follows, and tells about them. The caller has locked
-// those that existed before.
+// resettle tells about contacts whose relations moved. Who belongs to a client again is there again; of who belongs to none
+// any more, auth is asked first who has a login, see Checks: what sync was told of that may be overtaken at this moment.
+// The caller has locked those that existed before.
 func (w *Worker) resettle(tx *sqldb.Tx, r *run.Run, contacts []string) error {
 	if len(contacts) == 0 {
 		return nil
@@ -27,24 +27,20 @@ func (w *Worker) resettle(tx *sqldb.Tx, r *run.Run, contacts []string) error {
 	if err != nil {
 		return err
 	}
-	moves := map[client.ContactState][]string{}
-	for id, k := range locked {
-		want := client.Active
-		switch offboard.FateOf(k.HasLogin, counts[id]) {
-		case offboard.ReleasedFate:
-			want = client.Released
-		case offboard.RemovedFate:
-			want = client.Removed
-		}
-		if k.State != want && k.State != client.Deleted {
-			moves[want] = append(moves[want], id)
+	var back, alone []string
+	for _, id := range contacts {
+		switch k := locked[id]; {
+		case counts[id] > 0 && (k.State == client.Removed || k.State == client.Released):
+			back = append(back, id)
+		case counts[id] == 0 && k.State == client.Active:
+			alone = append(alone, id)
 		}
 	}
-	for _, state := range []client.ContactState{client.Active, client.Released, client.Removed} {
-		slices.Sort(moves[state])
-		if err := store.SetContactState(tx, r.Firm, moves[state], state, now); err != nil {
-			return err
-		}
+	if err := store.SetContactState(tx, r.Firm, back, client.Active, now); err != nil {
+		return err
+	}
+	if err := store.AddLoginCheck(tx, r.Firm, alone, now); err != nil {
+		return err
 	}
 	return store.EmitRelations(tx, r.Firm, contacts)
 }

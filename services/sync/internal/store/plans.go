@@ -249,17 +249,28 @@ func DropMoved(tx *sqldb.Tx, planID string) ([]string, error) {
 		AND state = 'WAITING' AND NOT`+unmoved+` RETURNING id`, planID)
 }
 
-// Decide moves waiting removals of a plan to a state, and returns how many: those with the ids, or all when all is set.
-func Decide(tx *sqldb.Tx, planID string, state plan.ChangeState, all bool, changes []string, by string, now time.Time) (int64, error) {
+// Decide moves waiting removals of a plan to a state, and returns their ids: those with the ids, or all when all is set.
+func Decide(tx *sqldb.Tx, planID string, state plan.ChangeState, all bool, changes []string, by string, now time.Time) ([]string, error) {
 	if !all && len(changes) == 0 {
-		return 0, nil
+		return nil, nil
 	}
-	n, err := tx.Exec(`UPDATE changes SET state = $2, decided_by = $3, decided_at = $4 WHERE plan = $1 AND kind = 'ARCHIVE'
-		AND state = 'WAITING' AND ($5 OR `+anyOf(tx, "id", 6)+`)`, planID, string(state), by, micros(now), all, ids(tx, changes))
+	decided, err := sqldb.Collect(tx, scanString, `UPDATE changes SET state = $2, decided_by = $3, decided_at = $4 WHERE plan = $1 AND kind = 'ARCHIVE'
+		AND state = 'WAITING' AND ($5 OR `+anyOf(tx, "id", 6)+`) RETURNING id`, planID, string(state), by, micros(now), all, ids(tx, changes))
 	if err == nil && state == plan.ChangeApproved {
 		tx.Notify(TopicPlans)
 	}
-	return n, err
+	return decided, err
+}
+
+// KeepRejected notes that a person keeps the clients of removals that were refused just now.
+func KeepRejected(tx *sqldb.Tx, rejected []string) error {
+	if len(rejected) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1 WHERE presence = 'PRESENT' AND EXISTS (
+		SELECT 1 FROM changes h WHERE h.connection = links.connection AND h.tenant = links.tenant AND h.record_id = links.record_id
+			AND `+anyOf(tx, "h.id", 1)+`)`, ids(tx, rejected))
+	return err
 }
 
 // ChangeStates returns the states of the removals of a plan with the ids.
