@@ -185,15 +185,6 @@ func KeepClient(tx *sqldb.Tx, clientID string) (bool, error) {
 	return n > 0, err
 }
 
-// KeepRecords notes that a person keeps the clients of removals that were refused.
-func KeepRecords(tx *sqldb.Tx, planID string) error {
-	_, err := tx.Exec(`UPDATE links SET presence = 'KEPT', version = version + 1
-		WHERE presence = 'PRESENT' AND EXISTS (SELECT 1 FROM changes h WHERE h.plan = $1 AND h.kind = 'ARCHIVE'
-			AND h.state = 'REJECTED' AND h.connection = links.connection AND h.tenant = links.tenant
-			AND h.record_id = links.record_id)`, planID)
-	return err
-}
-
 // LinkedClients counts the clients in the list that a connection's tenant decides about.
 func LinkedClients(tx *sqldb.Tx, connection, tenant string) (n int64, err error) {
 	return n, tx.QueryRow(`SELECT count(*) FROM links l JOIN clients c ON c.id = l.client
