@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,11 +25,23 @@ var unlimited = []string{
 // BenchmarkEngine measures the first full sync of a practice on PostgreSQL without limits, from its worker's beginning to
 // its end, against a COPY and merge of the very rows it left behind, on the same server right after it; and the memory
 // of the sync process with a large practice against a small one.
+//
+// Rows are those that the run leaves in sync's tables and that somebody needs afterwards: clients, contacts, their links
+// and relations, client history, the changes of the plan, and the events by which the other services learn of them. What
+// it writes on the way (pages, staged contacts, its own row) is its own matter and not counted. The COPY gets the rows
+// ready made and commits once.
+//
+// This is the whole chain: the provider makes XML, connector reads it, sync compares and writes, all on one machine with
+// the COPY's one process as the comparison. "suite" is with auth, documents and the broker reacting to the events at the
+// same time, "chain" with those three held still until the run is over, as if they had machines of their own. What sync
+// alone does with records that are there is BenchmarkFullSync in services/sync/internal/runner.
 func BenchmarkEngine(b *testing.B) {
 	for b.Loop() {
-		small := engine(b, size(b, "LOAD_SMALL_CLIENTS", 1000))
-		large := engine(b, size(b, "LOAD_CLIENTS", 20_000))
-		report(b, float64(large.bare)/float64(large.took), "of-bare-rate")
+		small := engine(b, size(b, "LOAD_SMALL_CLIENTS", 1000), false)
+		large := engine(b, size(b, "LOAD_CLIENTS", 20_000), false)
+		chain := engine(b, size(b, "LOAD_CHAIN_CLIENTS", 5000), true)
+		report(b, float64(chain.bare)/float64(chain.took), "chain-of-bare-rate")
+		report(b, float64(large.bare)/float64(large.took), "suite-of-bare-rate")
 		report(b, float64(large.rows)/large.took.Seconds(), "rows/s")
 		report(b, float64(large.rows)/large.bare.Seconds(), "bare-rows/s")
 		report(b, float64(large.peak)/float64(small.peak), "peak-of-small")
@@ -43,7 +57,7 @@ type measured struct {
 	peak       int64
 }
 
-func engine(b *testing.B, clients int) measured {
+func engine(b *testing.B, clients int, alone bool) measured {
 	s := topology.Start(b, topology.ManyProcesses, topology.Options{Clients: clients, Env: unlimited})
 	require.NoError(b, s.World.Do(b.Context(), "POST", "/control/settings",
 		map[string]int{"per_minute": 1e9, "per_day": 1e9, "concurrent": 1000, "app_per_minute": 1e9}, nil))
@@ -53,11 +67,18 @@ func engine(b *testing.B, clients int) measured {
 	before := p.usage(b, pids)
 	before["postgres"] = watcher.cpu()
 	p.conn = p.admin.Connect(b, nil)
-	run, phases := p.watchFirst(b)
+	name := p.firstRun(b)
+	release := func() {}
+	if alone {
+		release = hold(b, pids["auth"], pids["documents"], pids["nats"])
+		defer release()
+	}
+	run, phases := p.watchRun(b, name)
 	require.Equal(b, syncv1.RunState_RUN_STATE_SUCCEEDED, run.GetState(), run.GetMessage())
 	after := p.usage(b, pids)
 	after["postgres"] = watcher.cpu()
 	m := measured{peak: status(b, pids["sync"], "VmHWM"), took: run.GetEndTime().AsTime().Sub(run.GetStartTime().AsTime())}
+	release()
 	p.stop(b) // what follows has the server to itself
 	m.rows, m.bare = watcher.copyAndMerge()
 
@@ -74,10 +95,21 @@ func engine(b *testing.B, clients int) measured {
 	return m
 }
 
-// watchFirst follows the first run to its end, and answers how long it was seen in each phase.
-func (p *practice) watchFirst(b *testing.B) (*syncv1.Run, map[string]time.Duration) {
+// hold stops processes in their tracks until the returned function lets them go on.
+func hold(b *testing.B, pids ...int) (release func()) {
 	b.Helper()
-	var name string
+	signal := func(s syscall.Signal) {
+		for _, pid := range pids {
+			require.NoError(b, syscall.Kill(pid, s))
+		}
+	}
+	signal(syscall.SIGSTOP)
+	return sync.OnceFunc(func() { signal(syscall.SIGCONT) })
+}
+
+// firstRun waits for the first run to start, and answers its name.
+func (p *practice) firstRun(b *testing.B) (name string) {
+	b.Helper()
 	story.Eventually(b, "the first run starts", func() bool {
 		list := new(syncv1.ListRunsResponse)
 		require.NoError(b, p.admin.Call(b.Context(), "GET", "/v1/"+p.admin.Firm+"/runs", nil, list))
@@ -86,6 +118,12 @@ func (p *practice) watchFirst(b *testing.B) (*syncv1.Run, map[string]time.Durati
 		}
 		return name != ""
 	})
+	return name
+}
+
+// watchRun follows a run to its end, and answers how long it was seen in each phase.
+func (p *practice) watchRun(b *testing.B, name string) (*syncv1.Run, map[string]time.Duration) {
+	b.Helper()
 	phases := map[string]time.Duration{}
 	phase, since := "", time.Now()
 	end, err := p.admin.Watch(b.Context(), name, func(r *syncv1.Run) {

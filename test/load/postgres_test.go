@@ -85,7 +85,8 @@ func (s *server) others() (n int) {
 var synced = []string{"clients", "links", "contacts", "contact_links", "relations", "history", "changes", "events_outbox"}
 
 // copyAndMerge writes the rows a run left behind again, the shortest way there is: COPY into an unlogged table, and from
-// there into an empty table with the same indexes, everything in one transaction. It answers the rows and the time.
+// there into an empty table with the same indexes, checks and foreign keys, everything in one transaction. It answers the
+// rows and the time.
 func (s *server) copyAndMerge() (rows int64, took time.Duration) {
 	s.b.Helper()
 	schema := s.schemaWith("staged_contacts")
@@ -97,6 +98,7 @@ func (s *server) copyAndMerge() (rows int64, took time.Duration) {
 		s.exec(fmt.Sprintf(`CREATE TABLE bare_%s (LIKE %s.%s INCLUDING ALL)`, table, schema, table))
 		s.exec(fmt.Sprintf(`CREATE UNLOGGED TABLE stage_%s (LIKE %s.%s INCLUDING DEFAULTS)`, table, schema, table))
 	}
+	s.referTo(schema)
 	began := time.Now()
 	s.exec(`BEGIN`)
 	for _, table := range synced {
@@ -106,6 +108,28 @@ func (s *server) copyAndMerge() (rows int64, took time.Duration) {
 	}
 	s.exec(`COMMIT`)
 	return rows, time.Since(began)
+}
+
+// referTo gives the bare tables the foreign keys of the tables of a namespace, which LIKE leaves out.
+func (s *server) referTo(schema string) {
+	s.b.Helper()
+	rows, err := s.Query(s.b.Context(), `SELECT f.relname, t.relname, a.attname, k.attname FROM pg_constraint c
+			JOIN pg_class f ON f.oid = c.conrelid JOIN pg_class t ON t.oid = c.confrelid
+			JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+			JOIN pg_attribute k ON k.attrelid = c.confrelid AND k.attnum = c.confkey[1]
+		WHERE c.contype = 'f' AND cardinality(c.conkey) = 1 AND c.connamespace = $1::regnamespace AND f.relname = ANY($2)`, schema, synced)
+	require.NoError(s.b, err)
+	var from, to, column, key string
+	var add []string
+	_, err = pgx.ForEachRow(rows, []any{&from, &to, &column, &key}, func() error {
+		add = append(add, fmt.Sprintf(`ALTER TABLE bare_%s ADD FOREIGN KEY (%s) REFERENCES bare_%s (%s)`, from, column, to, key))
+		return nil
+	})
+	require.NoError(s.b, err)
+	require.NotEmpty(s.b, add)
+	for _, sql := range add {
+		s.exec(sql)
+	}
 }
 
 // cpu is the CPU time that the server's processes of this moment have used; those that ended are not in it.
