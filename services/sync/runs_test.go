@@ -71,7 +71,7 @@ func TestRunsAreOnePerConnection(t *testing.T) {
 		list, err := s.runs.ListRuns(s.admin(), &syncv1.ListRunsRequest{Parent: firm, Connection: connection, PageSize: 2})
 		require.NoError(t, err)
 		require.Len(t, list.GetRuns(), 2)
-		list, err = s.runs.ListRuns(s.admin(), &syncv1.ListRunsRequest{Parent: firm, PageSize: 2, PageToken: list.GetNextPageToken()})
+		list, err = s.runs.ListRuns(s.admin(), &syncv1.ListRunsRequest{Parent: firm, Connection: connection, PageSize: 2, PageToken: list.GetNextPageToken()})
 		require.NoError(t, err)
 		require.Len(t, list.GetRuns(), 1)
 		require.Empty(t, list.GetNextPageToken())

@@ -4,14 +4,18 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/idem"
@@ -133,9 +137,36 @@ type place struct {
 	Key string `json:"k,omitempty"`
 	At  int64  `json:"t,omitempty"`
 	ID  string `json:"i"`
+	// List stands for the list that the place is in: the method, its parent and filters, and who looks.
+	List string `json:"l"`
 }
 
-func (p place) token() string {
+// listing is a request for a page of a list.
+type listing interface {
+	proto.Message
+	GetPageToken() string
+}
+
+// listOf stands for the list that a request asks for a page of. All of its fields but those that say which page are part of
+// it, those that are added later too.
+func listOf(ctx context.Context, req listing) string {
+	which := proto.Clone(req).ProtoReflect()
+	for _, field := range []protoreflect.Name{"page_size", "page_token"} {
+		if f := which.Descriptor().Fields().ByName(field); f != nil {
+			which.Clear(f)
+		}
+	}
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(which.Interface())
+	if err != nil {
+		text = nil // a request that came in has a form to go out in
+	}
+	sum := sha256.Sum256(slices.Concat([]byte(which.Descriptor().FullName()), []byte{0}, text, []byte{0}, []byte(viewer(ctx))))
+	return base64.RawURLEncoding.EncodeToString(sum[:9]) // long enough that nobody meets another list by accident
+}
+
+// token is the page token of a place in the list of a request.
+func (p place) token(ctx context.Context, req listing) string {
+	p.List = listOf(ctx, req)
 	text, err := json.Marshal(p)
 	if err != nil {
 		return ""
@@ -143,18 +174,22 @@ func (p place) token() string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// from reads a page token, or returns the first place of a list.
-func from(token string, first place) (place, error) {
-	if token == "" {
+// from reads the page token of a request, or returns the first place of its list.
+func from(ctx context.Context, req listing, first place) (place, error) {
+	if req.GetPageToken() == "" {
 		return first, nil
 	}
+	bad := rpcerr.Default(codes.InvalidArgument)
 	var p place
-	text, err := base64.RawURLEncoding.DecodeString(token)
+	text, err := base64.RawURLEncoding.DecodeString(req.GetPageToken())
 	if err == nil {
 		err = json.Unmarshal(text, &p)
 	}
 	if err != nil || p.ID == "" || strings.ContainsRune(p.Key+p.ID, 0) { // no database keeps a NUL
-		return p, rpcerr.Default(codes.InvalidArgument).Field("page_token", "page_token", "is not one that a list answered")
+		return p, bad.Field("page_token", "page_token", "is not one that a list answered")
+	}
+	if p.List != listOf(ctx, req) {
+		return p, bad.Field("page_token", "page_token", "is one of another list, or of this one with another parent or filter")
 	}
 	return p, nil
 }

@@ -26,7 +26,7 @@ func (s *clients) ListClients(ctx context.Context, req *syncv1.ListClientsReques
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), place{})
+	at, err := from(ctx, req, place{})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *clients) ListClients(ctx context.Context, req *syncv1.ListClientsReques
 		if len(page) > size {
 			page = page[:size]
 			last := page[size-1]
-			resp.NextPageToken = place{Key: client.SortKey(last.Fields.Name), ID: last.ID}.token()
+			resp.NextPageToken = place{Key: client.SortKey(last.Fields.Name), ID: last.ID}.token(ctx, req)
 		}
 		for _, c := range page {
 			resp.Clients = append(resp.Clients, message(c))

@@ -30,7 +30,7 @@ func (s *contacts) ListContacts(ctx context.Context, req *syncv1.ListContactsReq
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), place{})
+	at, err := from(ctx, req, place{})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *contacts) ListContacts(ctx context.Context, req *syncv1.ListContactsReq
 	if len(page) > size {
 		page = page[:size]
 		last := page[size-1]
-		resp.NextPageToken = place{Key: client.SortKey(last.Person.Name), ID: last.ID}.token()
+		resp.NextPageToken = place{Key: client.SortKey(last.Person.Name), ID: last.ID}.token(ctx, req)
 	}
 	for _, c := range page {
 		resp.Contacts = append(resp.Contacts, contactMessage(c))

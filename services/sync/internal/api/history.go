@@ -30,7 +30,7 @@ func (s *clients) ListClientHistory(ctx context.Context, req *syncv1.ListClientH
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), place{At: math.MaxInt64})
+	at, err := from(ctx, req, place{At: math.MaxInt64})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *clients) ListClientHistory(ctx context.Context, req *syncv1.ListClientH
 	resp := &syncv1.ListClientHistoryResponse{}
 	if len(page) > size {
 		page = page[:size]
-		resp.NextPageToken = place{At: page[size-1].Seq, ID: ids[1]}.token()
+		resp.NextPageToken = place{At: page[size-1].Seq, ID: ids[1]}.token(ctx, req)
 	}
 	for _, e := range page {
 		resp.Entries = append(resp.Entries, historyMessage(e))

@@ -237,7 +237,7 @@ func (s *clients) ListOffboardings(ctx context.Context, req *syncv1.ListOffboard
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), newest)
+	at, err := from(ctx, req, newest)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (s *clients) ListOffboardings(ctx context.Context, req *syncv1.ListOffboard
 	if len(page) > size {
 		page = page[:size]
 		last := page[size-1]
-		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token()
+		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token(ctx, req)
 	}
 	for _, o := range page {
 		resp.Offboardings = append(resp.Offboardings, offboardingMessage(o))

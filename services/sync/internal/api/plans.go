@@ -43,7 +43,7 @@ func (s *plans) ListPlans(ctx context.Context, req *syncv1.ListPlansRequest) (*s
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), newest)
+	at, err := from(ctx, req, newest)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *plans) ListPlans(ctx context.Context, req *syncv1.ListPlansRequest) (*s
 	if len(page) > size {
 		page = page[:size]
 		last := page[size-1]
-		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token()
+		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token(ctx, req)
 	}
 	for _, p := range page {
 		resp.Plans = append(resp.Plans, planMessage(p))
@@ -74,7 +74,7 @@ func (s *plans) ListPlanChanges(ctx context.Context, req *syncv1.ListPlanChanges
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), place{})
+	at, err := from(ctx, req, place{})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *plans) ListPlanChanges(ctx context.Context, req *syncv1.ListPlanChanges
 	resp := &syncv1.ListPlanChangesResponse{}
 	if len(page) > size {
 		page = page[:size]
-		resp.NextPageToken = place{ID: page[size-1].ID}.token()
+		resp.NextPageToken = place{ID: page[size-1].ID}.token(ctx, req)
 	}
 	for _, c := range page {
 		resp.Changes = append(resp.Changes, changeMessage(c))

@@ -111,7 +111,7 @@ func (s *runs) ListRuns(ctx context.Context, req *syncv1.ListRunsRequest) (*sync
 	if err != nil {
 		return nil, err
 	}
-	at, err := from(req.GetPageToken(), newest)
+	at, err := from(ctx, req, newest)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (s *runs) ListRuns(ctx context.Context, req *syncv1.ListRunsRequest) (*sync
 	if len(page) > size {
 		page = page[:size]
 		last := page[size-1]
-		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token()
+		resp.NextPageToken = place{At: sqldb.Micros(last.CreatedAt), ID: last.ID}.token(ctx, req)
 	}
 	for _, r := range page {
 		resp.Runs = append(resp.Runs, runMessage(r, s.Now()))
