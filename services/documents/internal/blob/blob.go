@@ -1,9 +1,9 @@
 // Package blob keeps the bytes of documents: written once, named by their SHA-256, never changed.
 //
 // Bytes are first staged, where nobody can see them, and hashed on the way. Commit then makes them appear under their
-// key in one step and does not return before they would survive a power cut. A key that is there already is left as it
-// is: its bytes are the same, by name. So a reader sees all of a blob or none of it, and two writers of the same bytes
-// can not harm each other.
+// key in one step and does not return before they would survive a power cut. What stands under the key already is replaced
+// in one step: its bytes are the same, by name, unless they were damaged or a power cut left them half written. So a reader
+// of a key that was committed sees all of a blob or none of it, and two writers of the same bytes can not harm each other.
 //
 // A key has a generation. A blob that is being removed can not be trusted to stay, even when a new document needs the same
 // bytes at that moment; the new document takes the next generation of the key, and the removal of the old one proceeds.
@@ -31,8 +31,6 @@ var (
 	ErrNoSpace = errors.New("blob: no space left")
 	// ErrMismatch: the staged bytes are not those that the key names; nothing was kept.
 	ErrMismatch = errors.New("blob: the bytes are not those of the key")
-	// ErrDamaged: what stands under the key has another size than the bytes it is named after.
-	ErrDamaged = errors.New("blob: the stored bytes are damaged")
 )
 
 // Key names one blob.
@@ -105,7 +103,7 @@ type Staged interface {
 	// Size is how many bytes were written.
 	Size() int64
 	// Commit makes the bytes durable under key. created is false when they were there already. It may be called again,
-	// for the same key or another generation, until Discard. After an error nothing new is visible.
+	// for the same key or another generation, until Discard. After an error nothing may refer to the key for its sake.
 	Commit(ctx context.Context, key Key) (created bool, err error)
 	// Discard drops the staged bytes; a committed blob stays. It must be called, and may be called twice.
 	Discard()

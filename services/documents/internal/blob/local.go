@@ -180,29 +180,35 @@ func (l *Local) path(key Key) (string, error) {
 	return filepath.Join(l.root, filepath.FromSlash(key.String())), nil
 }
 
-// folder makes the folder of path durably: each new folder's name is synced in the one above it.
-func (l *Local) folder(path string) error {
+// folder makes the folder of path and returns the folders in which its name, and that of the one above it, may not be
+// durable yet.
+func (l *Local) folder(path string) (unsynced []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.makeFolder(filepath.Dir(path))
 }
 
-func (l *Local) makeFolder(dir string) error {
+func (l *Local) makeFolder(dir string) (unsynced []string, err error) {
 	if dir == l.root || l.known[dir] {
-		return nil
+		return nil, nil
 	}
 	parent := filepath.Dir(dir)
-	if err := l.makeFolder(parent); err != nil {
-		return err
+	if unsynced, err = l.makeFolder(parent); err != nil {
+		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return nil, err
 	}
-	if err := syncFolder(parent); err != nil {
-		return err
+	return append(unsynced, parent), nil
+}
+
+// know remembers that the folder of path, and those above it, are there durably.
+func (l *Local) know(path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for dir := filepath.Dir(path); dir != l.root; dir = filepath.Dir(dir) {
+		l.known[dir] = true
 	}
-	l.known[dir] = true
-	return nil
 }
 
 // forget makes the next commits look at the folders again: somebody may have removed one that we knew.

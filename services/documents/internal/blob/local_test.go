@@ -61,19 +61,54 @@ func TestLocalMakesFoldersAgainThatSomebodyRemoved(t *testing.T) {
 	require.Equal(t, []byte("one"), blobtest.Get(t, s, key))
 }
 
-func TestLocalRefusesADamagedBlobAsADuplicate(t *testing.T) {
+// What a power cut or a failing disk left under the name of some bytes is mended by the next upload of them.
+func TestLocalMendsADamagedBlob(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"cut short": func(path string) error { return os.Truncate(path, 2) },
+		"zeros":     func(path string) error { return os.WriteFile(path, make([]byte, 5), 0o600) },
+	} {
+		for kind, open := range map[string]func(string) (*blob.Local, error){"nameless": blob.OpenLocal, "named": blob.OpenLocalNamed} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				root := t.TempDir()
+				s, err := open(root)
+				require.NoError(t, err)
+				key, _ := blobtest.Put(t, s, blobtest.FirmA, []byte("whole"))
+				reader, err := s.Open(t.Context(), key)
+				require.NoError(t, err)
+				defer reader.Close()
+				require.NoError(t, damage(filepath.Join(root, filepath.FromSlash(key.String()))))
+				_, created := blobtest.Put(t, s, blobtest.FirmA, []byte("whole"))
+				require.False(t, created)
+				require.Equal(t, []byte("whole"), blobtest.Get(t, s, key))
+				require.Equal(t, []string{key.String()}, blobtest.Keys(t, s, ""))
+				left, err := os.ReadDir(filepath.Join(root, ".staging"))
+				require.NoError(t, err)
+				require.Empty(t, left)
+			})
+		}
+	}
+}
+
+// The answer to a commit may be lost and the commit made again, by the one who staged the bytes.
+func TestLocalCommitsAgain(t *testing.T) {
 	root := t.TempDir()
 	s, err := blob.OpenLocal(root)
 	require.NoError(t, err)
-	key, _ := blobtest.Put(t, s, blobtest.FirmA, []byte("whole"))
-	require.NoError(t, os.Truncate(filepath.Join(root, filepath.FromSlash(key.String())), 2))
 	staged, err := s.Stage(t.Context())
 	require.NoError(t, err)
 	defer staged.Discard()
-	_, err = staged.Write([]byte("whole"))
+	_, err = staged.Write([]byte("twice"))
 	require.NoError(t, err)
-	_, err = staged.Commit(t.Context(), key)
-	require.ErrorIs(t, err, blob.ErrDamaged)
+	key := blobtest.KeyOf(blobtest.FirmA, []byte("twice"))
+	for _, first := range []bool{true, false, false} {
+		created, err := staged.Commit(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, first, created)
+	}
+	require.Equal(t, []byte("twice"), blobtest.Get(t, s, key))
+	left, err := os.ReadDir(filepath.Join(root, ".staging"))
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 func TestLocalPassesOverForeignFiles(t *testing.T) {

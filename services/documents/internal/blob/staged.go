@@ -2,12 +2,14 @@ package blob
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // localStaged is bytes in a file that no reader can find yet.
@@ -65,19 +67,24 @@ func (s *localStaged) Commit(ctx context.Context, key Key) (bool, error) {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
 	}
-	if err := syncData(s.file); err != nil {
-		s.failed = failure("sync", err) // the kernel reports a lost write once; a second sync would lie
-		return false, s.failed
-	}
-	return s.link(path)
+	return s.place(path)
 }
 
-func (s *localStaged) link(path string) (created bool, err error) {
+// place gives the bytes their name and does not return before both would survive a power cut. The name comes first, so
+// that the disk can be asked for everything at once. Should the power go in between, the name may be left with half of the
+// bytes behind it: nobody refers to it yet, and who finds a name taken does not trust it.
+func (s *localStaged) place(path string) (created bool, err error) {
+	var above []string
 	for _, repair := range []func() error{s.store.forget, s.copy, nil} {
-		if err := s.store.folder(path); err != nil {
+		if above, err = s.store.folder(path); err != nil {
 			return false, failure("commit", err)
 		}
 		err = s.store.stage.link(s.file, path)
+		if errors.Is(err, fs.ErrExist) {
+			err = s.replace(path)
+		} else if err == nil {
+			created = true
+		}
 		if !errors.Is(err, fs.ErrNotExist) || repair == nil {
 			break
 		}
@@ -86,25 +93,57 @@ func (s *localStaged) link(path string) (created bool, err error) {
 			return false, s.failed
 		}
 	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		stat, err := os.Stat(path)
-		if err != nil {
-			return false, failure("commit", err)
-		}
-		if stat.Size() != s.size {
-			return false, ErrDamaged
-		}
-	case err != nil:
-		return false, failure("commit", err)
-	default:
-		created = true
-	}
-	// Also for a blob that was there: its writer may not have come to this line yet.
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err != nil {
 		return false, failure("commit", err)
 	}
+	if err := s.sync(append(above, filepath.Dir(path))); err != nil {
+		return false, err
+	}
+	s.store.know(path)
 	return created, nil
+}
+
+// replace puts the bytes in the place of what stands under their name: the same bytes, or what a power cut left of them.
+// They are synced before, so that whoever refers to the name already loses nothing at any moment.
+func (s *localStaged) replace(path string) error {
+	if err := s.syncData(); err != nil {
+		return err
+	}
+	aside := filepath.Join(s.store.root, stagingDir)
+	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	name := filepath.Join(aside, rand.Text()) // should this process die here, Reclaim takes it away
+	if err := s.store.stage.link(s.file, name); err != nil {
+		return err
+	}
+	defer os.Remove(name) // it stays when both names are those of one file
+	return os.Rename(name, path)
+}
+
+// sync makes the bytes and the names in folders durable, all at once: a file system writes its journal once for them.
+func (s *localStaged) sync(folders []string) error {
+	errs := make([]error, len(folders)+1)
+	var group sync.WaitGroup
+	for i, dir := range folders {
+		group.Go(func() {
+			if err := syncFolder(dir); err != nil {
+				errs[i] = failure("commit", err)
+			}
+		})
+	}
+	errs[len(folders)] = s.syncData()
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// syncData makes the bytes durable.
+func (s *localStaged) syncData() error {
+	if err := syncData(s.file); err != nil {
+		s.failed = failure("sync", err) // the kernel reports a lost write once; a second sync would lie
+		return s.failed
+	}
+	return nil
 }
 
 // copy stages the bytes anew. A file that never had a name can be given one; a file whose only name was taken away again,
@@ -114,11 +153,7 @@ func (s *localStaged) copy() error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(fresh, io.NewSectionReader(s.file, 0, s.size))
-	if err == nil {
-		err = syncData(fresh)
-	}
-	if err != nil {
+	if _, err = io.Copy(fresh, io.NewSectionReader(s.file, 0, s.size)); err != nil {
 		s.store.stage.close(fresh)
 		return err
 	}

@@ -104,6 +104,9 @@ func lockFolder(tx *sqldb.Tx, firm, id string) (filing.Folder, departure.Client,
 			return seen, client, err
 		}
 	}
+	if tx.Dialect().ForUpdate() == "" { // who writes is alone: what was read holds
+		return seen, client, nil
+	}
 	f, err := store.LockFolder(tx, firm, id)
 	return f, client, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -55,8 +56,9 @@ func (c *Cabinet) FileUpload(tx *sqldb.Tx, upload string, bytes Arrived) (filing
 	}
 	d := filing.Document{
 		ID: u.ID, Firm: u.Firm, Folder: f.ID, DisplayName: u.DisplayName, MediaType: bytes.MediaType, Size: bytes.Size,
-		SHA256: bytes.Key.SHA256, FiledBy: u.Caller.Name, Created: c.now(),
-		Published: u.Caller.Contact != "", // who sends a document to the firm sees it
+		SHA256: bytes.Key.SHA256, FiledBy: u.Caller.Name, Where: f.State,
+		Created:   time.UnixMicro(sqldb.Micros(c.now())).UTC(), // as it is read again
+		Published: u.Caller.Contact != "",                      // who sends a document to the firm sees it
 	}
 	if err := c.add(tx, d, bytes, 0); err != nil {
 		return d, err
@@ -64,10 +66,7 @@ func (c *Cabinet) FileUpload(tx *sqldb.Tx, upload string, bytes Arrived) (filing
 	if err := store.FinishUpload(tx, u.ID); err != nil {
 		return d, err
 	}
-	if err := c.tellFiled(tx, d, f.Client, u.Caller.Name, fmt.Sprintf("%q filed", d.DisplayName)); err != nil {
-		return d, err
-	}
-	return store.DocumentOf(tx, d.Firm, d.ID)
+	return d, c.tellFiled(tx, d, f.Client, u.Caller.Name, fmt.Sprintf("%q filed", d.DisplayName))
 }
 
 // filed answers the document of an upload that came to its end before.
