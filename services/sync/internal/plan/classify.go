@@ -25,8 +25,10 @@ type Held struct {
 	Hash           string
 	// BaseAt is the provider's clock when the base was agreed; GoneAt when the record was said to be gone.
 	BaseAt, GoneAt time.Time
-	Presence       Presence
-	OutOfScope     bool
+	// GoneRun is the connection's run that was under way, or the last, when that was said; "" when that is not known.
+	GoneRun    string
+	Presence   Presence
+	OutOfScope bool
 	// Refuted: it was in use when it was read, although it was not listed.
 	Refuted     bool
 	LinkVersion int64
@@ -46,6 +48,18 @@ type Seen struct {
 	Hash   string
 	// At is the provider's clock when it answered the page.
 	At time.Time
+	// Run is the run that reads the listing.
+	Run string
+}
+
+// after tells whether the page is later news than that the record is gone. The providers' clocks tell seconds, and much
+// happens within one: then a page that was asked for by a run that began after the record was said to be gone is later,
+// and one of the run that was under way may be older.
+func (s Seen) after(h Held) bool {
+	if s.At.Equal(h.GoneAt) {
+		return h.GoneRun != "" && s.Run != h.GoneRun
+	}
+	return s.At.After(h.GoneAt)
 }
 
 // Verdict is what a listed record means for what is held of it.
@@ -76,7 +90,7 @@ func Classify(seen Seen, held Held) Verdict {
 	if held.OutOfScope || held.Refuted {
 		v.Back = true
 	}
-	if held.Presence == Present || !seen.At.After(held.GoneAt) {
+	if held.Presence == Present || !seen.after(held) {
 		return v
 	}
 	v.Back = true

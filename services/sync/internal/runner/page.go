@@ -90,7 +90,7 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		case !linked:
 			unknown = append(unknown, c)
 		default:
-			v := plan.Classify(plan.Seen{Active: true, Hash: c.hash, At: s.at}, h)
+			v := plan.Classify(plan.Seen{Active: true, Hash: c.hash, At: s.at, Run: r.ID}, h)
 			if v.Nothing() {
 				r.Counts.ClientsUnchanged++
 				continue
@@ -137,7 +137,7 @@ func (w *Worker) applyKnown(
 	for _, l := range lines {
 		h := held[l.id]
 		c, there := clients[h.Client]
-		v := plan.Classify(plan.Seen{Active: true, Hash: l.hash, At: at}, h)
+		v := plan.Classify(plan.Seen{Active: true, Hash: l.hash, At: at, Run: r.ID}, h)
 		saga, locked := sagas[h.Offboarding]
 		if !there || v.Nothing() || (v.Restore || v.Cancel) && !locked {
 			continue // what is not locked moved just now; the next listing sees it as it is then

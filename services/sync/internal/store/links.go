@@ -10,13 +10,13 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/run"
 )
 
-const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.presence, l.out_of_scope, l.refuted_at <> 0, l.version,
+const heldColumns = `l.record_id, l.client, l.base_hash, l.base_at, l.gone_at, l.gone_run, l.presence, l.out_of_scope, l.refuted_at <> 0, l.version,
 	c.state, c.version, c.list_source, c.offboarding, coalesce(o.origin, ''), coalesce(o.state, '')`
 
 func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 	var baseAt, goneAt int64
 	var origin, state string
-	err = scan(&h.Record, &h.Client, &h.Hash, &baseAt, &goneAt, &h.Presence, &h.OutOfScope, &h.Refuted, &h.LinkVersion,
+	err = scan(&h.Record, &h.Client, &h.Hash, &baseAt, &goneAt, &h.GoneRun, &h.Presence, &h.OutOfScope, &h.Refuted, &h.LinkVersion,
 		&h.ClientState, &h.ClientVersion, &h.ListSource, &h.Offboarding, &origin, &state)
 	h.BaseAt, h.GoneAt = fromMicros(baseAt), fromMicros(goneAt)
 	h.Hand, h.OpenHere = origin == "HAND", state == "PREPARING" || state == "BLOCKED"
@@ -27,7 +27,7 @@ func scanHeld(scan func(...any) error) (h plan.Held, err error) {
 func HeldOf(tx *sqldb.Tx, connection, tenant string, records []string) (map[string]plan.Held, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (plan.Held, error) { return scanHeld(r.Scan) },
 		`SELECT `+heldColumns+` FROM `+lookup(tx, 3, "links", "l",
-			"record_id, client, base_hash, base_at, gone_at, presence, out_of_scope, refuted_at, version",
+			"record_id, client, base_hash, base_at, gone_at, gone_run, presence, out_of_scope, refuted_at, version",
 			"l.connection = $1 AND l.tenant = $2 AND l.record_id = q.value")+`
 			JOIN clients c ON c.id = l.client LEFT JOIN offboardings o ON o.id = c.offboarding AND c.offboarding <> ''`,
 		connection, tenant, ids(tx, records))
@@ -137,12 +137,15 @@ func TakeListSource(tx *sqldb.Tx, clientID, connection string) error {
 	return err
 }
 
-// SetPresence notes what is known of linked records at their provider, by its clock at.
+// SetPresence notes what is known of linked records at their provider, by its clock at, and which of the connection's runs is
+// under way or was the last: what any other reads from now on was asked for after this.
 func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p plan.Presence, at time.Time) error {
 	if len(records) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(`UPDATE links SET presence = $4, gone_at = $5, out_of_scope = FALSE, refuted_at = 0, version = version + 1
+	_, err := tx.Exec(`UPDATE links SET presence = $4, gone_at = $5, out_of_scope = FALSE, refuted_at = 0, version = version + 1,
+			gone_run = coalesce((SELECT r.id FROM runs r WHERE r.connection = $1 ORDER BY
+				CASE WHEN r.state IN ('QUEUED', 'RUNNING', 'PARKED') THEN 0 ELSE 1 END, r.created_at DESC, r.id DESC LIMIT 1), '')
 		WHERE connection = $1 AND tenant = $2 AND `+anyOf(tx, "record_id", 3),
 		connection, tenant, ids(tx, records), string(p), micros(at))
 	return err

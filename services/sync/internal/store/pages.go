@@ -147,7 +147,7 @@ func MarkOutOfScope(tx *sqldb.Tx, r *run.Run) error {
 // MarkGone notes of records whose clients left by hand that the provider does not list them either: should they be
 // listed again, that is a return.
 func MarkGone(tx *sqldb.Tx, r *run.Run, at time.Time) error {
-	_, err := tx.Exec(`UPDATE links SET presence = 'GONE', gone_at = $4, version = version + 1
+	_, err := tx.Exec(`UPDATE links SET presence = 'GONE', gone_at = $4, gone_run = $3, version = version + 1
 		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope
 			AND client IN (SELECT c.id FROM clients c WHERE c.state = 'OFFBOARDED' AND c.list_source = $1
 				AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id AND o.state IN ('SECURING', 'REVERSING')))
