@@ -12,6 +12,10 @@ type Config struct {
 	Lease time.Duration `config:"lease" default:"10s" min:"1s" max:"5m" doc:"After how long the work of a process that died is taken over by another."`
 	// Batch is how many contacts or removals one transaction handles.
 	Batch int `config:"batch" default:"500" min:"1" max:"5000" doc:"How many contacts or removals one transaction handles."`
+	// Attempts is how often in a row a run meets an error of a provider before it ends FAILED.
+	Attempts int `config:"attempts" default:"40" min:"1" max:"1000" doc:"How many errors of a provider in a row a sync lives with before it ends as failed. With the waits between them, the default outlasts an outage of two and a half hours, so that a nightly sync survives maintenance."`
+	// MaxBackoff bounds the wait after an error, which begins with a second and doubles.
+	MaxBackoff time.Duration `config:"max_backoff" default:"5m" min:"1s" max:"1h" doc:"The longest wait after an error of a provider before the next attempt; the first is a second, and each is twice the one before."`
 	// Poll is how often to look for work that another process wrote down.
 	Poll time.Duration `config:"poll" default:"1s" min:"10ms" max:"1m" doc:"How often to look for work that another process wrote down; one's own is seen at once."`
 	// ScheduleEvery is how often to look for connections whose full sync is due.

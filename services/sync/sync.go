@@ -25,6 +25,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/api"
 	"github.com/concord-suite/concord/services/sync/internal/inbound"
 	"github.com/concord-suite/concord/services/sync/internal/peer"
+	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/runner"
 	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
@@ -81,6 +82,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 		api: api.Deps{DB: deps.DB, Memory: idem.New(deps.DB, deps.Now), Peers: peers, Now: deps.Now},
 		runner: runner.New(runner.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease, Batch: cfg.Batch,
+			Retry: run.Retry{Attempts: int64(cfg.Attempts), MaxWait: cfg.MaxBackoff},
 		}),
 		saga: saga.New(saga.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease,

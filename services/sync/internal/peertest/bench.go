@@ -67,6 +67,9 @@ func (c *Clock) Turn(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// Retry is how a Bench's runs live with errors: shorter than by default, so that tests see them give up.
+var Retry = run.Retry{Attempts: 8, MaxWait: 2 * time.Minute}
+
 // Lease is the lease of a Bench's workers.
 const Lease = 10 * time.Second
 
@@ -90,7 +93,7 @@ func NewBench(t testing.TB, db *sqldb.DB) *Bench {
 func (b *Bench) Hire(db *sqldb.DB) {
 	owner := store.NewID()
 	b.Runner = runner.New(runner.Deps{
-		DB: db, Peers: b.Peers, Now: b.Clock.Now, Log: b.log(), Owner: owner, Lease: Lease, Batch: 7,
+		DB: db, Peers: b.Peers, Now: b.Clock.Now, Log: b.log(), Owner: owner, Lease: Lease, Batch: 7, Retry: Retry,
 	})
 	b.Saga = saga.New(saga.Deps{
 		DB: db, Peers: b.Peers, Now: b.Clock.Now, Log: b.log(), Owner: owner, Lease: Lease,

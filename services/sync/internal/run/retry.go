@@ -6,29 +6,37 @@ import (
 )
 
 const (
-	// MaxAttempts bounds how often in a row a run meets an error before it ends FAILED: with the waits below, about
-	// five minutes, which covers a restart on the other side and most hiccups of a provider. A person who waits for
-	// longer than that wants to be told.
-	MaxAttempts = 8
-	// FewAttempts is MaxAttempts for an answer that could not be understood: a broken line is mended by then, a changed
-	// format is not mended by waiting.
+	// FewAttempts is Retry.Attempts for an answer that could not be understood: the page that says "back soon" is gone by
+	// then, and a changed format is not mended by waiting.
 	FewAttempts = 3
 	// MaxRestarts bounds how often a listing is begun anew because the provider no longer takes the page token.
 	MaxRestarts = 3
 
 	firstWait = time.Second
-	maxWait   = 2 * time.Minute
 )
 
-// Backoff is how long to wait after the n-th error in a row (n from 1): 1 s, 2 s, 4 s … 2 min.
-func Backoff(n int64) time.Duration {
+// Retry is how a run lives with errors.
+type Retry struct {
+	// Attempts is how often in a row it meets an error before it ends FAILED.
+	Attempts int64
+	// MaxWait bounds the wait after an error.
+	MaxWait time.Duration
+}
+
+// DefaultRetry outlasts an outage of two and a half hours: providers announce maintenance of one or two, and a nightly run
+// that ends FAILED at the first of it costs the practice a day. Every five minutes is often enough for what comes back, and
+// costs nobody calls. Who waits in front of the screen sees the error and the next try, and may cancel.
+var DefaultRetry = Retry{Attempts: 40, MaxWait: 5 * time.Minute}
+
+// Backoff is how long to wait after the n-th error in a row (n from 1): 1 s, 2 s, 4 s … MaxWait.
+func (r Retry) Backoff(n int64) time.Duration {
 	if n < 1 {
 		n = 1
 	}
-	if n > 8 {
-		return maxWait
+	if n > 20 { // past any bound, and before the shift overflows
+		return r.MaxWait
 	}
-	return min(firstWait<<(n-1), maxWait)
+	return min(firstWait<<(n-1), r.MaxWait)
 }
 
 // DueAt is when a connection's next scheduled full run is due: its interval after the last one ended, less a jitter of

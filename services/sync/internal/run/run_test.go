@@ -26,13 +26,20 @@ func TestSteps(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	var waits []time.Duration
+	retry := run.Retry{MaxWait: 2 * time.Minute}
 	for n := int64(1); n <= 9; n++ {
-		waits = append(waits, run.Backoff(n))
+		waits = append(waits, retry.Backoff(n))
 	}
 	s := time.Second
 	require.Equal(t, []time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 64 * s, 120 * s, 120 * s}, waits)
-	require.Equal(t, s, run.Backoff(0))
-	require.Equal(t, 120*s, run.Backoff(1<<40))
+	require.Equal(t, s, retry.Backoff(0))
+	require.Equal(t, 120*s, retry.Backoff(1<<40))
+	require.Equal(t, time.Hour, run.Retry{MaxWait: time.Hour}.Backoff(21))
+	var all time.Duration
+	for n := int64(1); n < run.DefaultRetry.Attempts; n++ {
+		all += run.DefaultRetry.Backoff(n)
+	}
+	require.Greater(t, all, 150*time.Minute, "an outage that it outlasts")
 }
 
 func TestETA(t *testing.T) {

@@ -36,7 +36,7 @@ func TestProviderErrorsAreRetriedAndThenTold(t *testing.T) {
 		r = b.Sync(run.Full)
 		require.Equal(t, run.Failed, r.State)
 		require.Equal(t, "the provider can not be reached", r.Message)
-		require.EqualValues(t, run.MaxAttempts, r.Attempts)
+		require.EqualValues(t, peertest.Retry.Attempts, r.Attempts)
 		require.Greater(t, r.EndedAt.Sub(started), time.Minute)
 		b.World.Heal()
 		b.World.FailLater("StreamRecords", 1, 1000, provider(codes.FailedPrecondition,
@@ -225,4 +225,28 @@ func TestLargePagesComeInSeveralMessages(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRunOutlastsAnOutage: the provider is away for two hours in the middle of a nightly run.
+func TestRunOutlastsAnOutage(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Runner.Retry = run.DefaultRetry
+		b.World.FailLater("StreamRecords", 2, 1_000_000, unavailable)
+		id := b.Start(run.Full)
+		for range 120 {
+			b.Work()
+			require.Equal(t, run.Parked, b.Run(id).State)
+			require.Equal(t, "the provider can not be reached", b.Run(id).Message)
+			require.LessOrEqual(t, b.Run(id).WaitUntil.Sub(b.Clock.Now()), 5*time.Minute, "it comes back soon after the provider does")
+			b.Clock.Turn(time.Minute)
+		}
+		b.World.Heal()
+		b.World.Forget()
+		b.Clock.Turn(5 * time.Minute)
+		b.Work()
+		require.Equal(t, run.Succeeded, b.Run(id).State)
+		require.True(t, b.Run(id).Proven)
+		require.Equal(t, 4, b.World.Calls("StreamRecords"), "it goes on where it was")
+	})
 }

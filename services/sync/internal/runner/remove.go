@@ -249,7 +249,7 @@ func (w *Worker) Removals(ctx context.Context, claimed func()) error {
 		f := peer.FailureOf(cause, false, w.Now())
 		attempts = p.Attempts + 1
 		if wait = f.Until; f.Remedy != peer.Wait {
-			wait = w.Now().Add(run.Backoff(attempts))
+			wait = w.Now().Add(w.Retry.Backoff(attempts))
 		}
 		w.Log.Warn("approved removals met an error and will be tried again", "plan", p.ID, "error", cause)
 	}

@@ -30,6 +30,8 @@ type Deps struct {
 	Lease time.Duration
 	// Batch is how many changes go into one transaction of a step without pages.
 	Batch int
+	// Retry is how runs live with errors; run.DefaultRetry when it says nothing.
+	Retry run.Retry
 }
 
 // Worker executes runs and decided plans, and starts what is due. Any number of workers, in any number of processes, may
@@ -37,7 +39,12 @@ type Deps struct {
 type Worker struct{ Deps }
 
 // New makes a worker.
-func New(d Deps) *Worker { return &Worker{d} }
+func New(d Deps) *Worker {
+	if d.Retry == (run.Retry{}) {
+		d.Retry = run.DefaultRetry
+	}
+	return &Worker{d}
+}
 
 // ErrIdle: there is nothing to do now.
 var ErrIdle = errors.New("runner: nothing to do")
@@ -174,11 +181,13 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 			r.Restarts++
 			r.Enter(r.Step, w.Now())
 			return store.DropPages(tx, r.ID, r.Step, 0)
-		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= run.MaxAttempts,
+		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= w.Retry.Attempts,
 			f.Remedy == peer.RetryFew && r.Attempts >= run.FewAttempts:
 			r.State, r.EndedAt = run.Failed, w.Now()
+		case f.Remedy == peer.RetryFew:
+			r.State, r.WaitUntil = run.Parked, w.Now().Add(w.Retry.MaxWait)
 		default:
-			r.State, r.WaitUntil = run.Parked, w.Now().Add(run.Backoff(r.Attempts))
+			r.State, r.WaitUntil = run.Parked, w.Now().Add(w.Retry.Backoff(r.Attempts))
 		}
 		return nil
 	})
