@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/concord-suite/concord/gateway"
+	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/platform/access"
 )
 
@@ -46,6 +47,43 @@ func TestSessionBecomesInternalToken(t *testing.T) {
 	s.do(t, "GET", "/v1/"+firm, "", "Authorization", "Bearer "+token)
 	require.Equal(t, "Bearer internal-for-auth", s.authorization("GetFirm"))
 	require.EqualValues(t, 2, s.resolved.Load())
+}
+
+// Whoever uses a session from another address is known by that one, not by the address that used it a moment before.
+func TestAnotherAddressGetsAnotherToken(t *testing.T) {
+	s := start(t, func(c *gateway.Config) { c.TrustedProxies = 1 })
+	for _, address := range []string{"192.0.2.7", "203.0.113.9", "192.0.2.7"} {
+		resp, body := s.do(t, "GET", "/v1/"+firm+"/clients", "", "Authorization", "Bearer "+token, "X-Forwarded-For", address)
+		require.Equal(t, 200, resp.StatusCode, body)
+		require.Equal(t, "Bearer internal-for-sync-from-"+address, s.authorization("ListClients"))
+	}
+	require.EqualValues(t, 2, s.resolved.Load())
+}
+
+// Every way to change something by a browser's cookie asks for the proof of the page, uploads and bytes included; methods
+// nobody expects count as changes.
+func TestNothingChangesByACookieAlone(t *testing.T) {
+	s := start(t, nil)
+	jar := "concord_session=" + token
+	for _, c := range [][2]string{
+		{"POST", "/v1/" + firm + "/clients"}, {"PATCH", "/v1/" + firm + "/connections/" + other}, {"DELETE", "/v1/" + firm + "/contacts/" + other},
+		{"POST", "/v1/" + firm + "/folders/" + other + "/documents:upload?display_name=a.txt"}, {"PUT", "/v1/bytes/ticket"},
+		{"POST", "/v1/" + firm + "/runs/" + other + ":watch"}, {"POST", "/v1/session:startStepUp"}, {"POST", "/v1/sign-in"},
+		{"POST", "/oauth/callback"}, {"FROB", "/v1/" + firm + "/clients"}, {"get", "/v1/" + firm + "/clients"},
+	} {
+		for _, more := range [][]string{
+			nil, {"X-Concord-Csrf", "guessed"}, {"X-Concord-Csrf", ""}, {"Authorization", "Basic x"}, {"Authorization", "Bearer "},
+			{"X-HTTP-Method-Override", "GET"}, {"Content-Type", "text/plain", "Sec-Fetch-Site", "same-site"},
+		} {
+			resp, body := s.do(t, c[0], c[1], "{}", append([]string{"Cookie", jar}, more...)...)
+			require.Equal(t, 403, resp.StatusCode, "%v %v: %s", c, more, body)
+			require.Equal(t, "CSRF", problemOf(t, resp, body)["reason"])
+		}
+	}
+	require.Zero(t, s.resolved.Load())
+	// And the proof of another session is none.
+	resp, _ := s.do(t, "POST", "/v1/session:signOut", "{}", "Cookie", jar, "X-Concord-Csrf", session.CSRF("another-session-token"))
+	require.Equal(t, 403, resp.StatusCode)
 }
 
 func TestEndedSessionIsRefused(t *testing.T) {

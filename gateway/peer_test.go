@@ -73,8 +73,12 @@ func (p *peer) ResolveSession(_ context.Context, r *authv1.ResolveSessionRequest
 		return nil, status.Error(codes.Unauthenticated, "the session has ended")
 	}
 	p.resolved.Add(1)
+	internal := "internal-for-" + r.GetAudience()
+	if r.GetAddress() != "127.0.0.1" {
+		internal += "-from-" + r.GetAddress()
+	}
 	return &authv1.ResolveSessionResponse{
-		InternalToken: "internal-for-" + r.GetAudience(), ExpireTime: timestamppb.New(time.Now().Add(2 * time.Minute)),
+		InternalToken: internal, ExpireTime: timestamppb.New(time.Now().Add(2 * time.Minute)),
 		Session: &authv1.Session{Name: "sessions/" + other},
 	}, nil
 }

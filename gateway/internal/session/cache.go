@@ -22,9 +22,12 @@ const (
 	maxEntries = 1 << 16
 )
 
+// cacheKey has the address, too: the internal token carries it to the throttles and the audit ledger, and whoever uses a
+// stolen session from elsewhere must not stand there under its owner's.
 type cacheKey struct {
 	token    [sha256.Size]byte
 	audience string
+	address  string
 }
 
 type entry struct {
@@ -33,7 +36,7 @@ type entry struct {
 	until    time.Time
 }
 
-// Cache turns session tokens into internal tokens, asking auth once a minute per session and service.
+// Cache turns session tokens into internal tokens, asking auth once a minute per session, service and address.
 type Cache struct {
 	auth authv1.SessionServiceClient
 	now  func() time.Time
@@ -52,7 +55,7 @@ func NewCache(auth authv1.SessionServiceClient, now func() time.Time) *Cache {
 
 // Resolve answers an internal token for audience.
 func (c *Cache) Resolve(ctx context.Context, token, audience, address string) (string, error) {
-	key := cacheKey{sha256.Sum256([]byte(token)), audience}
+	key := cacheKey{sha256.Sum256([]byte(token)), audience, address}
 	if e, ok := c.get(key); ok {
 		return e.internal, nil
 	}

@@ -37,7 +37,7 @@ var (
 	// ErrDisabled: PINs are switched off for the account.
 	ErrDisabled = errors.New("signin: PINs are switched off after too many wrong ones")
 	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is, or weaker.
-	errStrongFactor = errors.New("step-up needs a PIN by text message, and none can be sent to the account")
+	errStrongFactor = errors.New("step-up needs a PIN by text message, and the account has no mobile, or none can be reached now")
 )
 
 // WaitError says when to try again.
