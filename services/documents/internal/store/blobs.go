@@ -7,7 +7,6 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/documents/internal/blob"
-	"github.com/concord-suite/concord/services/documents/internal/filing"
 )
 
 // LiveBlob answers the key under which bytes with this hash are, or should be put: the present generation, or the one
@@ -105,15 +104,6 @@ func BuryBlob(tx *sqldb.Tx, key blob.Key) error {
 	_, err := tx.Exec(`UPDATE blobs SET state = 'GONE' WHERE firm = $1 AND sha256 = $2 AND generation = $3 AND state = 'DELETING'`,
 		key.Firm, key.SHA256, key.Generation)
 	return err
-}
-
-// DocumentBlob answers where the bytes of a document are.
-func DocumentBlob(tx *sqldb.Tx, d filing.Document) (blob.Key, error) {
-	key, size, err := LiveBlob(tx, d.Firm, d.SHA256)
-	if err == nil && size < 0 {
-		return key, filing.ErrNotFound
-	}
-	return key, err
 }
 
 // LiveBlobs answers which of the files are those of live rows.

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
+
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/documents/internal/blob"
 	"github.com/concord-suite/concord/services/documents/internal/filing"
 )
 
@@ -23,6 +26,20 @@ func scanDocument(s scanner, more ...any) (d filing.Document, err error) {
 func DocumentOf(tx *sqldb.Tx, firm, id string) (filing.Document, error) {
 	d, err := scanDocument(tx.QueryRow(`SELECT `+documentColumns+documentTables+`WHERE d.firm = $1 AND d.id = $2`, firm, id))
 	return d, missing(err)
+}
+
+// DocumentOnTicket reads by one statement what a download ticket permits, the document, and where its bytes are. What the
+// contact of the ticket may see is not looked at.
+func DocumentOnTicket(ctx context.Context, db *sqldb.DB, id string) (t filing.Download, d filing.Document, key blob.Key, err error) {
+	t.ID = id
+	var expires int64
+	d, err = scanDocument(db.QueryRow(ctx, `SELECT `+documentColumns+`, t.caller, t.contact, t.session, t.expires, b.generation
+		FROM downloads t JOIN documents d ON d.firm = t.firm AND d.id = t.document JOIN folders f ON f.id = d.folder
+		JOIN blobs b ON b.firm = d.firm AND b.sha256 = d.sha256 AND b.state = '`+live+`' WHERE t.id = $1`, id),
+		&t.Caller.Name, &t.Caller.Contact, &t.Caller.Session, &expires, &key.Generation)
+	t.Firm, t.Document, t.Expires = d.Firm, d.ID, moment(expires)
+	key.Firm, key.SHA256 = d.Firm, d.SHA256
+	return t, d, key, missing(err)
 }
 
 // DocumentSeenBy reads a document as a contact sees it: published, in a folder that the contact sees.

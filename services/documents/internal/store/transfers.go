@@ -52,16 +52,6 @@ func AddDownload(tx *sqldb.Tx, d filing.Download) error {
 	return err
 }
 
-// DownloadOf reads a permission. It is found without a firm, as an upload is.
-func DownloadOf(tx *sqldb.Tx, id string) (filing.Download, error) {
-	d := filing.Download{ID: id}
-	var expires int64
-	err := tx.QueryRow(`SELECT firm, document, caller, contact, session, expires FROM downloads WHERE id = $1`, id).
-		Scan(&d.Firm, &d.Document, &d.Caller.Name, &d.Caller.Contact, &d.Caller.Session, &expires)
-	d.Expires = moment(expires)
-	return d, missing(err)
-}
-
 // ForgetTransfers drops at most limit uploads and limit downloads that ended before the time given, and answers how many.
 func ForgetTransfers(tx *sqldb.Tx, before time.Time, limit int) (int64, error) {
 	uploads, err := tx.Exec(`DELETE FROM uploads WHERE id IN (SELECT id FROM uploads WHERE expires < $1 LIMIT $2)`, micros(before), limit)

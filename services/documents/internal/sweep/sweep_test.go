@@ -133,7 +133,10 @@ func (r *rig) mustFile(folder, content string) filing.Document {
 func (r *rig) read(d filing.Document) (string, error) {
 	var key blob.Key
 	if err := r.db.Read(context.Background(), func(tx *sqldb.Tx) (err error) {
-		key, err = store.DocumentBlob(tx, d)
+		var size int64
+		if key, size, err = store.LiveBlob(tx, d.Firm, d.SHA256); err == nil && size < 0 {
+			err = filing.ErrNotFound
+		}
 		return err
 	}); err != nil {
 		return "", err

@@ -42,18 +42,13 @@ func (h *Handler) open(ctx context.Context, ticket string) (d filing.Document, o
 	if !ok {
 		return d, nil, unknown
 	}
-	var permit filing.Download
-	var key blob.Key
-	err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		if permit, err = store.DownloadOf(tx, id); err != nil {
+	permit, d, key, err := store.DocumentOnTicket(ctx, h.DB, id)
+	if err == nil && permit.Caller.Contact != "" {
+		err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
+			d, err = Readable(tx, permit.Firm, permit.Caller.Contact, permit.Document)
 			return err
-		}
-		if d, err = Readable(tx, permit.Firm, permit.Caller.Contact, permit.Document); err != nil {
-			return err
-		}
-		key, err = store.DocumentBlob(tx, d)
-		return err
-	})
+		})
+	}
 	switch {
 	case err != nil:
 		return d, nil, err
