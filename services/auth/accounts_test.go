@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"sync"
 	"testing"
@@ -379,4 +380,65 @@ func TestRoleTakesEffectWithTheNextToken(t *testing.T) {
 	p, err := access.NewVerifier("sync", access.Sources{s.service.Keys()}, s.clock.Now).Verify(t.Context(), resp.GetInternalToken())
 	require.NoError(t, err)
 	require.Equal(t, access.ReadOnlyStaff, p.Kind)
+}
+
+// What no database keeps, a NUL, is refused by name wherever a caller can bring it.
+func TestForgedTokensAndFiltersAreRefused(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newOffice()
+		operator := &person{email: "olive@host.example"}
+		s.signInAs(operator)
+		lists := map[string]func(token string) error{
+			"staff": func(token string) error {
+				_, err := s.accounts.ListStaff(s.as(admin.token), &authv1.ListStaffRequest{Parent: admin.firm, PageToken: token})
+				return err
+			},
+			"contact_logins": func(token string) error {
+				_, err := s.accounts.ListContactLogins(s.as(admin.token), &authv1.ListContactLoginsRequest{Parent: admin.firm, PageToken: token})
+				return err
+			},
+			"agents": func(token string) error {
+				_, err := s.accounts.ListAgents(s.as(admin.token), &authv1.ListAgentsRequest{Parent: admin.firm, PageToken: token})
+				return err
+			},
+			"firms": func(token string) error {
+				_, err := s.firms.ListFirms(s.as(operator.token), &authv1.ListFirmsRequest{PageToken: token})
+				return err
+			},
+			"sessions": func(token string) error {
+				_, err := s.sessions.ListSessions(s.as(admin.token), &authv1.ListSessionsRequest{PageToken: token})
+				return err
+			},
+			"audit": func(token string) error {
+				_, err := s.ledger.ListAuditEntries(s.as(admin.token), &authv1.ListAuditEntriesRequest{Parent: admin.firm, PageToken: token})
+				return err
+			},
+		}
+		for kind, list := range lists {
+			for _, cursor := range []string{
+				`{"Name":"\u0000","DisplayName":"\u0000","ID":"x"}`, `{"ID":"\u0000"}`, `{"Name":"x","Created":1,"ID":"a\u0000"}`,
+				`{"Name":7,"DisplayName":7,"Created":"x","Before":"x"}`, `[]`, `"x"`,
+			} {
+				err := list(base64.RawURLEncoding.EncodeToString([]byte(`{"k":"` + kind + `","c":` + cursor + `}`)))
+				if err == nil {
+					continue // nothing in it that this list reads
+				}
+				e := rpcerr.From(err)
+				require.Equal(t, codes.InvalidArgument, e.Code(), "%s %s: %v", kind, cursor, err)
+				require.Len(t, e.Violations(), 1, "%s %s: %v", kind, cursor, err)
+				require.Equal(t, "page_token", e.Violations()[0].Field)
+			}
+		}
+		for field, req := range map[string]*authv1.ListAuditEntriesRequest{
+			"actor": {Actor: "a\x00"}, "action": {Action: "a\x00"}, "resource": {Resource: "a\x00"},
+		} {
+			req.Parent = admin.firm
+			_, err := s.ledger.ListAuditEntries(s.as(admin.token), req)
+			if err != nil {
+				require.Equal(t, codes.InvalidArgument, rpcerr.From(err).Code(), "%s: %v", field, err)
+			}
+		}
+		_, err := s.signIn.StartSignIn(s.nobody("192.0.2.9"), &authv1.StartSignInRequest{Email: "a\x00@b.example", Password: "x\x00"})
+		is(t, err, codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SIGN_IN_REFUSED)
+	})
 }

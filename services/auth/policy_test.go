@@ -154,3 +154,61 @@ func TestNoSignInSlipsThroughTheSwitch(t *testing.T) {
 		}
 	})
 }
+
+// Nor does an Add-In, whose consent was given under a session that showed a password alone.
+func TestNoAddInSlipsThroughTheSwitch(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+		s.stepUp(admin)
+		member := s.hire(admin, "mo@harbour.example", "", authv1.Role_ROLE_STAFF)
+		s.signInAs(member)
+		verifier, challenge := pkce()
+		var consents []string
+		for range 12 {
+			consents = append(consents, s.consent(member, challenge))
+		}
+		var mu sync.Mutex
+		var tokens []string
+		var wg sync.WaitGroup
+		for _, code := range consents {
+			wg.Go(func() {
+				if resp, err := s.exchange(code, verifier, redirect); err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					tokens = append(tokens, resp.GetAccessToken())
+				}
+			})
+		}
+		_, err := s.require2FA(admin.firm, newConnection(admin.firm))
+		require.NoError(t, err)
+		wg.Wait()
+		for _, token := range append(tokens, member.token) {
+			_, err := s.resolve(token, "documents")
+			is(t, err, codes.Unauthenticated, ended)
+		}
+	})
+}
+
+// A firm that forbids PINs by e-mail keeps no session that one opened, once it enforces two factors.
+func TestEnforcementEndsSessionsByForbiddenMeans(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+		s.stepUp(admin)
+		member := s.hire(admin, "mo@harbour.example", "", authv1.Role_ROLE_STAFF)
+		s.signInAs(member)
+		require.Equal(t, authv1.Strength_STRENGTH_WEAK, s.stepUp(member).GetStrength())
+		p := s.policy(admin)
+		p.EmailPinAllowed = false
+		_, err := s.firms.UpdateSecurityPolicy(s.as(admin.token), &authv1.UpdateSecurityPolicyRequest{Policy: p})
+		require.NoError(t, err)
+		_, err = s.resolve(member.token, "documents")
+		require.NoError(t, err, "a password alone would do, still")
+		resp, err := s.require2FA(admin.firm, newConnection(admin.firm))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, resp.GetSessionsAffected())
+		_, err = s.resolve(member.token, "documents")
+		is(t, err, codes.Unauthenticated, ended)
+		_, err = s.resolve(admin.token, "documents")
+		require.NoError(t, err)
+	})
+}

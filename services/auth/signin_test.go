@@ -72,6 +72,34 @@ func TestFirstRun(t *testing.T) {
 	})
 }
 
+// The accounts of one address share its salt, whoever made the first one: else a sign-in would take a hash for each, and
+// tell by its time that there are several.
+func TestEveryAccountOfAnAddressHasItsSalt(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		for range 2 { // the second claim finds the address with a salt
+			code, err := s.service.SetupCode(t.Context())
+			require.NoError(t, err)
+			_, err = s.signIn.ClaimInstallation(s.nobody(""), &authv1.ClaimInstallationRequest{
+				SetupCode: code, Email: "olive@host.example", Password: passphrase, DisplayName: "Olive",
+			})
+			require.NoError(t, err)
+		}
+		operator := &person{email: "olive@host.example"}
+		s.signInAs(operator)
+		s.newFirm(operator, "Harbour Tax", operator.email, "")
+		require.NoError(t, s.db.Read(t.Context(), func(tx *sqldb.Tx) error {
+			salts, err := sqldb.Collect(tx, func(r *sqldb.Rows) (salt string, err error) {
+				var phc string
+				err = r.Scan(&phc)
+				return strings.Split(phc, "$")[4], err
+			}, `SELECT password FROM accounts WHERE email = $1`, operator.email)
+			require.Len(t, salts, 2)
+			require.Equal(t, salts[0], salts[1])
+			return err
+		}))
+	})
+}
+
 // The firm of this test enforces nothing: its staff sign in with the password alone, operator and contacts do not.
 func TestPasswordAloneWithoutEnforcement(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {

@@ -165,7 +165,7 @@ func (s *Server) changePolicy(tx *sqldb.Tx, f account.Firm, enforced, emailPIN b
 }
 
 // enforce switches the second factor on for a firm, unless it is on, and ends every session of its staff that has shown
-// less, Add-Ins' included. It is one transaction with whatever caused it.
+// less, or by a means that the firm forbids, Add-Ins' included. It is one transaction with whatever caused it.
 func (s *Server) enforce(tx *sqldb.Tx, f *account.Firm, requiredBy string) (switchedOn bool, ended int, err error) {
 	if !f.Enforced.IsZero() {
 		return false, 0, nil
@@ -182,7 +182,11 @@ func (s *Server) enforce(tx *sqldb.Tx, f *account.Firm, requiredBy string) (swit
 	if err := store.AnnounceEnforced(tx, *f, requiredBy); err != nil {
 		return false, 0, err
 	}
-	ended, err = store.Ended(tx, store.End{Firm: f.ID, Below: session.Weak}, s.Now())
+	enough := session.Weak
+	if !f.EmailPIN {
+		enough = session.Strong
+	}
+	ended, err = store.Ended(tx, store.End{Firm: f.ID, Below: enough}, s.Now())
 	return true, ended, err
 }
 

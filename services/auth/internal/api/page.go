@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 )
 
 // defaultPage is the size of a page when the request names none; the contract bounds what it may name.
@@ -42,10 +43,24 @@ func readToken(text, kind string, cursor any) error {
 		return wrong
 	}
 	var t token
-	if json.Unmarshal(data, &t) != nil || t.Kind != kind || json.Unmarshal(t.Cursor, cursor) != nil {
+	if json.Unmarshal(data, &t) != nil || t.Kind != kind || holdsNUL(t.Cursor) || json.Unmarshal(t.Cursor, cursor) != nil {
 		return wrong
 	}
 	return nil
+}
+
+// holdsNUL tells whether a text in a cursor has a NUL, which PostgreSQL does not take. Cursors are flat.
+func holdsNUL(cursor json.RawMessage) bool {
+	var fields map[string]any
+	if json.Unmarshal(cursor, &fields) != nil {
+		return true // no cursor at all
+	}
+	for _, v := range fields {
+		if text, ok := v.(string); ok && strings.ContainsRune(text, 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // page cuts a list that was read with one row more than asked for, and makes the token when there is more.

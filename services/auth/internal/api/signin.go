@@ -226,7 +226,10 @@ func (s signInServer) ClaimInstallation(ctx context.Context, req *authv1.ClaimIn
 	if err := checkPassword(req.GetPassword(), a.DisplayName, a.Email); err != nil {
 		return nil, err
 	}
-	salt := password.NewSalt()
+	salt, err := s.saltOf(ctx, a.Email)
+	if err != nil {
+		return nil, err
+	}
 	if a.Password, err = s.hash(ctx, req.GetPassword(), salt); err != nil {
 		return nil, err
 	}
@@ -254,6 +257,18 @@ func (s signInServer) ClaimInstallation(ctx context.Context, req *authv1.ClaimIn
 		return nil, err
 	}
 	return &authv1.ClaimInstallationResponse{Operator: names.Format(store.OperatorName, a.ID)}, nil
+}
+
+// saltOf is the salt of an address, a new one when it has none yet. Salts never change.
+func (s *Server) saltOf(ctx context.Context, email string) (salt []byte, err error) {
+	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		salt, err = store.SaltOf(tx, email)
+		return err
+	})
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return password.NewSalt(), nil
+	}
+	return salt, err
 }
 
 func (s signInServer) mayClaim(ctx context.Context, hash []byte) error {
