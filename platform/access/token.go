@@ -2,7 +2,6 @@ package access
 
 import (
 	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,13 +25,6 @@ const (
 	// skew is how far two clocks of one installation may be apart.
 	skew = 5 * time.Second
 )
-
-// tokenHeader is the head of a token.
-type tokenHeader struct {
-	Algorithm string `json:"alg"`
-	KeyID     string `json:"kid"`
-	Type      string `json:"typ"`
-}
 
 // claims is the body of a token. Names are short because every call carries them.
 type claims struct {
@@ -99,8 +91,7 @@ func kindOf(name string) Kind {
 type Signer struct {
 	issuer string
 	kid    string
-	key    ed25519.PrivateKey
-	header string // the first part of every token, encoded
+	signer jose.Signer
 	now    Clock
 
 	mu    sync.Mutex
@@ -120,13 +111,13 @@ func NewSigner(issuer string, key ed25519.PrivateKey, now Clock) (*Signer, error
 		return nil, errors.New("access: a signer needs an issuer and an Ed25519 key")
 	}
 	kid := KeyID(key.Public().(ed25519.PublicKey))
-	header, err := json.Marshal(tokenHeader{Algorithm: string(jose.EdDSA), KeyID: kid, Type: TokenType})
+	s, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: kid}},
+		(&jose.SignerOptions{}).WithType(TokenType))
 	if err != nil {
 		return nil, fmt.Errorf("access: signer of %s: %w", issuer, err)
 	}
-	return &Signer{
-		issuer: issuer, kid: kid, key: key, header: base64.RawURLEncoding.EncodeToString(header), now: now, ready: map[string]minted{},
-	}, nil
+	return &Signer{issuer: issuer, kid: kid, signer: s, now: now, ready: map[string]minted{}}, nil
 }
 
 // Issuer is the name the signer signs for.
@@ -155,19 +146,11 @@ func (s *Signer) Mint(p Principal, audience string, ttl time.Duration) (string, 
 	if err != nil {
 		return "", fmt.Errorf("access: token: %w", err)
 	}
-	return s.compact(body), nil
-}
-
-// compact writes a body as a signed token (RFC 7515, compact serialization). It is written here since a token is made for
-// every session that is looked up: the library takes as long for what stands around the signature as for the signature.
-func (s *Signer) compact(body []byte) string {
-	b64 := base64.RawURLEncoding
-	n := len(s.header) + 1 + b64.EncodedLen(len(body))
-	token := make([]byte, 0, n+1+b64.EncodedLen(ed25519.SignatureSize))
-	token = append(append(token, s.header...), '.')
-	token = b64.AppendEncode(token, body)
-	signature := ed25519.Sign(s.key, token)
-	return string(b64.AppendEncode(append(token, '.'), signature))
+	signed, err := s.signer.Sign(body)
+	if err != nil {
+		return "", fmt.Errorf("access: sign: %w", err)
+	}
+	return signed.CompactSerialize()
 }
 
 // readyMax bounds the tokens kept for use again; beyond it they are made anew.

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -286,9 +285,9 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
-// BenchmarkMint compares a token with the library's way to make one, and with its signature alone.
+// BenchmarkMint compares a token with its signature alone, which it can not go below.
 func BenchmarkMint(b *testing.B) {
-	public, key, err := ed25519.GenerateKey(nil)
+	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(b, err)
 	signer, err := access.NewSigner(access.AuthIssuer, key, time.Now)
 	require.NoError(b, err)
@@ -302,19 +301,6 @@ func BenchmarkMint(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			_, err := signer.Mint(p, "sync", time.Minute)
-			require.NoError(b, err)
-		}
-	})
-	b.Run("library", func(b *testing.B) {
-		library, err := jose.NewSigner(
-			jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: key, KeyID: access.KeyID(public)}},
-			(&jose.SignerOptions{}).WithType(access.TokenType))
-		require.NoError(b, err)
-		b.ReportAllocs()
-		for b.Loop() {
-			signed, err := library.Sign(body)
-			require.NoError(b, err)
-			_, err = signed.CompactSerialize()
 			require.NoError(b, err)
 		}
 	})
