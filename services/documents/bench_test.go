@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
@@ -68,7 +69,7 @@ func BenchmarkPut(b *testing.B) {
 			against(b, size, "bare", func(round int) {
 				vary(content, round)
 				in, err := s.documents.InitiateUpload(s.staff(), &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder,
-					DisplayName: "x", Size: int64(size)})
+					DisplayName: "x", Size: proto.Int64(int64(size))})
 				require.NoError(b, err)
 				path = in.GetUploadPath()
 			}, func(int) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/events/eventstest"
@@ -71,12 +72,27 @@ func TestBytesGoInAndOut(t *testing.T) {
 			require.True(t, bytes.Equal(content, s.download(s.staff(), d.GetName())), "size %d", size)
 		}
 		// Without a declared hash or type.
-		in, err := s.documents.InitiateUpload(s.staff(), &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "page.html", Size: 15})
+		in, err := s.documents.InitiateUpload(s.staff(), &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "page.html", Size: proto.Int64(15)})
 		require.NoError(t, err)
 		status, d, _ := s.put(in.GetUploadPath(), []byte("<!DOCTYPE HTML>"))
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, "text/html; charset=utf-8", d.GetMediaType())
 	})
+}
+
+// Bytes are held to their size, so an upload that says none is refused before anything is sent; an empty file has one: 0.
+func TestAnUploadSaysItsSize(t *testing.T) {
+	s := onSQLite(t, options{})
+	req := &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: s.business("Sizes"), DisplayName: "a.txt"}
+	_, err := s.documents.InitiateUpload(s.staff(), req)
+	e := s.refused(err, codes.InvalidArgument, "INVALID_REQUEST")
+	require.Equal(t, "size", e.Violations()[0].Field)
+	req.Size = proto.Int64(0)
+	in, err := s.documents.InitiateUpload(s.staff(), req)
+	require.NoError(t, err)
+	status, d, p := s.put(in.GetUploadPath(), nil)
+	require.Equal(t, http.StatusOK, status, "%v", p)
+	require.Zero(t, d.GetSize())
 }
 
 func TestBytesThatAreNotWhatWasDeclared(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/access/accesstest"
@@ -106,7 +107,7 @@ func TestARequestThatComesTwiceHappensOnce(t *testing.T) {
 	each(t, options{}, func(t *testing.T, s *suite) {
 		s.t = t
 		folder := s.business("Twice")
-		req := &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "a.txt", Size: 1, RequestId: id()}
+		req := &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "a.txt", Size: proto.Int64(1), RequestId: id()}
 		first, err := s.documents.InitiateUpload(s.staff(), req)
 		require.NoError(t, err)
 		again, err := s.documents.InitiateUpload(s.staff(), req)

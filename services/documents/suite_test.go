@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/access/accesstest"
@@ -216,7 +217,7 @@ func sumOf(content []byte) string {
 // initiate reserves an upload of content.
 func (s *suite) initiate(ctx context.Context, folder, display string, content []byte) (*documentsv1.InitiateUploadResponse, error) {
 	return s.documents.InitiateUpload(ctx, &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: display,
-		Size: int64(len(content)), Sha256: sumOf(content), RequestId: id()})
+		Size: proto.Int64(int64(len(content))), Sha256: sumOf(content), RequestId: id()})
 }
 
 // upload files content in a folder.

@@ -105,7 +105,7 @@ func (p *Proxy) upload(w http.ResponseWriter, r *http.Request, firm, folder stri
 	}
 	resp, err := p.documents.InitiateUpload(r.Context(), &documentsv1.InitiateUploadRequest{
 		Parent: firm, Folder: folder, DisplayName: q.Get("display_name"), MediaType: media,
-		Size: r.ContentLength, Sha256: strings.ToLower(q.Get("sha256")), RequestId: q.Get("request_id"),
+		Size: &r.ContentLength, Sha256: strings.ToLower(q.Get("sha256")), RequestId: q.Get("request_id"),
 	})
 	if err != nil {
 		problem.WriteError(w, r, err)

@@ -410,8 +410,8 @@ type InitiateUploadRequest struct {
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// The media type; found from the bytes when empty.
 	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The size in bytes.
-	Size int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	// The size in bytes. It must be there, since the bytes are held to it; 0 is the size of an empty file.
+	Size *int64 `protobuf:"varint,5,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	// SHA-256 of the bytes, hex; checked when given.
 	Sha256 string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
@@ -479,8 +479,8 @@ func (x *InitiateUploadRequest) GetMediaType() string {
 }
 
 func (x *InitiateUploadRequest) GetSize() int64 {
-	if x != nil {
-		return x.Size
+	if x != nil && x.Size != nil {
+		return *x.Size
 	}
 	return 0
 }
@@ -1128,18 +1128,19 @@ const file_concord_documents_v1_document_service_proto_rawDesc = "" +
 	"\x12GetDocumentRequest\x12\x80\x01\n" +
 	"\x04name\x18\x01 \x01(\tBl\xbaHirg2e^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/documents/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"Q\n" +
 	"\x13GetDocumentResponse\x12:\n" +
-	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xdd\x03\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1e.concord.documents.v1.DocumentR\bdocument\"\xee\x03\n" +
 	"\x15InitiateUploadRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x82\x01\n" +
 	"\x06folder\x18\x02 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/folders/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06folder\x12A\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\xff\x012\x12^[^\\x00-\\x1f/\\\\]+$R\vdisplayName\x12'\n" +
 	"\n" +
-	"media_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tmediaType\x12#\n" +
-	"\x04size\x18\x05 \x01(\x03B\x0f\xbaH\f\"\n" +
-	"\x18\x80\x80\x80\x80\x80\xa0\x01(\x00R\x04size\x120\n" +
+	"media_type\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tmediaType\x12+\n" +
+	"\x04size\x18\x05 \x01(\x03B\x12\xbaH\x0f\xc8\x01\x01\"\n" +
+	"\x18\x80\x80\x80\x80\x80\xa0\x01(\x00H\x00R\x04size\x88\x01\x01\x120\n" +
 	"\x06sha256\x18\x06 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06sha256\x12*\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\xb4\x01\n" +
+	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestIdB\a\n" +
+	"\x05_size\"\xb4\x01\n" +
 	"\x16InitiateUploadResponse\x12%\n" +
 	"\vupload_path\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\n" +
 	"uploadPath\x12\x1a\n" +
@@ -1268,6 +1269,7 @@ func file_concord_documents_v1_document_service_proto_init() {
 	if File_concord_documents_v1_document_service_proto != nil {
 		return
 	}
+	file_concord_documents_v1_document_service_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
