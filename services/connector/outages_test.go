@@ -105,7 +105,7 @@ func TestTheReaderDecidesThePace(t *testing.T) {
 		_, err = stream.Recv()
 	}
 	require.Equal(t, codes.Canceled, status.Code(err))
-	require.Equal(t, before, calls())
+	require.LessOrEqual(t, calls(), before+1, "one page may have been under way")
 	s.until("no call is left running", func() bool {
 		_, err := s.records.GetRecord(s.asService("sync", firmA), &connectorv1.GetRecordRequest{Connection: c.GetName(), RecordId: firmA})
 		require.NoError(t, err)
