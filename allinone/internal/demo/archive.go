@@ -50,7 +50,7 @@ func (d *Demo) restoreDocument(ctx context.Context, doc *documentsv1.Document) (
 	return fmt.Sprintf("business folder %q", made.GetFolder().GetDisplayName()), err
 }
 
-// returning is which of the leavers comes back: the second, which has documents and no open signature.
+// returning is which of the leavers comes back: the second, which has documents and no open signature; the only one else.
 func (d *Demo) returning() int { return min(1, len(d.state.Sets["leavers"])-1) }
 
 // comeBack un-archives one upstream; the next full sync brings its client back, the same one.
@@ -79,7 +79,7 @@ func (d *Demo) comeBack(ctx context.Context) ([]row, error) {
 	}
 	return append(runRows(run),
 		row{"came back, same id", back.GetDisplayName()},
-		row{"its folder", fmt.Sprintf("%d documents, a client folder again", folder.GetDocumentCount())},
+		row{"its folder", count(folder.GetDocumentCount(), "document") + ", a client folder again"},
 	), nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
+	"strings"
 
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
@@ -13,7 +13,8 @@ import (
 	"github.com/concord-suite/concord/sim/remote"
 )
 
-// guardPermille makes the demonstration's 25 leavers too many: one percent of 2,000 is 20.
+// guardPermille makes the demonstration's 25 leavers too many: one percent of 2,000 is 20. Of fewer than 100 clients it is
+// none, so that even the one leaver of a tiny practice waits for a decision.
 const guardPermille = 10
 
 func (d *Demo) connect(ctx context.Context) ([]row, error) {
@@ -68,8 +69,7 @@ func (d *Demo) connection(ctx context.Context) (*connectorv1.Connection, bool, e
 	}
 	options := attempt.GetSuggestedOptions()
 	options.NewRecordPolicy = connectorv1.NewRecordPolicy_NEW_RECORD_POLICY_CREATE
-	// One may always leave; beyond that one percent decides, in a small practice too.
-	options.RemovalGuardFloor, options.RemovalGuardPermille = 1, guardPermille
+	options.RemovalGuardFloor, options.RemovalGuardPermille = 0, guardPermille
 	id, err := d.state.request("confirm-connection")
 	if err != nil {
 		return nil, false, err
@@ -114,11 +114,14 @@ func (d *Demo) firstSync(ctx context.Context) ([]row, error) {
 		return nil, fmt.Errorf("the first sync ended %s: %s", end.GetState(), end.GetMessage())
 	}
 	c := end.GetCounts()
-	return append(runRows(end),
-		row{"clients", fmt.Sprintf("%d created, %d suggestions for review", c.GetClientsCreated(), c.GetSuggestions())},
+	rows := append(runRows(end),
+		row{"clients", fmt.Sprintf("%d created, %s for review", c.GetClientsCreated(), count(c.GetSuggestions(), "suggestion"))},
 		row{"contacts", fmt.Sprintf("%d created", c.GetContactsCreated())},
-		row{"first clients visible", end.GetFirstVisibleTime().AsTime().Sub(end.GetCreateTime().AsTime()).Round(time.Millisecond).String()},
-	), nil
+	)
+	if visible := span(end.GetCreateTime(), end.GetFirstVisibleTime()); visible != "" {
+		rows = append(rows, row{"first clients visible", "after " + visible})
+	}
+	return rows, nil
 }
 
 // firstRun is the run that confirming the connection started; the event that starts it may still be under way.
@@ -159,6 +162,8 @@ func (d *Demo) fullRun(ctx context.Context, key string) (*syncv1.Run, error) {
 func (d *Demo) finish(ctx context.Context, run string) (*syncv1.Run, error) {
 	end, err := d.admin.watch(ctx, run, d.screen.progress)
 	d.screen.endBar()
+	// A run may have begun before the step that shows it: confirming the connection starts the first one.
+	d.lasted = max(d.lasted, end.GetEndTime().AsTime().Sub(end.GetCreateTime().AsTime()))
 	if err == nil && end.GetState() == syncv1.RunState_RUN_STATE_FAILED {
 		err = fmt.Errorf("the run failed: %s", end.GetMessage())
 	}
@@ -166,8 +171,9 @@ func (d *Demo) finish(ctx context.Context, run string) (*syncv1.Run, error) {
 }
 
 func runRows(run *syncv1.Run) []row {
-	took := run.GetEndTime().AsTime().Sub(run.GetCreateTime().AsTime()).Round(time.Millisecond)
-	return []row{
-		{"run", fmt.Sprintf("%s, %d pages, %d calls, %s", word(run.GetState().String(), "RUN_STATE_"), run.GetPages(), run.GetCalls(), took)},
+	said := []string{word(run.GetState().String(), "RUN_STATE_"), count(run.GetPages(), "page"), count(run.GetCalls(), "call")}
+	if took := span(run.GetCreateTime(), run.GetEndTime()); took != "" {
+		said = append(said, took)
 	}
+	return []row{{"run", strings.Join(said, ", ")}}
 }

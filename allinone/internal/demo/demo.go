@@ -40,26 +40,29 @@ type Demo struct {
 	screen *screen
 	op     *rest
 	admin  *rest
+	lasted time.Duration // the longest run that the step under way has shown
 }
 
 // step is one part of the job. It may be run again after it was half done.
 type step struct {
 	name, title string
 	run         func(*Demo, context.Context) ([]row, error)
+	// leavers is how many clients must be there to leave.
+	leavers int
 }
 
 // steps are the job, in order; names are kept in the state file and must not change their meaning.
 var steps = []step{
-	{"installation", "Operator claims the installation and creates the firm", (*Demo).installation},
-	{"administrator", "Administrator accepts the invitation and signs in with a PIN", (*Demo).administrator},
-	{"connect", "Connecting Xero Practice Manager by OAuth 2", (*Demo).connect},
-	{"first-sync", "First full sync", (*Demo).firstSync},
-	{"documents", "Filing documents, and sending one for signature", (*Demo).documents},
-	{"leaving", "Clients are archived upstream; a full sync withholds their removal", (*Demo).leaving},
-	{"approval", "Administrator approves; off-boarding", (*Demo).approval},
-	{"archive", "Deleting an orphaned folder into the document archive, and restoring a document", (*Demo).archive},
-	{"return", "One client is un-archived upstream and comes back", (*Demo).comeBack},
-	{"nothing-new", "A full sync in which nothing changed", (*Demo).nothingNew},
+	{"installation", "Operator claims the installation and creates the firm", (*Demo).installation, 0},
+	{"administrator", "Administrator accepts the invitation and signs in with a PIN", (*Demo).administrator, 0},
+	{"connect", "Connecting Xero Practice Manager by OAuth 2", (*Demo).connect, 0},
+	{"first-sync", "First full sync", (*Demo).firstSync, 0},
+	{"documents", "Filing documents, and sending one for signature", (*Demo).documents, 0},
+	{"leaving", "Clients are archived upstream; a full sync withholds their removal", (*Demo).leaving, 1},
+	{"approval", "Administrator approves; off-boarding", (*Demo).approval, 1},
+	{"archive", "Deleting an orphaned folder into the document archive, and restoring a document", (*Demo).archive, 2},
+	{"return", "One client is un-archived upstream and comes back", (*Demo).comeBack, 1},
+	{"nothing-new", "A full sync in which nothing changed", (*Demo).nothingNew, 0},
 }
 
 // Run does the job, or what is left of it, and prints the summary.
@@ -86,22 +89,39 @@ func (d *Demo) do(ctx context.Context, n int, s step) error {
 		return nil
 	}
 	begin := d.cfg.Now()
-	rows, err := s.run(d, ctx)
+	d.lasted = 0
+	rows, err := d.perform(ctx, s)
 	if err != nil {
 		return err
 	}
 	d.state.Done[s.name] = rows
-	d.state.Took[s.name] += d.cfg.Now().Sub(begin)
+	d.state.Took[s.name] = max(d.state.Took[s.name]+d.cfg.Now().Sub(begin), d.lasted)
 	for _, r := range rows {
 		d.screen.say("      %s: %s", r.What, r.Value)
 	}
 	return d.state.save()
 }
 
+// perform does the step, or says why this practice is too small for it.
+func (d *Demo) perform(ctx context.Context, s step) ([]row, error) {
+	switch there := len(d.state.Sets["leavers"]); {
+	case there >= s.leavers:
+		return s.run(d, ctx)
+	case there == 0 && d.state.Names["signer"] == "":
+		return leftOut("no client of this practice can be told from the others by its name"), nil
+	case there == 0:
+		return leftOut("this practice is too small: its only client can't leave, a sync takes no empty listing for the truth"), nil
+	default:
+		return leftOut(fmt.Sprintf("this practice is too small: %s must leave, and %d can", count(s.leavers, "client"), there)), nil
+	}
+}
+
+// leftOut is what a step shows that has nothing to do in this practice.
+func leftOut(why string) []row { return []row{{"left out", why}} }
+
 func (d *Demo) summary() {
 	for _, s := range steps {
-		took := d.state.Took[s.name].Round(10 * time.Millisecond)
-		d.screen.table(s.title, append(d.state.Done[s.name], row{"time", took.String()}))
+		d.screen.table(s.title, append(d.state.Done[s.name], row{"time", took(d.state.Took[s.name], time.Millisecond)}))
 	}
 }
 

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 
@@ -12,6 +11,29 @@ import (
 
 // candidates is how many upstream clients are looked at to find those that will leave.
 const candidates = 400
+
+const (
+	// leavers is how many clients are archived upstream, at most a third of the practice if that is less.
+	leavers = 25
+	// roles is what the job needs clients for: one is kept by an open signature, one comes back, one's folder is deleted.
+	roles = 3
+)
+
+// wanted is how many clients of a practice of that size have a part: the leavers of a large one, every one of a tiny one.
+func wanted(size int) int { return min(size, max(roles, min(leavers, size/3))) }
+
+// cast gives the clients their parts: the one whose document is sent for signature, and those that leave. A sync takes no
+// empty listing for the truth, so somebody stays: in a tiny practice the signer.
+func cast[C any](size int, chosen []C) (signer []C, leaving []C) {
+	switch {
+	case len(chosen) == 0 || (len(chosen) == 1 && size > 1):
+		return nil, chosen
+	case len(chosen) < roles || size <= roles:
+		return chosen[:1], chosen[1:]
+	default:
+		return chosen[:1], chosen
+	}
+}
 
 // pickLeavers chooses the clients that will be archived upstream, and remembers both their names: one with a contact
 // first (its document is sent for signature), some whose contacts other clients share, the rest as they come.
@@ -23,9 +45,9 @@ func (d *Demo) pickLeavers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var chosen, upstream []string
+	var chosen []picked
 	for _, r := range d.order(ctx, records) {
-		if len(chosen) == min(leavers, max(1, len(records)/3)) {
+		if len(chosen) == wanted(len(records)) {
 			break
 		}
 		client, err := d.clientOf(ctx, r)
@@ -33,15 +55,22 @@ func (d *Demo) pickLeavers(ctx context.Context) error {
 			return err
 		}
 		if client != "" {
-			chosen, upstream = append(chosen, client), append(upstream, r.UUID)
+			chosen = append(chosen, picked{client, r.UUID})
 		}
 	}
-	if len(chosen) == 0 {
-		return errors.New("no client of the practice can be told by its name; the demonstration can't pick leavers")
+	signer, leaving := cast(len(records), chosen)
+	if len(signer) > 0 {
+		d.state.Names["signer"] = signer[0].client
 	}
-	d.state.Sets["leavers"], d.state.Sets["upstream"] = chosen, upstream
+	for _, p := range leaving {
+		d.state.Sets["leavers"] = append(d.state.Sets["leavers"], p.client)
+		d.state.Sets["upstream"] = append(d.state.Sets["upstream"], p.upstream)
+	}
 	return d.state.save()
 }
+
+// picked is a client by its name in the suite and its id upstream.
+type picked struct{ client, upstream string }
 
 // order puts a client with an own contact first, then a mixture: contacts that other clients share, contacts of their
 // own, and none.
@@ -66,7 +95,7 @@ func (d *Demo) isShared(ctx context.Context, contact string) bool {
 	return err == nil && len(c.Clients) > 1
 }
 
-// clientOf finds the suite's client of an upstream record by its name; empty when another has the same name.
+// clientOf finds the suite's client of an upstream record by its name and code; empty when another has the same.
 func (d *Demo) clientOf(ctx context.Context, r remote.Record) (string, error) {
 	if len(r.Name) > 200 {
 		return "", nil
@@ -77,7 +106,7 @@ func (d *Demo) clientOf(ctx context.Context, r remote.Record) (string, error) {
 	}
 	found := ""
 	for _, c := range list.GetClients() {
-		if c.GetDisplayName() != r.Name {
+		if c.GetDisplayName() != r.Name || c.GetCode() != r.Code {
 			continue
 		}
 		if found != "" {

@@ -57,16 +57,25 @@ func (s *screen) progress(run *syncv1.Run) {
 		eta = ", ready at " + t.AsTime().Local().Format(time.TimeOnly)
 	}
 	s.last = phase
-	fmt.Fprintf(s.out, "\r\x1b[K      %-8s [%s%s] %d/%d, %d calls%s", phase,
-		strings.Repeat("█", filled), strings.Repeat("·", barWidth-filled), run.GetDone(), run.GetTotal(), run.GetCalls(), eta)
+	fmt.Fprintf(s.out, "\r\x1b[K      %-8s [%s%s] %s, %s%s", phase, strings.Repeat("█", filled),
+		strings.Repeat("·", barWidth-filled), far(run), count(run.GetCalls(), "call"), eta)
 }
 
 // line says of each phase, once it has ended, how far it came.
 func (s *screen) line(phase string, run *syncv1.Run) {
 	if s.last != "" && phase != s.last {
-		fmt.Fprintf(s.out, "      %-8s %6d of %d records, %d calls %s\n", s.last, s.seen.GetDone(), s.seen.GetTotal(), s.seen.GetCalls(), s.seen.GetMessage())
+		said := fmt.Sprintf("      %-8s %s, %s %s", s.last, far(s.seen), count(s.seen.GetCalls(), "call"), s.seen.GetMessage())
+		fmt.Fprintln(s.out, strings.TrimRight(said, " "))
 	}
 	s.last, s.seen = phase, run
+}
+
+// far says how far a run is, and of how much where that is known.
+func far(run *syncv1.Run) string {
+	if run.GetTotal() <= 0 {
+		return count(run.GetDone(), "record")
+	}
+	return fmt.Sprintf("%d of %s", run.GetDone(), count(run.GetTotal(), "record"))
 }
 
 // endBar leaves the line of a bar.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -31,6 +33,30 @@ func poll[T any](ctx context.Context, what string, ask func() (T, bool, error)) 
 		case <-tick.C:
 		}
 	}
+}
+
+// span words the time from one moment to another; empty unless both are known and in that order.
+func span(from, to *timestamppb.Timestamp) string {
+	if from == nil || to == nil || to.AsTime().Before(from.AsTime()) {
+		return ""
+	}
+	return took(to.AsTime().Sub(from.AsTime()), time.Millisecond)
+}
+
+// took words how long something took, to the unit; less than one of it is said so.
+func took(d, unit time.Duration) string {
+	if d < unit {
+		return "less than " + unit.String()
+	}
+	return d.Round(unit).String()
+}
+
+// count words a number of things.
+func count[N int | int32 | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // word makes a word for people of an enum's name.

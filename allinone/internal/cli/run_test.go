@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// practiceFile is a CSV of so many clients, each with a contact of its own.
+func practiceFile(t *testing.T, clients int) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("name,code,contacts\n")
+	for n := range clients {
+		fmt.Fprintf(&b, "Client %d Pty Ltd,C%d,Person %d <p%d@client.example>\n", n, n, n, n)
+	}
+	path := filepath.Join(t.TempDir(), "clients.csv")
+	require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o600))
+	return path
+}
+
+// The job is done in a practice of any size; what a tiny one has nobody for is left out, with the reason.
+func TestRunWithSmallPractices(t *testing.T) {
+	for size, want := range map[int][]string{
+		1: {"its only client can't leave", "1 document for signature", "1 unchanged, 0 created"},
+		2: {"2 clients must leave, and 1 can", "1 removal, 0 of them blocked", "came back, same id", "2 unchanged, 0 created"},
+		3: {"2 removals, 0 of them blocked", "will be archived and the folder deleted", "came back, same id"},
+		5: {"3 removals, 1 of them blocked", "will be archived and the folder deleted", "came back, same id"},
+		8: {"3 removals, 1 of them blocked", "will be archived and the folder deleted", "came back, same id"},
+	} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			args := []string{"run", "--exit", "--practice", practiceFile(t, size), "--data-dir", dir, "--http-addr", "127.0.0.1:0"}
+			code, out, errs := command(t, args...)
+			require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+			for _, line := range want {
+				require.Contains(t, out, line)
+			}
+			require.NotRegexp(t, ` -\d|of 0 |\b1 (documents|clients|calls|removals)\b`, out)
+			code, again, errs := command(t, args...)
+			require.Equal(t, exitOK, code, "%s\n%s", again, errs)
+			require.Equal(t, 10, strings.Count(again, "done before"), "each step is done once, the left out ones too")
+		})
+	}
+}
+
+// Clients without a contact, and two that nobody can tell apart, stop nothing.
+func TestRunWithPoorPractices(t *testing.T) {
+	for want, text := range map[string]string{
+		"no client of the practice has a contact who could sign": "name\nOne\nTwo\nThree\nFour\n",
+		"no client of this practice can be told from the others": "name\nTwin\nTwin\n",
+	} {
+		path := filepath.Join(t.TempDir(), "clients.csv")
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		code, out, errs := command(t, "run", "--exit", "--practice", path, "--data-dir", filepath.Join(t.TempDir(), "run"), "--http-addr", "127.0.0.1:0")
+		require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+		require.Contains(t, out, want)
+	}
+}
