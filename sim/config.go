@@ -1,15 +1,41 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"os"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/concord-suite/concord/sim/practice"
 )
 
-// complete fills in defaults and says in words what cannot be, all of it at once.
-func (c Config) complete() (Config, error) {
+// Mistake is one thing that is wrong with a Config.
+type Mistake struct {
+	Flag string // the name of its flag, "clients"
+	Rule string // in words that follow the name
+}
+
+// Mistakes is the error of Start for a wrong Config: all that is wrong with it, one line each.
+type Mistakes []Mistake
+
+// Error returns one line for each mistake: "clients: must be 1 to 200000".
+func (m Mistakes) Error() string {
+	lines := make([]string, len(m))
+	for i, one := range m {
+		lines[i] = one.Flag + ": " + one.Rule
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Check says what is wrong, as Start would, and touches nothing.
+func (c Config) Check() Mistakes {
+	_, wrong := c.complete()
+	return wrong
+}
+
+// complete fills in defaults, reads the practice, and says in words what cannot be, all of it at once.
+func (c Config) complete() (Config, Mistakes) {
 	if c.HTTPAddr == "" {
 		c.HTTPAddr = "127.0.0.1:0"
 	}
@@ -25,29 +51,33 @@ func (c Config) complete() (Config, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	var wrong []error
-	for name, addr := range map[string]string{"http-addr": c.HTTPAddr, "smtp-addr": c.SMTPAddr} {
-		if err := checkAddr(addr, c.AllowRemote); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %w", name, err))
+	var wrong Mistakes
+	mistake := func(flag, format string, args ...any) {
+		wrong = append(wrong, Mistake{Flag: flag, Rule: fmt.Sprintf(format, args...)})
+	}
+	for _, at := range []struct{ flag, addr string }{{"http-addr", c.HTTPAddr}, {"smtp-addr", c.SMTPAddr}} {
+		if err := checkAddr(at.addr, c.AllowRemote); err != nil {
+			mistake(at.flag, "%v", err)
 		}
 	}
 	if c.Clients < 1 || c.Clients > maxClients {
-		wrong = append(wrong, fmt.Errorf("clients: must be 1 to %d", maxClients))
+		mistake("clients", "must be 1 to %d", maxClients)
 	}
-	if c.ClockFactor < 1 || c.ClockFactor > maxFactor {
-		wrong = append(wrong, fmt.Errorf("clock-factor: must be 1 to %d", maxFactor))
+	if !(c.ClockFactor >= 1 && c.ClockFactor <= maxFactor) { // so that NaN is refused too
+		mistake("clock-factor", "must be 1 to %d", maxFactor)
 	}
 	if c.Practice != "" {
-		if _, err := os.Stat(c.Practice); err != nil {
-			wrong = append(wrong, fmt.Errorf("practice: %w", err))
+		var err error
+		if c.read, err = practice.Read(c.Practice, c.Now()); err != nil {
+			mistake("practice", "%s", strings.TrimPrefix(err.Error(), "practice: "))
 		}
 	}
 	for i, app := range c.Apps {
 		if app.ClientID == "" || app.Name == "" {
-			wrong = append(wrong, fmt.Errorf("apps: app %d needs a client id and a name", i+1))
+			mistake("apps", "app %d needs a client id and a name", i+1)
 		}
 	}
-	return c, errors.Join(wrong...)
+	return c, wrong
 }
 
 const (
@@ -58,9 +88,12 @@ const (
 )
 
 func checkAddr(addr string, allowRemote bool) error {
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%q is not host:port", addr)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has no port from 0 to 65535", addr)
 	}
 	ip := net.ParseIP(host)
 	if host == "localhost" || ip != nil && ip.IsLoopback() || allowRemote {

@@ -55,10 +55,7 @@ func populate(store *world.Store, cfg Config) error {
 	store.View(func(s *world.State) { fresh = s.Tenants.Len() == 0 })
 	var first, second *practice.Data
 	if fresh {
-		var err error
-		if first, err = mainPractice(cfg, store); err != nil {
-			return err
-		}
+		first = mainPractice(cfg, store)
 		second = practice.Generate(SecondPracticeName, secondPractice, cfg.Seed+1, store.Now())
 	}
 	return store.Update(func(tx *world.Tx) error {
@@ -77,19 +74,16 @@ func populate(store *world.Store, cfg Config) error {
 	})
 }
 
-func mainPractice(cfg Config, store *world.Store) (*practice.Data, error) {
+func mainPractice(cfg Config, store *world.Store) *practice.Data {
 	if cfg.Practice == "" {
-		return practice.Generate(PracticeName, cfg.Clients, cfg.Seed, store.Now()), nil
+		return practice.Generate(PracticeName, cfg.Clients, cfg.Seed, store.Now())
 	}
-	data, err := practice.Read(cfg.Practice, store.Now())
-	if err != nil {
-		return nil, err
-	}
+	data := cfg.read
 	for i, name := range []string{"Pelva Fictional", "Umbro Fictional"} {
 		first, _, _ := strings.Cut(strings.ToLower(name), " ")
 		data.Staff = append(data.Staff, &world.Staff{UUID: world.NewID(), ID: i + 1, Tenant: data.Tenant.ID, Name: name, Email: first + "@practice.example"})
 	}
-	return data, nil
+	return data
 }
 
 func defaultApps() []App {

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,7 +16,7 @@ import (
 func Run(ctx context.Context, args []string, now func() time.Time, stdout, stderr io.Writer) int {
 	cfg := Config{Now: now}
 	flags := flag.NewFlagSet("concord-sim", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard)
 	flags.StringVar(&cfg.Dir, "dir", "", "folder for the world's state; empty keeps it in memory")
 	flags.StringVar(&cfg.HTTPAddr, "http-addr", "127.0.0.1:8091", "where to serve HTTP")
 	flags.StringVar(&cfg.SMTPAddr, "smtp-addr", "127.0.0.1:8025", "where to take mail")
@@ -23,20 +25,28 @@ func Run(ctx context.Context, args []string, now func() time.Time, stdout, stder
 	flags.IntVar(&cfg.Clients, "clients", DefaultClients, "active clients of the generated practice")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "another seed makes another practice")
 	flags.Float64Var(&cfg.ClockFactor, "clock-factor", 1, "how much faster than real time call limits pass")
-	if err := flags.Parse(args); err != nil {
-		return 2 // the flag package has said why
+	wrong, err := parseFlags(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(stdout, "usage: concord-sim [FLAGS]")
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return 0
 	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "concord-sim takes flags only, not %q\n", flags.Arg(0))
-		return 2
+	if cfg.Clients == 0 { // Config takes zero for the default, a person who types it does not
+		cfg.Clients = -1
 	}
-	if cfg.Clients == 0 || cfg.ClockFactor == 0 { // Config takes zero for the default, a person who types it does not
-		fmt.Fprintln(stderr, "concord-sim: -clients and -clock-factor must be at least 1")
-		return 2
+	if cfg.ClockFactor == 0 {
+		cfg.ClockFactor = -1
 	}
-	if _, err := cfg.complete(); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			fmt.Fprintln(stderr, "concord-sim: -"+line)
+	for _, m := range cfg.Check() {
+		unread := func(line string) bool { return strings.Contains(line, "flag -"+m.Flag+":") }
+		if !slices.ContainsFunc(wrong, unread) { // what could not be read has no value to be wrong
+			wrong = append(wrong, "-"+m.Flag+": "+m.Rule)
+		}
+	}
+	if len(wrong) > 0 {
+		for _, line := range wrong {
+			fmt.Fprintln(stderr, "concord-sim:", line)
 		}
 		return 2
 	}

@@ -35,25 +35,64 @@ func TestMain(m *testing.M) {
 
 func TestWrongFlagsAreToldInWordsWithExit2(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "world")
+	empty, header := file(t, "empty.csv", ""), file(t, "header.csv", "name,code\n")
 	for want, args := range map[string][]string{
-		"-http-addr: \"nowhere\" is not host:port":     {"-http-addr", "nowhere"},
-		"-smtp-addr: \"0.0.0.0:25\" is not a loopback": {"-smtp-addr", "0.0.0.0:25"},
-		"-clients: must be 1 to":                       {"-clients", "-3"},
-		"-clients and -clock-factor must be at least":  {"-clients", "0"},
-		"-clock-factor: must be 1 to":                  {"-clock-factor", "0.5"},
-		"-practice: stat /nowhere":                     {"-practice", "/nowhere"},
-		"flags only, not \"extra\"":                    {"extra"},
-		"flag provided but not defined":                {"-colour", "red"},
-		"invalid value \"many\"":                       {"-clients", "many"},
+		"-http-addr: \"nowhere\" is not host:port":      {"-http-addr", "nowhere"},
+		"-smtp-addr: \"0.0.0.0:25\" is not a loopback":  {"-smtp-addr", "0.0.0.0:25"},
+		"-clients: must be 1 to":                        {"-clients", "-3"},
+		"-smtp-addr: \"127.0.0.1:99999\" has no port":   {"-smtp-addr", "127.0.0.1:99999"},
+		"-clock-factor: must be 1 to":                   {"-clock-factor", "0.5"},
+		"-practice: stat /nowhere":                      {"-practice", "/nowhere"},
+		"-practice: " + empty + ": the header cannot":   {"-practice", empty},
+		"-practice: " + header + ": there is no client": {"-practice", header},
+		"flags only, not \"extra\"":                     {"extra"},
+		"flag provided but not defined":                 {"-colour", "red"},
+		"invalid value \"many\"":                        {"-clients", "many"},
 	} {
 		var out, errs bytes.Buffer
 		code := sim.Run(t.Context(), append([]string{"-dir", dir}, args...), clock, &out, &errs)
-		if code != 2 || !strings.Contains(errs.String(), want) || out.Len() > 0 {
+		if code != 2 || !strings.Contains(errs.String(), want) || out.Len() > 0 || strings.Count(errs.String(), "\n") != 1 {
 			t.Errorf("%v: exit %d, %q, %q", args, code, out.String(), errs.String())
 		}
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a wrong start left something behind")
+	}
+}
+
+// file writes a file and returns its path.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAllWrongFlagsAreToldAtOnce(t *testing.T) {
+	var out, errs bytes.Buffer
+	code := sim.Run(t.Context(), []string{"-clients", "0", "-colour", "red", "-clock-factor", "-1", "---x", "-seed", "many", "-http-addr", "0.0.0.0:1",
+		"extra", "-practice", "/nowhere", "-dir"}, clock, &out, &errs)
+	want := `concord-sim: flag provided but not defined: -colour
+concord-sim: bad flag syntax: ---x
+concord-sim: invalid value "many" for flag -seed: parse error
+concord-sim: takes flags only, not "extra"
+concord-sim: flag needs an argument: -dir
+concord-sim: -http-addr: "0.0.0.0:1" is not a loopback address; the world can be changed by whoever reaches it (allow-remote permits this)
+concord-sim: -clients: must be 1 to 200000
+concord-sim: -clock-factor: must be 1 to 10000
+concord-sim: -practice: stat /nowhere: no such file or directory
+`
+	if code != 2 || errs.String() != want || out.Len() > 0 {
+		t.Errorf("exit %d, %s%s", code, out.String(), errs.String())
+	}
+}
+
+func TestHelpIsNoMistake(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := sim.Run(t.Context(), []string{"-h"}, clock, &out, &errs); code != 0 || !strings.Contains(out.String(), "-clock-factor") || errs.Len() > 0 {
+		t.Errorf("exit %d, %q, %q", code, out.String(), errs.String())
 	}
 }
 
@@ -63,22 +102,13 @@ func TestStartFailuresAreToldInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	empty := filepath.Join(t.TempDir(), "empty.csv")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	locked := t.TempDir()
 	start(t, sim.Config{Dir: locked})
 	for want, args := range map[string][]string{
-		"listen for HTTP":       {"-http-addr", taken.Addr().String()},
-		"listen for SMTP":       {"-smtp-addr", taken.Addr().String(), "-http-addr", "127.0.0.1:0"},
-		"create the state":      {"-dir", filepath.Join(file, "world")},
-		"another process":       {"-dir", locked},
-		"header cannot be read": {"-practice", empty},
+		"listen for HTTP":  {"-http-addr", taken.Addr().String()},
+		"listen for SMTP":  {"-smtp-addr", taken.Addr().String(), "-http-addr", "127.0.0.1:0"},
+		"create the state": {"-dir", filepath.Join(file(t, "file", ""), "world")},
+		"another process":  {"-dir", locked},
 	} {
 		var out, errs bytes.Buffer
 		code := sim.Run(t.Context(), append([]string{"-http-addr", "127.0.0.1:0", "-smtp-addr", "127.0.0.1:0", "-clients", "3"}, args...), clock, &out, &errs)

@@ -20,6 +20,7 @@ import (
 	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/gateway"
 	"github.com/concord-suite/concord/sim/identity"
+	"github.com/concord-suite/concord/sim/practice"
 	"github.com/concord-suite/concord/sim/remote"
 	"github.com/concord-suite/concord/sim/sinks"
 	"github.com/concord-suite/concord/sim/world"
@@ -51,6 +52,8 @@ type Config struct {
 	Now func() time.Time
 	// Apps are registered at every start, besides the default ones.
 	Apps []App
+
+	read *practice.Data // what Practice holds, once it was read
 }
 
 // DefaultClients is the size of a generated practice unless Config says otherwise: a mid-sized firm.
@@ -73,9 +76,9 @@ type World struct {
 
 // Start brings a world up. It is ready when Start returns, and ends when ctx does or with Close.
 func Start(ctx context.Context, cfg Config) (*World, error) {
-	cfg, err := cfg.complete()
-	if err != nil {
-		return nil, err
+	cfg, wrong := cfg.complete()
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	store, err := world.Open(cfg.Dir, cfg.Now)
 	if err != nil {

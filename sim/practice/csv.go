@@ -53,6 +53,9 @@ func readCSV(path string, now time.Time) (*Data, error) {
 	t.Tenant = world.Tenant{ID: derive("csv", name), Name: name, Type: world.TypePractice, Country: "AU", Created: now, NextInt: firstInt}
 	for {
 		row, err := in.Read()
+		if errors.Is(err, io.EOF) && len(t.Clients) == 0 {
+			return nil, fmt.Errorf("practice: %s: there is no client below the header", path)
+		}
 		if errors.Is(err, io.EOF) {
 			return &t.Data, nil
 		}

@@ -174,6 +174,7 @@ func TestBadCSVIsRefusedInWords(t *testing.T) {
 		"":                             "header cannot be read",
 		"code\nA1\n":                   "the column name is missing",
 		"name,shoe_size\nA,7\n":        `unknown column "shoe_size"`,
+		"name,code\n":                  "there is no client below the header",
 		"name,code\nA\n":               "line 2: record on line 2: wrong number of fields",
 		"name,code\n,A1\n":             "line 2: name is empty",
 		"name,uuid\nA,17\n":            `uuid "17" is not a UUID`,
