@@ -12,8 +12,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -157,6 +159,7 @@ func (r *report) endPackage(e event, key string) {
 	case "fail":
 		r.packagesFailed++
 		r.show(key)
+		r.showUnended(e.Package)
 		fmt.Fprintf(r.out, "FAIL %7.2fs  %s\n", e.Elapsed, e.Package)
 	}
 	delete(r.output, key)
@@ -168,14 +171,18 @@ func (r *report) show(key string) {
 	}
 }
 
-// finish prints the last line and says whether all is well.
-func (r *report) finish() bool {
-	// What is left belongs to tests that never ended: a panic or a time-out.
-	for key := range r.output {
-		if r.failed == 0 && r.packagesFailed > 0 {
+// showUnended prints what the tests of a package said that never ended: a panic or a time-out stands there.
+func (r *report) showUnended(pkg string) {
+	for _, key := range slices.Sorted(maps.Keys(r.output)) {
+		if test, ok := strings.CutPrefix(key, pkg+"\x00"); ok && test != "" {
 			r.show(key)
+			delete(r.output, key)
 		}
 	}
+}
+
+// finish prints the last line and says whether all is well.
+func (r *report) finish() bool {
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
 	if r.failed == 0 && (r.packagesFailed > 0 || r.commandFailed) {
 		fmt.Fprintln(r.out, "a package did not build, or ended outside its tests")

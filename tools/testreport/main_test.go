@@ -25,12 +25,14 @@ func TestReport(t *testing.T) {
 		ok    bool
 		want  string
 	}{
-		"all passed":      {[]string{passed, `{"Action":"pass","Package":"p","Elapsed":0.5}`}, true, "1 passed, 0 failed, 0 skipped"},
-		"nothing ran":     {[]string{`{"Action":"skip","Package":"p"}`}, false, "0 passed, 0 failed, 0 skipped"},
-		"a skip fails":    {[]string{passed, `{"Action":"skip","Package":"p","Test":"TestB"}`}, false, "1 passed, 0 failed, 1 skipped"},
-		"failures show":   {[]string{`{"Action":"output","Package":"p","Test":"TestB","Output":"why\n"}`, `{"Action":"fail","Package":"p","Test":"TestB"}`}, false, "why\n"},
-		"no build":        {[]string{passed, `{"ImportPath":"p","Action":"build-output","Output":"x.go:1: no\n"}`, `{"ImportPath":"p","Action":"build-fail"}`, `{"Action":"fail","Package":"p"}`}, false, "x.go:1: no"},
-		"panic outside":   {[]string{passed, `{"Action":"output","Package":"p","Test":"TestC","Output":"panic: boom\n"}`, `{"Action":"fail","Package":"p"}`}, false, "panic: boom"},
+		"all passed":    {[]string{passed, `{"Action":"pass","Package":"p","Elapsed":0.5}`}, true, "1 passed, 0 failed, 0 skipped"},
+		"nothing ran":   {[]string{`{"Action":"skip","Package":"p"}`}, false, "0 passed, 0 failed, 0 skipped"},
+		"a skip fails":  {[]string{passed, `{"Action":"skip","Package":"p","Test":"TestB"}`}, false, "1 passed, 0 failed, 1 skipped"},
+		"failures show": {[]string{`{"Action":"output","Package":"p","Test":"TestB","Output":"why\n"}`, `{"Action":"fail","Package":"p","Test":"TestB"}`}, false, "why\n"},
+		"no build":      {[]string{passed, `{"ImportPath":"p","Action":"build-output","Output":"x.go:1: no\n"}`, `{"ImportPath":"p","Action":"build-fail"}`, `{"Action":"fail","Package":"p"}`}, false, "x.go:1: no"},
+		"panic outside": {[]string{passed, `{"Action":"output","Package":"p","Test":"TestC","Output":"panic: boom\n"}`, `{"Action":"fail","Package":"p"}`}, false, "panic: boom"},
+		"unended beside a failure": {[]string{`{"Action":"fail","Package":"q","Test":"TestB"}`, `{"Action":"fail","Package":"q"}`,
+			`{"Action":"output","Package":"p","Test":"TestC","Output":"SIGQUIT\n"}`, `{"Action":"fail","Package":"p"}`}, false, "SIGQUIT"},
 		"passed is quiet": {[]string{`{"Action":"output","Package":"p","Test":"TestA","Output":"noise\n"}`, passed}, true, "1 passed"},
 		"other lines":     {[]string{"go: downloading x", passed}, true, "go: downloading x"},
 	} {
