@@ -923,13 +923,13 @@ const file_concord_auth_v1_firm_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xd8\x02\n" +
+	"createTime\"\xe2\x02\n" +
 	"\x0eSecurityPolicy\x12[\n" +
 	"\x04name\x18\x01 \x01(\tBG\xbaHDrB2@^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/securityPolicy$R\x04name\x12.\n" +
-	"\x13two_factor_enforced\x18\x02 \x01(\bR\x11twoFactorEnforced\x12=\n" +
-	"\fenforce_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\venforceTime\x121\n" +
-	"\vrequired_by\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n" +
-	"\x10\xe8\a\"\x05r\x03\x18\x80\x01R\n" +
+	"\x13two_factor_enforced\x18\x02 \x01(\bR\x11twoFactorEnforced\x12C\n" +
+	"\fenforce_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\venforceTime\x125\n" +
+	"\vrequired_by\x18\x04 \x03(\tB\x14\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\x18\x80\x01\xa0\xb5\x18\x01R\n" +
 	"requiredBy\x12*\n" +
 	"\x11email_pin_allowed\x18\x05 \x01(\bR\x0femailPinAllowed\x12\x1b\n" +
 	"\x04etag\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\xa2\x02\n" +

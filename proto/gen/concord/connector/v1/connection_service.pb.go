@@ -1816,25 +1816,25 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x14removalGuardPermille\x12;\n" +
 	"\x13removal_guard_floor\x18\x05 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\x11removalGuardFloor\x12;\n" +
 	"\x14full_sync_every_days\x18\x06 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xee\x02(\x00R\x11fullSyncEveryDays\"\xef\x05\n" +
+	"\xbaH\a\x1a\x05\x18\xee\x02(\x00R\x11fullSyncEveryDays\"\x99\x06\n" +
 	"\n" +
 	"Connection\x12\x82\x01\n" +
 	"\x04name\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12:\n" +
 	"\bprovider\x18\x02 \x01(\x0e2\x1e.concord.connector.v1.ProviderR\bprovider\x12$\n" +
-	"\ttenant_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\btenantId\x12)\n" +
-	"\vtenant_name\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\n" +
-	"tenantName\x12;\n" +
-	"\x05state\x18\x05 \x01(\x0e2%.concord.connector.v1.ConnectionStateR\x05state\x12+\n" +
-	"\fstate_reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vstateReason\x12A\n" +
-	"\aoptions\x18\a \x01(\v2'.concord.connector.v1.ConnectionOptionsR\aoptions\x12;\n" +
-	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12+\n" +
-	"\fconnected_by\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vconnectedBy\x12F\n" +
+	"\ttenant_id\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\btenantId\x12-\n" +
+	"\vtenant_name\x18\x04 \x01(\tB\f\xbaH\x05r\x03\x18\xac\x02\xa0\xb5\x18\x01R\n" +
+	"tenantName\x12A\n" +
+	"\x05state\x18\x05 \x01(\x0e2%.concord.connector.v1.ConnectionStateB\x04\xa0\xb5\x18\x01R\x05state\x12/\n" +
+	"\fstate_reason\x18\x06 \x01(\tB\f\xbaH\x05r\x03\x18\xf4\x03\xa0\xb5\x18\x01R\vstateReason\x12A\n" +
+	"\aoptions\x18\a \x01(\v2'.concord.connector.v1.ConnectionOptionsR\aoptions\x12A\n" +
+	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\n" +
+	"createTime\x12/\n" +
+	"\fconnected_by\x18\t \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\vconnectedBy\x12L\n" +
 	"\x11last_success_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12$\n" +
-	"\x0eday_calls_left\x18\v \x01(\x05R\fdayCallsLeft\x12\x1b\n" +
-	"\x04etag\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12-\n" +
-	"\x12removals_suspended\x18\r \x01(\bR\x11removalsSuspended\"\x8a\x04\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\x0flastSuccessTime\x12*\n" +
+	"\x0eday_calls_left\x18\v \x01(\x05B\x04\xa0\xb5\x18\x01R\fdayCallsLeft\x12\x1b\n" +
+	"\x04etag\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x123\n" +
+	"\x12removals_suspended\x18\r \x01(\bB\x04\xa0\xb5\x18\x01R\x11removalsSuspended\"\x8a\x04\n" +
 	"\x0eConnectAttempt\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bprovider\x18\x02 \x01(\x0e2\x1e.concord.connector.v1.ProviderR\bprovider\x128\n" +

@@ -1062,24 +1062,24 @@ var File_concord_documents_v1_folder_service_proto protoreflect.FileDescriptor
 
 const file_concord_documents_v1_folder_service_proto_rawDesc = "" +
 	"\n" +
-	")concord/documents/v1/folder_service.proto\x12\x14concord.documents.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfe\x03\n" +
-	"\x06Folder\x12\x1c\n" +
-	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12-\n" +
+	")concord/documents/v1/folder_service.proto\x12\x14concord.documents.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x04\n" +
+	"\x06Folder\x12 \n" +
+	"\x04name\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x124\n" +
-	"\x04kind\x18\x03 \x01(\x0e2 .concord.documents.v1.FolderKindR\x04kind\x127\n" +
-	"\x05state\x18\x04 \x01(\x0e2!.concord.documents.v1.FolderStateR\x05state\x12 \n" +
-	"\x06client\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06client\x12%\n" +
-	"\x0edocument_count\x18\x06 \x01(\x03R\rdocumentCount\x12;\n" +
-	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12;\n" +
-	"\vdelete_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"deleteTime\x129\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x12:\n" +
+	"\x04kind\x18\x03 \x01(\x0e2 .concord.documents.v1.FolderKindB\x04\xa0\xb5\x18\x01R\x04kind\x12=\n" +
+	"\x05state\x18\x04 \x01(\x0e2!.concord.documents.v1.FolderStateB\x04\xa0\xb5\x18\x01R\x05state\x12$\n" +
+	"\x06client\x18\x05 \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\x06client\x12+\n" +
+	"\x0edocument_count\x18\x06 \x01(\x03B\x04\xa0\xb5\x18\x01R\rdocumentCount\x12A\n" +
+	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\n" +
+	"createTime\x12A\n" +
+	"\vdelete_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\n" +
+	"deleteTime\x12?\n" +
 	"\n" +
-	"purge_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\x12\x1b\n" +
+	"purge_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\tpurgeTime\x12\x1b\n" +
 	"\x04etag\x18\n" +
-	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12\x1d\n" +
-	"\x05color\x18\v \x01(\tB\a\xbaH\x04r\x02\x18\x14R\x05color\"\xe3\x03\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12!\n" +
+	"\x05color\x18\v \x01(\tB\v\xbaH\x04r\x02\x18\x14\xa0\xb5\x18\x01R\x05color\"\xe3\x03\n" +
 	"\x12ListFoldersRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +

@@ -335,6 +335,14 @@ var file_concord_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50003,opt,name=secret",
 		Filename:      "concord/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50004,
+		Name:          "concord.options.v1.output_only",
+		Tag:           "varint,50004,opt,name=output_only",
+		Filename:      "concord/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
@@ -359,6 +367,10 @@ var (
 	//
 	// optional bool secret = 50003;
 	E_Secret = &file_concord_options_v1_options_proto_extTypes[2]
+	// True for fields that answers hold and no caller decides; the gateway takes them out of requests (AIP-203).
+	//
+	// optional bool output_only = 50004;
+	E_OutputOnly = &file_concord_options_v1_options_proto_extTypes[3]
 )
 
 var File_concord_options_v1_options_proto protoreflect.FileDescriptor
@@ -397,7 +409,9 @@ const file_concord_options_v1_options_proto_rawDesc = "" +
 	"\x11AUDIT_KIND_CHANGE\x10\x03:N\n" +
 	"\x04rule\x12\x1e.google.protobuf.MethodOptions\x18ц\x03 \x01(\v2\x18.concord.options.v1.RuleR\x04rule:R\n" +
 	"\x05event\x12\x1f.google.protobuf.MessageOptions\x18҆\x03 \x01(\v2\x19.concord.options.v1.EventR\x05event:7\n" +
-	"\x06secret\x12\x1d.google.protobuf.FieldOptions\x18ӆ\x03 \x01(\bR\x06secretBIZGgithub.com/concord-suite/concord/proto/gen/concord/options/v1;optionsv1b\x06proto3"
+	"\x06secret\x12\x1d.google.protobuf.FieldOptions\x18ӆ\x03 \x01(\bR\x06secret:@\n" +
+	"\voutput_only\x12\x1d.google.protobuf.FieldOptions\x18Ԇ\x03 \x01(\bR\n" +
+	"outputOnlyBIZGgithub.com/concord-suite/concord/proto/gen/concord/options/v1;optionsv1b\x06proto3"
 
 var (
 	file_concord_options_v1_options_proto_rawDescOnce sync.Once
@@ -428,12 +442,13 @@ var file_concord_options_v1_options_proto_depIdxs = []int32{
 	4, // 2: concord.options.v1.rule:extendee -> google.protobuf.MethodOptions
 	5, // 3: concord.options.v1.event:extendee -> google.protobuf.MessageOptions
 	6, // 4: concord.options.v1.secret:extendee -> google.protobuf.FieldOptions
-	2, // 5: concord.options.v1.rule:type_name -> concord.options.v1.Rule
-	3, // 6: concord.options.v1.event:type_name -> concord.options.v1.Event
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	5, // [5:7] is the sub-list for extension type_name
-	2, // [2:5] is the sub-list for extension extendee
+	6, // 5: concord.options.v1.output_only:extendee -> google.protobuf.FieldOptions
+	2, // 6: concord.options.v1.rule:type_name -> concord.options.v1.Rule
+	3, // 7: concord.options.v1.event:type_name -> concord.options.v1.Event
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	6, // [6:8] is the sub-list for extension type_name
+	2, // [2:6] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
 }
 
@@ -449,7 +464,7 @@ func file_concord_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_options_v1_options_proto_rawDesc), len(file_concord_options_v1_options_proto_rawDesc)),
 			NumEnums:      2,
 			NumMessages:   2,
-			NumExtensions: 3,
+			NumExtensions: 4,
 			NumServices:   0,
 		},
 		GoTypes:           file_concord_options_v1_options_proto_goTypes,

@@ -951,7 +951,7 @@ type HistoryEntry struct {
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When.
 	OccurTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=occur_time,json=occurTime,proto3" json:"occur_time,omitempty"`
-	// A word for programs: CLIENT_CREATED, FIELD_CHANGED, EMAIL_JOB_SENT.
+	// A word for programs: CLIENT_CREATED, FIELD_CHANGED, CLIENT_LINKED, OFFBOARDING_BLOCKED, OFFBOARDING_STARTED, OFFBOARDING_CANCELLED, CLIENT_OFFBOARDED, CLIENT_RESTORED, DOCUMENT_FILED, DOCUMENTS_ARCHIVED, EMAIL_JOB_SENT, SIGNATURE_COMPLETED; later versions add others.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Who or what did it.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -2743,42 +2743,42 @@ var File_concord_sync_v1_client_service_proto protoreflect.FileDescriptor
 
 const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\n" +
-	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x04\n" +
-	"\x06Client\x12\x1c\n" +
-	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12-\n" +
+	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x04\n" +
+	"\x06Client\x12 \n" +
+	"\x04name\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x12\x1b\n" +
 	"\x04code\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04code\x12(\n" +
 	"\ventity_type\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
 	"entityType\x12\x1e\n" +
 	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1d\n" +
-	"\x05phone\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05phone\x122\n" +
-	"\x05state\x18\a \x01(\x0e2\x1c.concord.sync.v1.ClientStateR\x05state\x12)\n" +
-	"\vlist_source\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\n" +
-	"listSource\x12\x16\n" +
-	"\x06synced\x18\t \x01(\bR\x06synced\x12;\n" +
+	"\x05phone\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05phone\x128\n" +
+	"\x05state\x18\a \x01(\x0e2\x1c.concord.sync.v1.ClientStateB\x04\xa0\xb5\x18\x01R\x05state\x12-\n" +
+	"\vlist_source\x18\b \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\n" +
+	"listSource\x12\x1c\n" +
+	"\x06synced\x18\t \x01(\bB\x04\xa0\xb5\x18\x01R\x06synced\x12A\n" +
 	"\vcreate_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12;\n" +
-	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x12>\n" +
-	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerB\b\xbaH\x05\x92\x01\x02\x10dR\bblockers\x12*\n" +
-	"\voffboarding\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\voffboarding\x12\x1b\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\n" +
+	"createTime\x12A\n" +
+	"\vupdate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\n" +
+	"updateTime\x12B\n" +
+	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerB\f\xbaH\x05\x92\x01\x02\x10d\xa0\xb5\x18\x01R\bblockers\x12.\n" +
+	"\voffboarding\x18\r \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\voffboarding\x12\x1b\n" +
 	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"x\n" +
 	"\aBlocker\x12\x1b\n" +
 	"\x04kind\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x182R\x04kind\x12*\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12$\n" +
-	"\bresource\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bresource\"\xbe\x03\n" +
+	"\bresource\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\bresource\"\xce\x03\n" +
 	"\aContact\x12\x82\x01\n" +
 	"\x04name\x18\x01 \x01(\tBn\xbaHk\xd8\x01\x01rf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\vdisplayName\x12\x1e\n" +
 	"\x05email\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x1d\n" +
 	"\x05phone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05phone\x12\x1f\n" +
-	"\x06mobile\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06mobile\x12I\n" +
-	"\trelations\x18\x06 \x03(\v2 .concord.sync.v1.ContactRelationB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\trelations\x12\x1a\n" +
-	"\breleased\x18\a \x01(\bR\breleased\x12\x1b\n" +
-	"\thas_login\x18\b \x01(\bR\bhasLogin\x12\x1b\n" +
+	"\x06mobile\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06mobile\x12M\n" +
+	"\trelations\x18\x06 \x03(\v2 .concord.sync.v1.ContactRelationB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\trelations\x12 \n" +
+	"\breleased\x18\a \x01(\bB\x04\xa0\xb5\x18\x01R\breleased\x12!\n" +
+	"\thas_login\x18\b \x01(\bB\x04\xa0\xb5\x18\x01R\bhasLogin\x12\x1b\n" +
 	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\xad\x01\n" +
 	"\x0fContactRelation\x12 \n" +
 	"\x06client\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06client\x128\n" +
@@ -2890,20 +2890,20 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"[\n" +
 	"\x19CancelOffboardingResponse\x12>\n" +
-	"\voffboarding\x18\x01 \x01(\v2\x1c.concord.sync.v1.OffboardingR\voffboarding\"\x8e\x02\n" +
+	"\voffboarding\x18\x01 \x01(\v2\x1c.concord.sync.v1.OffboardingR\voffboarding\"\xef\x03\n" +
 	"\x18ListClientHistoryRequest\x12\x82\x01\n" +
 	"\x06parent\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1b\n" +
-	"\x04kind\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04kind\"|\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\xfb\x01\n" +
+	"\x04kind\x18\x04 \x01(\tB\xe6\x01\xbaH\xe2\x01\xd8\x01\x01r\xdc\x01R\x0eCLIENT_CREATEDR\rFIELD_CHANGEDR\rCLIENT_LINKEDR\x13OFFBOARDING_BLOCKEDR\x13OFFBOARDING_STARTEDR\x15OFFBOARDING_CANCELLEDR\x11CLIENT_OFFBOARDEDR\x0fCLIENT_RESTOREDR\x0eDOCUMENT_FILEDR\x12DOCUMENTS_ARCHIVEDR\x0eEMAIL_JOB_SENTR\x13SIGNATURE_COMPLETEDR\x04kind\"|\n" +
 	"\x19ListClientHistoryResponse\x127\n" +
 	"\aentries\x18\x01 \x03(\v2\x1d.concord.sync.v1.HistoryEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9f\x03\n" +
 	"\x1aExportClientHistoryRequest\x12\x82\x01\n" +
-	"\x06parent\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x1b\n" +
-	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04kind\"1\n" +
+	"\x06parent\x18\x01 \x01(\tBj\xbaHgre2c^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/clients/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\xfb\x01\n" +
+	"\x04kind\x18\x02 \x01(\tB\xe6\x01\xbaH\xe2\x01\xd8\x01\x01r\xdc\x01R\x0eCLIENT_CREATEDR\rFIELD_CHANGEDR\rCLIENT_LINKEDR\x13OFFBOARDING_BLOCKEDR\x13OFFBOARDING_STARTEDR\x15OFFBOARDING_CANCELLEDR\x11CLIENT_OFFBOARDEDR\x0fCLIENT_RESTOREDR\x0eDOCUMENT_FILEDR\x12DOCUMENTS_ARCHIVEDR\x0eEMAIL_JOB_SENTR\x13SIGNATURE_COMPLETEDR\x04kind\"1\n" +
 	"\x1bExportClientHistoryResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\x86\x03\n" +
 	"\x13ListContactsRequest\x12P\n" +
