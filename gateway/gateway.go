@@ -21,6 +21,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/bytes"
 	"github.com/concord-suite/concord/gateway/internal/connect"
 	"github.com/concord-suite/concord/gateway/internal/limits"
+	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/rest"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/gateway/internal/stream"
@@ -77,10 +78,10 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	}
 	sessions := session.NewCache(authv1.NewSessionServiceClient(session.AsGateway(deps.Auth)), deps.Now)
 	conns := rest.Conns{
-		Auth:      session.Forward(deps.Auth, sessions, "auth"),
-		Connector: session.Forward(deps.Connector, sessions, "connector"),
-		Sync:      session.Forward(deps.Sync, sessions, "sync"),
-		Documents: session.Forward(deps.Documents, sessions, "documents"),
+		Auth:      request.Conn(session.Forward(deps.Auth, sessions, "auth")),
+		Connector: request.Conn(session.Forward(deps.Connector, sessions, "connector")),
+		Sync:      request.Conn(session.Forward(deps.Sync, sessions, "sync")),
+		Documents: request.Conn(session.Forward(deps.Documents, sessions, "documents")),
 	}
 	api, err := rest.New(conns, cookies, sessions)
 	if err != nil {
@@ -90,7 +91,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 		PerMinute: cfg.RequestsPerMinute, SignInsPerMinute: cfg.SignInsPerMinute, TrustedProxies: cfg.TrustedProxies,
 	}, deps.Now)
 	proxy := bytes.New(documentsv1.NewDocumentServiceClient(conns.Documents), deps.Bytes, deps.BytesHost, deps.Logger)
-	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync))
+	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync), deps.Now)
 	// The callback is the gateway's own call: the person may be signed in in another browser profile, or not at all.
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
 

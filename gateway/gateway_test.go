@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"crypto/ed25519"
 	"encoding/json"
+	"mime"
 	"net/http"
 	"strings"
 	"testing"
@@ -172,7 +173,7 @@ func TestErrorsAreProblems(t *testing.T) {
 	p := problemOf(t, resp, body)
 	require.Equal(t, "INVALID", p["reason"])
 	require.Equal(t, "INVALID_ARGUMENT", p["code"])
-	require.Equal(t, "page_size", p["fields"].([]any)[0].(map[string]any)["field"])
+	require.Equal(t, "pageSize", p["fields"].([]any)[0].(map[string]any)["field"])
 }
 
 func TestBadRequestsSayWhatIsWrong(t *testing.T) {
@@ -242,6 +243,9 @@ func TestHistoryAsCSV(t *testing.T) {
 	resp, body := s.do(t, "GET", "/v1/"+firm+"/clients/"+other+"/history:export?kind=X", "", "Authorization", "Bearer "+token)
 	require.Equal(t, "text/csv; charset=utf-8", resp.Header.Get("Content-Type"))
 	require.Equal(t, "sequence,summary\r\n1,X\r\n", body)
+	_, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
+	require.NoError(t, err)
+	require.Equal(t, "Client history Zoë the Baker Sons "+time.Now().UTC().Format(time.DateOnly)+".csv", params["filename"])
 }
 
 func TestBytesPassThroughWithoutIdentity(t *testing.T) {
@@ -252,6 +256,8 @@ func TestBytesPassThroughWithoutIdentity(t *testing.T) {
 	require.Equal(t, "234", body)
 	require.Equal(t, "/v1/bytes/down", s.bytes.URL.Path)
 	require.Empty(t, s.bytes.Header.Get("Authorization"))
+	require.Equal(t, []string{"nosniff"}, resp.Header.Values("X-Content-Type-Options"))
+	require.Equal(t, []string{"no-store"}, resp.Header.Values("Cache-Control"))
 
 	up := strings.Repeat("x", 3<<20) // more than a JSON body may have
 	resp, _ = s.do(t, "POST", "/v1/"+firm+"/folders/"+other+"/documents:upload?display_name=a.pdf", up, "Authorization", "Bearer "+token)
@@ -259,7 +265,8 @@ func TestBytesPassThroughWithoutIdentity(t *testing.T) {
 	require.Equal(t, http.MethodPut, s.bytes.Method)
 	require.Equal(t, "/v1/bytes/up", s.bytes.URL.Path)
 	require.Equal(t, up, s.body)
-	require.Equal(t, []string{"a.pdf"}, s.uploads)
+	require.Equal(t, "a.pdf", s.uploads[0].GetDisplayName())
+	require.EqualValues(t, 3<<20, s.uploads[0].GetSize())
 }
 
 func TestOpenAPIIsServed(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -84,6 +85,23 @@ func clean(next http.Handler) http.Handler {
 			return
 		}
 		r.Header.Del("Grpc-Timeout")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// straight answers an address with empty or dotted parts, or one that only lacks its last slash, as what it is: nothing.
+// The mux would send the caller elsewhere, by a page for people.
+func straight(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.Path
+		tidy := path.Clean(p)
+		if strings.HasSuffix(p, "/") && tidy != "/" {
+			tidy += "/"
+		}
+		if p != tidy || p == "/v1" || p+"/" == bytesPath {
+			serveNothing(w, r)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -52,7 +52,9 @@ type peer struct {
 	seen     map[string]metadata.MD
 	complete *connectorv1.CompleteConnectAttemptRequest
 	listErr  error
-	uploads  []string
+	uploads  []*documentsv1.InitiateUploadRequest
+	created  *syncv1.CreateClientRequest
+	run      *syncv1.StartRunRequest
 }
 
 func (p *peer) note(ctx context.Context, method string) {
@@ -110,6 +112,24 @@ func (p *peer) ListClients(ctx context.Context, _ *syncv1.ListClientsRequest) (*
 	return &syncv1.ListClientsResponse{TotalSize: 3}, p.listErr
 }
 
+func (p *peer) CreateClient(_ context.Context, r *syncv1.CreateClientRequest) (*syncv1.CreateClientResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.created = r
+	return &syncv1.CreateClientResponse{Client: r.GetClient()}, p.listErr
+}
+
+func (p *peer) GetClient(_ context.Context, r *syncv1.GetClientRequest) (*syncv1.GetClientResponse, error) {
+	return &syncv1.GetClientResponse{Client: &syncv1.Client{Name: r.GetName(), DisplayName: "Zoë \"the\" Baker/Sons"}}, nil
+}
+
+func (p *peer) StartRun(_ context.Context, r *syncv1.StartRunRequest) (*syncv1.StartRunResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run = r
+	return &syncv1.StartRunResponse{Run: &syncv1.Run{}}, nil
+}
+
 func (p *peer) ExportClientHistory(r *syncv1.ExportClientHistoryRequest, s grpc.ServerStreamingServer[syncv1.ExportClientHistoryResponse]) error {
 	for _, piece := range []string{"sequence,summary\r\n", "1," + r.GetKind() + "\r\n"} {
 		if err := s.Send(&syncv1.ExportClientHistoryResponse{Data: []byte(piece)}); err != nil {
@@ -146,7 +166,7 @@ func (p *peer) CompleteConnectAttempt(ctx context.Context, r *connectorv1.Comple
 func (p *peer) InitiateUpload(_ context.Context, r *documentsv1.InitiateUploadRequest) (*documentsv1.InitiateUploadResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.uploads = append(p.uploads, r.GetDisplayName())
+	p.uploads = append(p.uploads, r)
 	return &documentsv1.InitiateUploadResponse{UploadPath: "/v1/bytes/up"}, nil
 }
 
@@ -169,6 +189,8 @@ func start(t *testing.T, change func(*gateway.Config)) *suite {
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		s.bytes, s.body = r, string(b)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "private, no-store")
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader("0123456789"))
 	}))
 	t.Cleanup(store.Close)

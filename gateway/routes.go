@@ -6,6 +6,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/bytes"
 	"github.com/concord-suite/concord/gateway/internal/connect"
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/gateway/internal/stream"
 	"github.com/concord-suite/concord/proto/gen/openapi"
@@ -19,17 +20,19 @@ func (s *Service) routes(
 	api http.Handler, proxy *bytes.Proxy, events *stream.Handlers, callback *connect.Callback, cookies session.Cookies,
 ) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", clean(limitBody(custom(api, proxy, events))))
+	mux.Handle("/v1/", clean(limitBody(request.Once(custom(api, proxy, events)))))
 	mux.Handle(bytesPath, proxy)
 	mux.HandleFunc("GET /openapi.json", serveOpenAPI)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.Handle("GET /oauth/callback", callback)
 	mux.HandleFunc("GET /connect/done.html", connect.ServeDone)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, r, problem.New(http.StatusNotFound, "NOT_FOUND", "there is nothing at this address"))
-	})
-	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(s.limits.Wrap(session.Middleware(cookies, mux)))))
+	mux.HandleFunc("/", serveNothing)
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(s.limits.Wrap(session.Middleware(cookies, straight(mux))))))
+}
+
+func serveNothing(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, problem.New(http.StatusNotFound, "NOT_FOUND", "there is nothing at this address"))
 }
 
 // custom sends the calls that JSON can't carry to their own handlers: uploads, downloads, exports and progress.

@@ -43,28 +43,32 @@ func refused(t *testing.T, c *rest.Client, status int, method, path, body string
 	return p
 }
 
-// brokenFields: every service names the field, as it stands in the request.
+// brokenFields: every service names the field, as the JSON of the request spells it.
 func brokenFields(t *testing.T, adm *story.Person) {
 	firm := "/v1/" + adm.Firm
 	for _, c := range []struct{ method, path, body, field string }{
 		{"POST", firm + "/staff:invite", `{"email":"x","display_name":"X","role":"ROLE_STAFF"}`, "email"},
 		{"POST", firm + "/staff:invite", `{"email":"x@y.example","display_name":"X"}`, "role"},
-		{"POST", firm + "/agents", `{}`, "display_name"},
+		{"POST", firm + "/agents", `{}`, "displayName"},
 		{"POST", "/v1/sign-in", `{"password":"x"}`, "email"},
 		{"POST", firm + "/connectAttempts", `{}`, "provider"},
 		{"POST", firm + "/connectAttempts/" + uuid.NewString() + ":confirm", `{"tenant_id":"x"}`, "options"},
 		{"POST", firm + "/runs", `{"connection":"nonsense","kind":"RUN_KIND_FULL"}`, "connection"},
 		{"POST", firm + "/runs", `{"connection":"` + adm.Firm + "/connections/" + uuid.NewString() + `"}`, "kind"},
-		{"POST", firm + "/clients", `{"display_name":""}`, "client.display_name"},
+		{"POST", firm + "/clients", `{"display_name":""}`, "displayName"},
 		{"POST", firm + "/clients/" + uuid.NewString() + ":offboard", `{}`, "reason"},
-		{"POST", firm + "/folders", `{"display_name":""}`, "folder.display_name"},
-		{"POST", firm + "/folders?request_id=7", `{"display_name":"X"}`, "request_id"},
+		{"POST", firm + "/folders", `{"display_name":""}`, "displayName"},
+		{"POST", firm + "/folders?request_id=7", `{"display_name":"X"}`, "requestId"},
 		{"POST", firm + "/emailJobs", `{"subject":"X"}`, "documents"},
-		{"GET", firm + "/clients?page_size=-1", "", "page_size"},
-		{"GET", firm + "/folders?page_size=1001", "", "page_size"},
+		{"GET", firm + "/clients?page_size=-1", "", "pageSize"},
+		{"GET", firm + "/folders?page_size=1001", "", "pageSize"},
 		{"GET", firm + "/clients/nonsense", "", "name"},
-		{"GET", firm + "/clients?page_size=many", "", "page_size"},
+		{"GET", firm + "/clients?page_size=many", "", "pageSize"},
 		{"GET", firm + "/clients?state=NOWHERE", "", "state"},
+		{"GET", firm + "/clients?bogus=1", "", "bogus"},
+		{"GET", firm + "/clients/" + uuid.NewString() + "/history?kind=BOGUS", "", "kind"},
+		{"GET", firm + "/clients/" + uuid.NewString() + "/history:export?kind=BOGUS", "", "kind"},
+		{"POST", firm + "/documents:initiateUpload", `{"folder":"` + adm.Firm + "/folders/" + uuid.NewString() + `","displayName":"a"}`, "size"},
 	} {
 		p := refused(t, adm.Client, http.StatusBadRequest, c.method, c.path, c.body)
 		var fields []string
@@ -115,7 +119,7 @@ func pageTokens(t *testing.T, adm *story.Person) {
 		for _, token := range []string{"nonsense", "AAAA", strings.Repeat("A", 1000), forged} {
 			p := refused(t, adm.Client, http.StatusBadRequest, "GET", "/v1/"+adm.Firm+list+"?page_token="+token, "")
 			require.NotEmpty(t, p.Fields, "%s %q: %v", list, token, p)
-			require.Equal(t, "page_token", p.Fields[0].Field, list)
+			require.Equal(t, "pageToken", p.Fields[0].Field, list)
 		}
 	}
 	refused(t, adm.Client, http.StatusBadRequest, "GET", folders+"?kind=FOLDER_KIND_CLIENT&page_token="+page.GetNextPageToken(), "")

@@ -1,8 +1,7 @@
 // Package bytes passes document bytes between people and the documents service without holding them.
 //
 // The address with the token in it is the authority, made by the documents service for one object and one direction.
-// Three shortcuts make it one call for a frontend: the content of a document, a folder's upload, and the answered path
-// itself.
+// Two shortcuts make it one call for a frontend: the content of a document, and a folder's upload.
 package bytes
 
 import (
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/gateway/internal/request"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 )
 
@@ -41,6 +41,12 @@ func New(documents documentsv1.DocumentServiceClient, transport http.RoundTrippe
 		},
 		Transport:     transport,
 		FlushInterval: -1,
+		ModifyResponse: func(resp *http.Response) error {
+			for _, h := range []string{"X-Content-Type-Options", "Cache-Control"} {
+				resp.Header.Del(h) // the gateway says them on every answer
+			}
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {
 				logger.WarnContext(r.Context(), "bytes could not be passed on", "error", err)
@@ -55,6 +61,10 @@ func New(documents documentsv1.DocumentServiceClient, transport http.RoundTrippe
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPut:
+		if _, refused := request.Query(r); refused != nil {
+			problem.Write(w, r, refused)
+			return
+		}
 		// The documents service answers with its own, stricter headers for foreign content.
 		w.Header().Del("Content-Security-Policy")
 		p.proxy.ServeHTTP(w, r)
@@ -84,6 +94,10 @@ func (p *Proxy) ServeShortcut(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) download(w http.ResponseWriter, r *http.Request, document string) {
+	if _, refused := request.Query(r); refused != nil {
+		problem.Write(w, r, refused)
+		return
+	}
 	resp, err := p.documents.InitiateDownload(r.Context(), &documentsv1.InitiateDownloadRequest{Name: document})
 	if err != nil {
 		problem.WriteError(w, r, err)
@@ -98,14 +112,18 @@ func (p *Proxy) upload(w http.ResponseWriter, r *http.Request, firm, folder stri
 		problem.Write(w, r, problem.New(http.StatusLengthRequired, "LENGTH_REQUIRED", "send Content-Length with the file"))
 		return
 	}
-	q := r.URL.Query()
+	q, refused := request.Query(r, "displayName", "sha256", "requestId")
+	if refused != nil {
+		problem.Write(w, r, refused)
+		return
+	}
 	media := r.Header.Get("Content-Type")
 	if strings.HasPrefix(media, "application/x-www-form-urlencoded") {
 		media = "" // what programs send when nobody chose: let the bytes decide
 	}
 	resp, err := p.documents.InitiateUpload(r.Context(), &documentsv1.InitiateUploadRequest{
-		Parent: firm, Folder: folder, DisplayName: q.Get("display_name"), MediaType: media,
-		Size: &r.ContentLength, Sha256: strings.ToLower(q.Get("sha256")), RequestId: q.Get("request_id"),
+		Parent: firm, Folder: folder, DisplayName: q["displayName"], MediaType: media,
+		Size: &r.ContentLength, Sha256: strings.ToLower(q["sha256"]), RequestId: q["requestId"],
 	})
 	if err != nil {
 		problem.WriteError(w, r, err)

@@ -8,12 +8,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/concord-suite/concord/platform/rpcerr"
 )
 
 // Problem is one problem document.
@@ -40,7 +43,7 @@ type Problem struct {
 
 // Field is one broken rule.
 type Field struct {
-	// Field is the path of the field in the request.
+	// Field is the path of the field in the request, in camelCase as in its JSON: "recipients[0].displayName".
 	Field string `json:"field"`
 	// Rule is the id of the rule, when it has one.
 	Rule string `json:"rule,omitempty"`
@@ -55,7 +58,14 @@ func New(httpStatus int, reason, detail string) *Problem {
 	}
 }
 
-// FromError turns a gRPC error into a problem.
+// Invalid makes the problem of a request that was not taken because of these fields.
+func Invalid(fields ...Field) *Problem {
+	p := New(http.StatusBadRequest, rpcerr.InvalidRequest.String(), "the request is not valid")
+	p.Code, p.Fields = names[codes.InvalidArgument], fields
+	return p
+}
+
+// FromError turns a gRPC error into a problem. Fields are named as the JSON of the request spells them.
 func FromError(err error) *Problem {
 	st := status.Convert(err)
 	p := New(runtime.HTTPStatusFromCode(st.Code()), "", st.Message())
@@ -70,7 +80,7 @@ func FromError(err error) *Problem {
 			p.Reason, p.Metadata = d.GetReason(), d.GetMetadata()
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
-				p.Fields = append(p.Fields, Field{Field: v.GetField(), Rule: v.GetReason(), Detail: v.GetDescription()})
+				p.Fields = append(p.Fields, Field{Field: JSONName(v.GetField()), Rule: v.GetReason(), Detail: v.GetDescription()})
 			}
 		}
 	}
@@ -101,7 +111,15 @@ func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
 }
 
 // WriteError answers a gRPC error.
-func WriteError(w http.ResponseWriter, r *http.Request, err error) { Write(w, r, FromError(err)) }
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	p := FromError(err)
+	if body, _ := r.Context().Value(bodyKey{}).(string); body != "" {
+		for i, f := range p.Fields {
+			p.Fields[i].Field = strings.TrimPrefix(f.Field, JSONName(body)+".")
+		}
+	}
+	Write(w, r, p)
+}
 
 // names are the codes as google.rpc.Code spells them.
 var names = map[codes.Code]string{

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
@@ -34,6 +35,7 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}}),
+		runtime.WithMiddlewares(known(request.Contract("concord."))),
 		runtime.WithErrorHandler(handleError),
 		runtime.WithRoutingErrorHandler(handleRouting),
 		runtime.WithForwardResponseOption(cookieAnswers(cookies, sessions)),
@@ -91,12 +93,35 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 	return mux, nil
 }
 
+// known finds the route of a request, and refuses what the route's address does not take.
+func known(routes request.Routes) runtime.Middleware {
+	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+			pattern, _ := runtime.HTTPPattern(r.Context())
+			route := routes[request.Key(r.Method, pattern.String())]
+			if route == nil {
+				next(w, r, params)
+				return
+			}
+			if p := route.CheckQuery(r.URL); p != nil {
+				problem.Write(w, r, p)
+				return
+			}
+			ctx := request.WithRoute(r.Context(), route)
+			if route.Body != "*" {
+				ctx = problem.WithBody(ctx, route.Body)
+			}
+			next(w, r.WithContext(ctx), params)
+		}
+	}
+}
+
 func handleError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
 	if st := status.Convert(err); st.Code() == codes.InvalidArgument && len(st.Details()) == 0 {
 		// What a service refuses has details; this is a request that could not be translated into a call.
-		problem.Write(w, r, unreadable(st.Message()))
+		problem.Write(w, r, unreadable(request.RouteOf(r.Context()), st.Message()))
 		return
 	}
 	problem.WriteError(w, r, err)

@@ -5,6 +5,7 @@ package stream
 import (
 	"net/http"
 	"regexp"
+	"time"
 
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
@@ -18,11 +19,12 @@ var (
 type Handlers struct {
 	runs    syncv1.RunServiceClient
 	clients syncv1.ClientServiceClient
+	now     func() time.Time
 }
 
 // New makes the handlers; both clients carry the caller's own token.
-func New(runs syncv1.RunServiceClient, clients syncv1.ClientServiceClient) *Handlers {
-	return &Handlers{runs: runs, clients: clients}
+func New(runs syncv1.RunServiceClient, clients syncv1.ClientServiceClient, now func() time.Time) *Handlers {
+	return &Handlers{runs: runs, clients: clients, now: now}
 }
 
 // Match says whether a request is for a stream.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/gateway/internal/request"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
 
@@ -18,6 +19,10 @@ const heartbeat = 15 * time.Second
 
 // watch streams a run as server-sent events: "run" with the run as JSON whenever it moved, "end" when it ended.
 func (h *Handlers) watch(w http.ResponseWriter, r *http.Request, name string) {
+	if _, refused := request.Query(r); refused != nil {
+		problem.Write(w, r, refused)
+		return
+	}
 	runs, err := h.runs.WatchRun(r.Context(), &syncv1.WatchRunRequest{Name: name})
 	if err != nil {
 		problem.WriteError(w, r, err)
