@@ -131,7 +131,7 @@ func Run[C any](
 	}
 	c, err := parse(proc.Args)
 	if err != nil {
-		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, usage)
+		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, usage(name))
 		return exitSettings
 	}
 	var cfg C
@@ -141,14 +141,13 @@ func Run[C any](
 		return code
 	}
 	loaded := config.Load(config.Source{Service: name, Environ: proc.Environ, File: c.file}, parts...)
-	mistakes, unreadable := gather(loaded, settings.check(p), settings.collector(proc.Environ))
+	mistakes, unreadable := gather(loaded, settings.check(p), settings.collector(proc.Environ), config.CheckParts(proc.Environ, p.parts()...))
 	switch {
 	case unreadable != nil: // what the file would have set is not known to be missing
 		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explainFile(unreadable))
 		return exitSettings
 	case len(mistakes) > 0:
-		fmt.Fprintln(proc.Stderr, mistakes)
-		return exitSettings
+		return c.refuse(proc, p, mistakes, parts)
 	}
 	err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
 	if err != nil {
@@ -156,6 +155,21 @@ func Run[C any](
 		return exitFailed
 	}
 	return exitOK
+}
+
+// refuse says what is wrong with the settings. Whoever asked for them to be printed sees them first, with what is wrong
+// marked.
+func (c command) refuse(proc Process, p program, mistakes config.Mistakes, parts []any) int {
+	if c.words == "config print" {
+		if err := mistakes.Print(proc.Stdout, parts...); err != nil {
+			fmt.Fprintf(proc.Stderr, "concord-%s: %v\n", p.name, err)
+			return exitFailed
+		}
+	}
+	for _, mistake := range mistakes {
+		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", p.name, mistake)
+	}
+	return exitSettings
 }
 
 // gather puts the mistakes of several checks together, so that all are said at once. An error that is no mistake in the

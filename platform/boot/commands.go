@@ -19,11 +19,15 @@ import (
 	"github.com/concord-suite/concord/platform/vault"
 )
 
-const usage = `usage: [--config FILE] [COMMAND]
-  serve               run the service (the default)
+// usage is the help of the named program.
+func usage(name string) string {
+	return "usage: concord-" + name + " [--config FILE] [COMMAND]\n" + commands
+}
+
+const commands = `  serve               run the service (the default)
   migrate             bring the database's schema and the bus's streams up to date, and end
   config check        check the settings, and end
-  config print        print the settings in force, secrets left out
+  config print        print the settings in force, secrets left out; what is wrong or missing is marked
   config doc          print a table of all settings
   events list         list the events that were put aside because they could not take effect
   events retry ID     try one again, with --by NAME and --reason TEXT, which are kept
@@ -90,7 +94,7 @@ func (c command) before(proc Process, p program, parts []any) (done bool, code i
 	var err error
 	switch c.words {
 	case "help":
-		fmt.Fprint(proc.Stdout, usage)
+		fmt.Fprint(proc.Stdout, usage(p.name))
 	case "version":
 		fmt.Fprintf(proc.Stdout, "concord-%s %s\n", p.name, telemetry.ReadBuild())
 	case "config doc":
@@ -99,7 +103,7 @@ func (c command) before(proc Process, p program, parts []any) (done bool, code i
 		return false, exitOK
 	}
 	if err != nil {
-		fmt.Fprintln(proc.Stderr, err)
+		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n", p.name, err)
 		return true, exitFailed
 	}
 	return true, exitOK

@@ -22,7 +22,7 @@ func TestCommands(t *testing.T) {
 	for _, help := range []string{"help", "-h", "--help"} {
 		code, out, _ = once(nil, builds, options, help)
 		require.Equal(t, 0, code)
-		require.Contains(t, out, "usage:")
+		require.Contains(t, out, "usage: concord-things [--config FILE] [COMMAND]\n")
 	}
 
 	code, out, _ = once(nil, builds, options, "config", "doc")
@@ -40,6 +40,11 @@ func TestCommands(t *testing.T) {
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "database_url: '[redacted]'\n")
 	require.Contains(t, out, "insecure: true\n")
+	code, out, stderr = once(environ[1:], builds, options, "config", "print")
+	require.Equal(t, 2, code, "incomplete settings are shown, and are wrong all the same")
+	require.Contains(t, out, "nats_url: # is required\n")
+	require.Contains(t, out, "insecure: true\n")
+	require.Equal(t, "concord-things: nats_url (CONCORD_THINGS_NATS_URL): is required\n", stderr)
 
 	code, _, stderr = once(environ, builds, options, "dance")
 	require.Equal(t, 2, code)

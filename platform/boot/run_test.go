@@ -156,14 +156,17 @@ func TestWrongSettingsEndWithOneLineEachAndCreateNothing(t *testing.T) {
 	dir := t.TempDir()
 	code, _, stderr := once([]string{
 		"CONCORD_THINGS_NATS_REPLICAS=many", "CONCORD_THINGS_TRUST_FLIE=x", "CONCORD_THINGS_DATABASE_URL=sqlite:" + dir + "/things.db",
+		"CONCORD_THINGS_LOG_LEVEL=loud", "CONCORD_THINSG_GRACE=1s", "CONCORD_AUTH_NO_SUCH=of another service", "CONCORD_PROVIDER_DATA=/data",
 	}, builds, append(withDatabase, boot.Peers("auth")))
 	require.Equal(t, 2, code)
-	require.Equal(t, `nats_url (CONCORD_THINGS_NATS_URL): is required
-nats_replicas (CONCORD_THINGS_NATS_REPLICAS): must be a whole number, not "many"
-identity_key_file (CONCORD_THINGS_IDENTITY_KEY_FILE): is required
-trust_file (CONCORD_THINGS_TRUST_FILE): is required
-CONCORD_THINGS_TRUST_FLIE: is not a setting
-peers (CONCORD_THINGS_PEERS): lacks auth=address
+	require.Equal(t, `concord-things: log_level (CONCORD_THINGS_LOG_LEVEL): must be one of debug, info, warn, error, not "loud"
+concord-things: nats_url (CONCORD_THINGS_NATS_URL): is required
+concord-things: nats_replicas (CONCORD_THINGS_NATS_REPLICAS): must be a whole number, not "many"
+concord-things: identity_key_file (CONCORD_THINGS_IDENTITY_KEY_FILE): is required
+concord-things: trust_file (CONCORD_THINGS_TRUST_FILE): is required
+concord-things: CONCORD_THINGS_TRUST_FLIE: is not a setting
+concord-things: peers (CONCORD_THINGS_PEERS): lacks auth=address
+concord-things: CONCORD_THINSG_GRACE: is not a setting; there are those of things, auth, connector, documents, gateway, sync
 `, stderr)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -219,11 +222,11 @@ func TestRulesAcrossSettings(t *testing.T) {
 		options []boot.Option
 		want    string
 	}{
-		"no peer":          {nil, []boot.Option{boot.GRPC(), boot.Database(migrations), boot.Peers("auth"), boot.HTTPPeers("documents")}, "peers (CONCORD_THINGS_PEERS): lacks auth=address\npeers (CONCORD_THINGS_PEERS): lacks documents-http=address\n"},
-		"wrong peer":       {[]string{"PEERS=auth"}, withDatabase, `peers: want name=address, each name once, not "auth"` + "\n"},
-		"no TLS":           {[]string{"INSECURE=false"}, withDatabase, "tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)\n"},
-		"half of TLS":      {[]string{"TLS_CERT_FILE=/x"}, withDatabase, "tls: cert_file, key_file and ca_file go together\n"},
-		"unknown database": {[]string{"DATABASE_URL=mysql://h"}, withDatabase, "database_url: must begin with sqlite: or postgres://\n"},
+		"no peer":          {nil, []boot.Option{boot.GRPC(), boot.Database(migrations), boot.Peers("auth"), boot.HTTPPeers("documents")}, "concord-things: peers (CONCORD_THINGS_PEERS): lacks auth=address\nconcord-things: peers (CONCORD_THINGS_PEERS): lacks documents-http=address\n"},
+		"wrong peer":       {[]string{"PEERS=auth"}, withDatabase, `concord-things: peers: want name=address, each name once, not "auth"` + "\n"},
+		"no TLS":           {[]string{"INSECURE=false"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)\n"},
+		"half of TLS":      {[]string{"TLS_CERT_FILE=/x"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file go together\n"},
+		"unknown database": {[]string{"DATABASE_URL=mysql://h"}, withDatabase, "concord-things: database_url: must begin with sqlite: or postgres://\n"},
 	} {
 		code, _, stderr := once(m.environ("things", c.more...), builds, c.options)
 		require.Equal(t, 2, code, name)
@@ -244,7 +247,7 @@ func TestTheCollectorMayComeFromOpenTelemetrysOwnVariable(t *testing.T) {
 	}
 	code, _, stderr := once(append(m.environ("things"), "OTEL_EXPORTER_OTLP_ENDPOINT=collector"), builds, withDatabase)
 	require.Equal(t, 2, code)
-	require.Equal(t, "OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL\n", stderr)
+	require.Equal(t, "concord-things: OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL\n", stderr)
 }
 
 func TestATakenAddressIsSaidPlainlyBeforeAnythingIsTouched(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,17 @@ func (p program) settings() settings {
 		s.keyring = &keyringSettings{}
 	}
 	return s
+}
+
+// suite are the parts of the suite, whose settings may stand in one environment.
+var suite = []string{"auth", "connector", "documents", "gateway", "sync"}
+
+// parts are those of the suite, this program among them.
+func (p program) parts() []string {
+	if slices.Contains(suite, p.name) {
+		return suite
+	}
+	return append([]string{p.name}, suite...)
 }
 
 // parts lists the settings for package config.

@@ -177,6 +177,20 @@ func TestPrintRedactsAndLoadsAgain(t *testing.T) {
 	require.Equal(t, cfg.Addr, again.Addr)
 }
 
+// What is wrong or missing is marked where it stands, and the rest can be read all the same.
+func TestPrintMarksMistakes(t *testing.T) {
+	cfg, err := load(t, "", "CONCORD_AUTH_UPLOAD=2GiB", "CONCORD_AUTH_SMS_TOKEN=hush", "CONCORD_AUTH_TIMEUOT=3s")
+	var mistakes config.Mistakes
+	require.ErrorAs(t, err, &mistakes)
+	var out bytes.Buffer
+	require.NoError(t, mistakes.Print(&out, &cfg))
+	require.Contains(t, out.String(), "timeout: 5s\n")
+	require.Contains(t, out.String(), "upload: 2GiB # must be at most 1GiB, not \"2GiB\"\n")
+	require.Contains(t, out.String(), "  url: \"\" # is required\n")
+	require.Contains(t, out.String(), "  token: '[redacted]' # must be at least 8 characters\n")
+	require.NotContains(t, out.String(), "hush")
+}
+
 func TestPrintHidesPasswordsInsideURLs(t *testing.T) {
 	var cfg struct {
 		DB string `config:"db" doc:"The database."`

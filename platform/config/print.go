@@ -13,7 +13,11 @@ import (
 const redacted = "[redacted]"
 
 // Print writes the settings in force as a YAML file that Load understands, secrets replaced by "[redacted]".
-func Print(w io.Writer, cfgs ...any) error {
+func Print(w io.Writer, cfgs ...any) error { return Mistakes(nil).Print(w, cfgs...) }
+
+// Print writes the settings as the function Print does, each that is wrong or missing with a comment that says so. A wrong
+// one may stand there with the value that was given or with none.
+func (m Mistakes) Print(w io.Writer, cfgs ...any) error {
 	fields, _, err := walk(cfgs)
 	if err != nil {
 		return err
@@ -25,7 +29,13 @@ func Print(w io.Writer, cfgs ...any) error {
 		for _, part := range parts[:len(parts)-1] {
 			node = branch(node, part)
 		}
-		node.Content = append(node.Content, scalar(parts[len(parts)-1]), f.node())
+		value := f.node()
+		for _, mistake := range m {
+			if mistake.Key == f.key && mistake.Variable != "" {
+				value.LineComment = "# " + strings.ReplaceAll(mistake.Rule, "\n", " ")
+			}
+		}
+		node.Content = append(node.Content, scalar(parts[len(parts)-1]), value)
 	}
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
