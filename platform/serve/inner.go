@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/rpcerr"
+	"github.com/concord-suite/concord/platform/serve/violation"
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 )
 
@@ -89,7 +90,7 @@ func (c *chain) validate(ctx context.Context, req any) error {
 	}
 	out := rpcerr.Default(codes.InvalidArgument)
 	for _, v := range broken.Violations {
-		out = out.Field(protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetRuleId(), v.Proto.GetMessage())
+		out = out.Field(protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetRuleId(), violation.Words(v))
 	}
 	return out
 }
