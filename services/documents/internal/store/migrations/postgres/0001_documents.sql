@@ -75,9 +75,6 @@ CREATE TABLE documents (
   filed_by     TEXT    NOT NULL,
   system_client TEXT   NOT NULL DEFAULT '',
   system_key   TEXT    NOT NULL DEFAULT '',
-  -- of what the suite files: how new it is, and the off-boarding it goes with when that is aborted
-  revision     BIGINT  NOT NULL DEFAULT 0,
-  offboarding  TEXT    NOT NULL DEFAULT '',
   created      BIGINT  NOT NULL
 );
 CREATE INDEX documents_by_folder ON documents (folder, name_key, id);

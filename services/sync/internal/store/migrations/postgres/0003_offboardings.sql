@@ -36,8 +36,6 @@ CREATE TABLE offboardings (
   lease_owner       TEXT NOT NULL DEFAULT '',
   lease_until       BIGINT NOT NULL DEFAULT 0,
   epoch             BIGINT NOT NULL DEFAULT 0,
-  -- counts what should have it looked at at once: who works on it then does not put it to rest
-  woken             BIGINT NOT NULL DEFAULT 0,
   created_at        BIGINT NOT NULL,
   archived_at       BIGINT NOT NULL DEFAULT 0,
   ended_at          BIGINT NOT NULL DEFAULT 0

@@ -36,8 +36,6 @@ CREATE TABLE offboardings (
   lease_owner       TEXT NOT NULL DEFAULT '',
   lease_until       INTEGER NOT NULL DEFAULT 0,
   epoch             INTEGER NOT NULL DEFAULT 0,
-  -- counts what should have it looked at at once: who works on it then does not put it to rest
-  woken             INTEGER NOT NULL DEFAULT 0,
   created_at        INTEGER NOT NULL,
   archived_at       INTEGER NOT NULL DEFAULT 0,
   ended_at          INTEGER NOT NULL DEFAULT 0
