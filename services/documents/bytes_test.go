@@ -278,6 +278,10 @@ func TestRangesAndHeaders(t *testing.T) {
 			require.Equal(t, c.want, string(body), c.ask)
 		}
 	}
+	resp, body = s.get(http.MethodGet, path, http.Header{"Range": {"bytes=10-"}})
+	require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"), "a problem, as every other refusal: %s", body)
+	require.Contains(t, string(body), `"reason":"RANGE_NOT_SATISFIABLE"`)
+	require.Equal(t, "bytes */10", resp.Header.Get("Content-Range"))
 	resp, body = s.get(http.MethodGet, path, http.Header{"Range": {"bytes=0-1,8-9"}})
 	require.Equal(t, http.StatusPartialContent, resp.StatusCode)
 	require.Contains(t, string(body), "Content-Range: bytes 8-9/10")

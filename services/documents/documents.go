@@ -17,7 +17,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/audit"
@@ -29,7 +28,6 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/documents/internal/api"
 	"github.com/concord-suite/concord/services/documents/internal/blob"
-	"github.com/concord-suite/concord/services/documents/internal/filing"
 	"github.com/concord-suite/concord/services/documents/internal/inbound"
 	"github.com/concord-suite/concord/services/documents/internal/postal"
 	"github.com/concord-suite/concord/services/documents/internal/store"
@@ -101,7 +99,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Known: s.known, Now: deps.Now, TicketLife: cfg.TicketLife}
 	s.bytes = transfer.New(transfer.Deps{DB: deps.DB, Blobs: blobs, Cabinet: cab, Tickets: tickets, Scope: s.scope,
 		Revocations: deps.Revocations, Audit: deps.Audit, Now: deps.Now, Logger: deps.Logger,
-		Idle: cfg.TransferIdle, Render: func(d filing.Document) proto.Message { return api.DocumentMessage(d) }})
+		Idle: cfg.TransferIdle, Render: api.Uploaded})
 	s.courier = &postal.Courier{DB: deps.DB, Contacts: syncv1.NewContactServiceClient(deps.Sync), Server: cfg.Mail.server(),
 		Portal: cfg.PublicURL, Now: deps.Now, Logger: deps.Logger}
 	if s.courier.Server == nil {

@@ -252,9 +252,12 @@ func (s *suite) answer(resp *http.Response, err error) (int, *documentsv1.Docume
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(s.t, err)
 	var p problem
-	d := &documentsv1.Document{}
+	var d *documentsv1.Document
 	if resp.StatusCode == http.StatusOK {
-		require.NoError(s.t, protojson.Unmarshal(body, d), "%s", body)
+		filed := &documentsv1.GetDocumentResponse{}
+		require.NoError(s.t, protojson.Unmarshal(body, filed), "%s", body)
+		require.Contains(s.t, string(body), `"signatureOpen":`, "every field is there")
+		d = filed.GetDocument()
 	} else {
 		require.Equal(s.t, "application/problem+json", resp.Header.Get("Content-Type"))
 		require.NoError(s.t, json.Unmarshal(body, &p), "%s", body)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
 
@@ -138,13 +139,18 @@ func (c *Client) Do(ctx context.Context, method, path string, body io.Reader, me
 	return nil, fmt.Errorf("%s %s: %w", method, strings.SplitN(path, "?", 2)[0], p)
 }
 
-// Upload files a document in one call.
-func (c *Client) Upload(ctx context.Context, folder, query string, content []byte, out proto.Message) error {
+// Upload files a document in one call and answers it.
+func (c *Client) Upload(ctx context.Context, folder, query string, content []byte, out *documentsv1.Document) error {
 	b, err := c.Send(ctx, http.MethodPost, "/v1/"+folder+"/documents:upload?"+query, content, "application/octet-stream")
 	if err != nil {
 		return err
 	}
-	return protojson.Unmarshal(b, out)
+	filed := new(documentsv1.GetDocumentResponse)
+	if err := protojson.Unmarshal(b, filed); err != nil {
+		return err
+	}
+	proto.Merge(out, filed.GetDocument())
+	return nil
 }
 
 // Download reads a document's bytes.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
 
@@ -119,8 +120,8 @@ func (r *rest) send(ctx context.Context, method, path string, body io.Reader, si
 }
 
 // upload files a document and says which it became.
-func (r *rest) upload(ctx context.Context, folder, name string, content []byte, out proto.Message) error {
-	resp, err := r.send(ctx, http.MethodPost, "/v1/"+folder+"/documents:upload?display_name="+name,
+func (r *rest) upload(ctx context.Context, folder, name string, content []byte, out *documentsv1.Document) error {
+	resp, err := r.send(ctx, http.MethodPost, "/v1/"+folder+"/documents:upload?displayName="+name,
 		bytes.NewReader(content), int64(len(content)), "application/pdf")
 	if err != nil {
 		return err
@@ -130,7 +131,12 @@ func (r *rest) upload(ctx context.Context, folder, name string, content []byte, 
 	if err != nil {
 		return err
 	}
-	return protojson.Unmarshal(b, out)
+	filed := new(documentsv1.GetDocumentResponse)
+	if err := protojson.Unmarshal(b, filed); err != nil {
+		return err
+	}
+	proto.Merge(out, filed.GetDocument())
+	return nil
 }
 
 // download reads a document's bytes.

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/concord-suite/concord/platform/names"
@@ -47,6 +48,11 @@ func DocumentMessage(d filing.Document) *documentsv1.Document {
 		DisplayName: d.DisplayName, MediaType: d.MediaType, Size: d.Size, Sha256: d.SHA256, Published: d.Published,
 		Archived: d.Where == filing.Archived, FiledBy: d.FiledBy, CreateTime: stamp(d.Created), SignatureOpen: d.SignatureOpen,
 	}
+}
+
+// Uploaded is the answer to the bytes of an upload: what GetDocument answers from then on.
+func Uploaded(d filing.Document) proto.Message {
+	return &documentsv1.GetDocumentResponse{Document: DocumentMessage(d)}
 }
 
 func requestMessage(r signing.Request) *documentsv1.SignatureRequest {

@@ -32,8 +32,40 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, ticket string) {
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	head.Set("Cache-Control", "private, no-store")
-	http.ServeContent(w, r, "", d.Created, content(object))
+	http.ServeContent(&ranged{ResponseWriter: w}, r, "", d.Created, content(object))
 }
+
+// ranged answers a range that the document does not have as a problem, where the server would write a line of text. What
+// else passes it is untouched, so that the kernel still sends the bytes.
+type ranged struct {
+	http.ResponseWriter
+	refused bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *ranged) WriteHeader(status int) {
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.refused = true
+	w.Header().Del("Content-Disposition")
+	outside.write(w.ResponseWriter)
+}
+
+// Write implements http.ResponseWriter.
+func (w *ranged) Write(b []byte) (int, error) {
+	if w.refused {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *ranged) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
+
+// Unwrap is for http.ResponseController.
+func (w *ranged) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // open reads what a ticket permits, whether it still does, and opens the bytes. That they were asked for stands in the audit
 // ledger since the ticket was made; a reader that asks for a thousand ranges asks for one document.

@@ -57,6 +57,8 @@ var (
 		"more bytes came than were declared; nothing was kept")
 	altered = because(http.StatusUnprocessableEntity, documentsv1.ErrorReason_ERROR_REASON_CONTENT_MISMATCH,
 		"the bytes are not those whose SHA-256 was declared; nothing was kept")
+	outside = problem{Status: http.StatusRequestedRangeNotSatisfiable, Reason: "RANGE_NOT_SATISFIABLE",
+		Detail: "the document has no bytes in this range; Content-Range says how many it has"}
 	full = because(http.StatusInsufficientStorage, documentsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE,
 		"the storage is full; nothing was kept")
 	failing = problem{Status: http.StatusServiceUnavailable, retryAfter: "10",

@@ -35,7 +35,8 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, ticket string) {
 		p.write(w)
 		return
 	}
-	body, err := protojson.Marshal(h.Render(d))
+	// Every field is there, as in the gateway's own answers: frontends read this one as they read those.
+	body, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(h.Render(d))
 	if err != nil {
 		failing.write(w)
 		return
