@@ -5,6 +5,7 @@
 //	blobs/                                       the documents' bytes
 //	keys/                                        keysets; readable by the owner alone
 //	lock                                         held by the running process
+//	practice.json demo.json world/               of a demonstration: its practice, how far it is, the simulated world
 //
 // A copy of the directory of a stopped process is a backup of all of it.
 package datadir
@@ -24,21 +25,33 @@ type Dir struct {
 	lock *os.File
 }
 
+// Make makes the directory when missing, and refuses one that others may write before anything is put into it.
+func Make(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", path, err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return explain(path, err)
+	}
+	return private(path)
+}
+
 // Open makes the directory when missing, proves that it can be written, and locks it for this process. What is wrong is
 // said in words, with the path.
 func Open(path string) (*Dir, error) {
+	if err := Make(path); err != nil {
+		return nil, err
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", path, err)
 	}
 	d := &Dir{path: path}
-	for _, sub := range []string{"", "nats", "blobs", "keys"} {
+	for _, sub := range []string{"nats", "blobs", "keys"} {
 		if err := os.MkdirAll(filepath.Join(path, sub), 0o700); err != nil {
 			return nil, explain(path, err)
 		}
-	}
-	if err := private(path); err != nil {
-		return nil, err
 	}
 	if err := d.take(); err != nil {
 		return nil, err

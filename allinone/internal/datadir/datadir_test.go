@@ -57,4 +57,7 @@ func TestDirectoryThatOthersMayWrite(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o777))
 	_, err := datadir.Open(path)
 	require.ErrorContains(t, err, "chmod 700")
+	left, err := os.ReadDir(path)
+	require.NoError(t, err)
+	require.Empty(t, left, "nothing was put into it")
 }
