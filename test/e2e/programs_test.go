@@ -112,6 +112,9 @@ func TestWrongSettingsOfEachProgram(t *testing.T) {
 	require.Equal(t, 2, exit(err), out)
 }
 
+// deliver is what serve asks for at least: a way to send PINs.
+var deliver = []string{"CONCORD_AUTH_MAIL_HOST=127.0.0.1"}
+
 // TestUnusablePlaces: what is wrong with an address or a directory is said plainly.
 func TestUnusablePlaces(t *testing.T) {
 	concord := topology.Binary(t, "concord")
@@ -123,7 +126,7 @@ func TestUnusablePlaces(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	for _, flag := range []string{"--http-addr", "--grpc-addr"} {
-		out, err := output(t, concord, serve(dir, flag, lis.Addr().String())...)
+		out, err := outputWith(t, deliver, concord, serve(dir, flag, lis.Addr().String())...)
 		require.Equal(t, 1, exit(err), out)
 		require.Contains(t, out, "another program listens there")
 		require.Contains(t, out, flag)
@@ -132,7 +135,7 @@ func TestUnusablePlaces(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	for _, at := range []string{file, filepath.Join(file, "below"), "/proc/concord"} {
-		out, err := output(t, concord, serve(at)...)
+		out, err := outputWith(t, deliver, concord, serve(at)...)
 		require.Equal(t, 1, exit(err), "%s: %s", at, out)
 		require.Contains(t, out, "data directory "+at)
 		require.Len(t, strings.Split(strings.TrimSpace(out), "\n"), 1, out)
@@ -143,7 +146,7 @@ func TestUnusablePlaces(t *testing.T) {
 
 // full: a limit on the size of files stands for a disk on which nothing more fits; the kernel refuses the write the same.
 func full(t *testing.T, concord string, args []string) {
-	out, err := output(t, "/bin/sh", append([]string{"-c", `trap '' XFSZ; ulimit -f 1; exec "$0" "$@"`, concord}, args...)...)
+	out, err := outputWith(t, deliver, "/bin/sh", append([]string{"-c", `trap '' XFSZ; ulimit -f 1; exec "$0" "$@"`, concord}, args...)...)
 	require.Equal(t, 1, exit(err), out)
 	require.Contains(t, out, "data directory")
 	require.NotContains(t, out, "goroutine")
@@ -153,13 +156,14 @@ func full(t *testing.T, concord string, args []string) {
 func used(t *testing.T, concord string, serve func(string, ...string) []string) {
 	dir := filepath.Join(t.TempDir(), "used")
 	first := exec.CommandContext(t.Context(), concord, serve(dir)...)
+	first.Env = append(os.Environ(), deliver...)
 	first.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, first.Start())
 	story.Eventually(t, "the first has the directory", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "sync.db"))
 		return err == nil
 	})
-	out, err := output(t, concord, serve(dir)...)
+	out, err := outputWith(t, deliver, concord, serve(dir)...)
 	require.Equal(t, 1, exit(err), out)
 	require.Contains(t, out, "in use by another process")
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))

@@ -64,7 +64,10 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 	case "help", "-h", "--help":
 		fmt.Fprint(out, usage)
 	default:
-		err = &wrongUsage{fmt.Sprintf("no command %q\n%s", command, usage)}
+		err = &wrongUsage{fmt.Sprintf("no command %q; concord help lists them", command)}
+	case "":
+		fmt.Fprint(errs, usage)
+		return exitSettings
 	}
 	return p.explain(err)
 }
@@ -82,10 +85,12 @@ func (p process) explain(err error) int {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.As(err, &mistakes):
-		fmt.Fprintln(p.err, mistakes)
+		for _, mistake := range mistakes {
+			fmt.Fprintf(p.err, "concord: %s\n", mistake)
+		}
 		return exitSettings
 	case errors.As(err, &wrong):
-		fmt.Fprintf(p.err, "concord: %s\n", strings.TrimSuffix(wrong.text, "\n"))
+		fmt.Fprintf(p.err, "concord: %s\n", wrong.text)
 		return exitSettings
 	case errors.Is(err, syscall.EADDRINUSE):
 		fmt.Fprintf(p.err, "concord: %v: another program listens there; choose another address\n", err)
@@ -107,7 +112,7 @@ func (c *common) register(f *flag.FlagSet, dataDir, grpcAddr, logLevel string) {
 	f.StringVar(&c.httpAddr, "http-addr", "127.0.0.1:8080", "where REST is answered, host:port")
 	f.StringVar(&c.grpcAddr, "grpc-addr", grpcAddr, "where gRPC is answered, a loopback host:port; empty for nowhere")
 	f.StringVar(&c.file, "config", "", "a YAML file with the settings, one section per service")
-	f.StringVar(&c.logLevel, "log-level", logLevel, "debug, info, warn or error")
+	f.StringVar(&c.logLevel, "log-level", logLevel, strings.Join(logLevels, ", "))
 }
 
 func (c *common) node(environ []string, log io.Writer) node.Config {
@@ -115,19 +120,4 @@ func (c *common) node(environ []string, log io.Writer) node.Config {
 		DataDir: c.dataDir, HTTPAddr: c.httpAddr, GRPCAddr: c.grpcAddr, Environ: environ, File: c.file, Log: log, Now: time.Now,
 		Telemetry: telemetry.Config{LogLevel: c.logLevel, LogFormat: "text"},
 	}
-}
-
-// parse reads flags; a mistake in them is a wrongUsage.
-func (p process) parse(f *flag.FlagSet, args []string) error {
-	f.SetOutput(p.out)
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return &wrongUsage{err.Error()}
-	}
-	if f.NArg() > 0 {
-		return &wrongUsage{fmt.Sprintf("%s takes no argument %q", f.Name(), f.Arg(0))}
-	}
-	return nil
 }

@@ -26,19 +26,30 @@ func (p process) events(ctx context.Context, args []string) error {
 		f.StringVar(&by, "by", "", "who decides; it is kept")
 		f.StringVar(&reason, "reason", "", "why; it is kept")
 	}
-	if err := p.parse(f, args); err != nil {
+	wrong, err := p.parse(f, args)
+	if err != nil {
 		return err
 	}
-	if dir == "" {
-		return &wrongUsage{"events needs --data-dir, the directory that keeps everything"}
+	switch command {
+	case "list":
+		if id != "" {
+			wrong.add("events list", fmt.Sprintf("takes no argument %q", id))
+		}
+	case "retry", "discard":
+		if id == "" || service == "" || by == "" || reason == "" {
+			wrong.add("events "+command, "needs an ID, and --service NAME --by NAME --reason TEXT")
+		}
+	default:
+		wrong.add("events", "needs list, retry ID or discard ID")
 	}
-	switch {
-	case command == "list" && id == "":
+	if dir == "" {
+		wrong.add("--data-dir", "is required, the directory that keeps everything")
+	}
+	if err := wrong.err(); err != nil {
+		return err
+	}
+	if command == "list" {
 		return p.listEvents(ctx, dir)
-	case command != "retry" && command != "discard":
-		return &wrongUsage{"events needs list, retry ID or discard ID"}
-	case id == "" || service == "" || by == "" || reason == "":
-		return &wrongUsage{fmt.Sprintf("events %s needs an ID, and --service NAME --by NAME --reason TEXT", command)}
 	}
 	return decideEvent(ctx, dir, service, func(db *sqldb.DB) error {
 		if command == "retry" {

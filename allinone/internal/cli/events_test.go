@@ -38,8 +38,12 @@ func suiteDir(t *testing.T) string {
 }
 
 func command(t *testing.T, args ...string) (code int, out, errs string) {
+	return commandWith(t, nil, args...)
+}
+
+func commandWith(t *testing.T, environ []string, args ...string) (code int, out, errs string) {
 	var stdout, stderr bytes.Buffer
-	code = Run(t.Context(), args, nil, &stdout, &stderr)
+	code = Run(t.Context(), args, environ, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 

@@ -2,18 +2,18 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/concord-suite/concord/allinone/internal/datadir"
 	"github.com/concord-suite/concord/allinone/internal/demo"
 	"github.com/concord-suite/concord/allinone/internal/node"
+	"github.com/concord-suite/concord/allinone/internal/origin"
 	"github.com/concord-suite/concord/sim"
 )
 
@@ -32,23 +32,70 @@ func (p process) run(ctx context.Context, args []string) error {
 	f.BoolVar(&exit, "exit", false, "end when the job is done, instead of leaving the suite up")
 	f.StringVar(&practice, "practice", "", "a CSV of clients, or a folder of recorded provider exchanges, instead of the generated practice")
 	f.IntVar(&clients, "clients", sim.DefaultClients, "how many clients the generated practice has")
-	if err := p.parse(f, args); err != nil {
+	wrong, err := p.parse(f, args)
+	if err != nil {
 		return err
 	}
-	if practice != "" {
-		if _, err := os.Stat(practice); err != nil {
-			return &wrongUsage{fmt.Sprintf("--practice %s: %v", practice, errors.Unwrap(err))}
+	c.check(wrong)
+	if err := wrong.take(node.CheckSettings(p.environ, c.file)); err != nil {
+		return err
+	}
+	asked := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { asked[f.Name] = true })
+	world := sim.Config{Dir: origin.World(c.dataDir), Practice: practice, Clients: clients, ClockFactor: clockFactor}
+	if err := choose(wrong, c.dataDir, world, asked); err != nil {
+		return err
+	}
+	if err := wrong.err(); err != nil {
+		return err
+	}
+	return p.begin(ctx, c, world, exit)
+}
+
+// choose looks at the practice that is asked for: whether there can be such a one, and whether the data directory has
+// another already.
+func choose(wrong *mistakes, dir string, world sim.Config, asked map[string]bool) error {
+	if asked["practice"] && asked["clients"] {
+		wrong.add("--clients", "is the size of a generated practice, and --practice names another one; give one of them")
+	}
+	if world.Clients == 0 {
+		world.Clients = -1 // zero is the default of the simulated world, and not of a person who types it
+	}
+	for _, m := range world.Check() {
+		wrong.add("--"+m.Flag, m.Rule)
+	}
+	has, found, err := origin.In(dir)
+	if err != nil || !found || wrong.err() != nil || !asked["practice"] && !asked["clients"] {
+		return err
+	}
+	wants, err := origin.Of(world.Practice, world.Clients)
+	if err == nil && !has.Same(wants) {
+		flag := "--clients"
+		if asked["practice"] {
+			flag = "--practice"
+		}
+		wrong.add(flag, fmt.Sprintf("the data directory %s belongs to another practice, %s; choose another by --data-dir, or delete it to begin anew", dir, has))
+	}
+	return err
+}
+
+// begin starts the world, notes whose it is when it is new, and runs the suite on it.
+func (p process) begin(ctx context.Context, c common, cfg sim.Config, exit bool) error {
+	if err := datadir.Make(c.dataDir); err != nil {
+		return err
+	}
+	if _, found, err := origin.In(c.dataDir); err != nil {
+		return err
+	} else if !found {
+		wants, err := origin.Of(cfg.Practice, cfg.Clients)
+		if err != nil {
+			return err
+		}
+		if err := origin.Keep(c.dataDir, wants); err != nil {
+			return fmt.Errorf("--data-dir %s: %w", c.dataDir, err)
 		}
 	}
-	if err := node.CheckSettings(p.environ, c.file); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
-		return fmt.Errorf("--data-dir %s: %w", c.dataDir, err)
-	}
-	world, err := sim.Start(ctx, sim.Config{
-		Dir: filepath.Join(c.dataDir, "world"), Practice: practice, Clients: clients, ClockFactor: clockFactor,
-	})
+	world, err := sim.Start(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("simulated world: %w", err)
 	}

@@ -44,6 +44,13 @@ func TestRunWithSmallPractices(t *testing.T) {
 			code, again, errs := command(t, args...)
 			require.Equal(t, exitOK, code, "%s\n%s", again, errs)
 			require.Equal(t, 10, strings.Count(again, "done before"), "each step is done once, the left out ones too")
+			another := practiceFile(t, size+1)
+			for flag, value := range map[string]string{"--practice": another, "--clients": "77"} {
+				code, out, errs := command(t, "run", "--exit", flag, value, "--data-dir", dir, "--http-addr", "127.0.0.1:0")
+				require.Equal(t, exitSettings, code, out)
+				require.Equal(t, "concord: "+flag+": the data directory "+dir+" belongs to another practice, the practice of "+args[3]+
+					" as it was then; choose another by --data-dir, or delete it to begin anew\n", errs)
+			}
 		})
 	}
 }

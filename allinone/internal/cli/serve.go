@@ -16,11 +16,16 @@ func (p process) serve(ctx context.Context, args []string) error {
 	var c common
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
 	c.register(f, "", "127.0.0.1:9090", "info")
-	if err := p.parse(f, args); err != nil {
+	wrong, err := p.parse(f, args)
+	if err != nil {
 		return err
 	}
-	if c.dataDir == "" {
-		return &wrongUsage{"serve needs --data-dir, the directory that keeps everything"}
+	c.check(wrong)
+	if err := wrong.take(node.CheckServing(p.environ, c.file)); err != nil {
+		return err
+	}
+	if err := wrong.err(); err != nil {
+		return err
 	}
 	n, err := node.New(ctx, c.node(p.environ, p.err))
 	if err != nil {

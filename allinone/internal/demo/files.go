@@ -128,6 +128,9 @@ func (d *Demo) giveLogin(ctx context.Context) (string, error) {
 // sendForSignature asks the signer's first contact to sign, and says how.
 func (d *Demo) sendForSignature(ctx context.Context) (string, error) {
 	client := d.state.Names["signer"]
+	if client == "" && len(d.state.Sets["leavers"]) == 0 {
+		return "none, no client of this practice can be told from the others by its name", nil
+	}
 	if client == "" {
 		return "none, the one client that can be told from the others by its name is to leave", nil
 	}

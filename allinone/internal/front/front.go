@@ -30,12 +30,12 @@ import (
 func CheckAddress(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("--grpc-addr: %w", err)
+		return err
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("--grpc-addr: %s would be plain text to the network; choose a loopback address and put a TLS proxy in front", address)
+	return fmt.Errorf("%s would be plain text to the network; choose a loopback address and put a TLS proxy in front", address)
 }
 
 // Serve answers on lis until ctx ends.

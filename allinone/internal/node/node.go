@@ -95,7 +95,10 @@ func (n *Node) listen(ctx context.Context) (err error) {
 		return fmt.Errorf("--grpc-addr: %w", err)
 	}
 	n.GRPC = n.grpc.Addr().String()
-	return front.CheckAddress(n.GRPC)
+	if err := front.CheckAddress(n.GRPC); err != nil {
+		return fmt.Errorf("--grpc-addr: %w", err)
+	}
+	return nil
 }
 
 // configure reads the settings. The address that was taken is the one people use, unless a setting says otherwise.

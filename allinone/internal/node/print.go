@@ -14,14 +14,30 @@ var order = []string{"auth", "connector", "sync", "documents", "gateway"}
 
 // CheckSettings reads the settings of every service; what is wrong is a config.Mistakes.
 func CheckSettings(environ []string, file string) error {
-	// Where bytes are kept follows from the data directory.
-	_, err := loadSettings(withDefault(environ, "CONCORD_DOCUMENTS_BLOB_DIR", "blobs"), file)
+	_, err := checkedSettings(environ, file)
 	return err
+}
+
+// CheckServing is CheckSettings for a suite that real people sign in to.
+func CheckServing(environ []string, file string) error {
+	s, err := checkedSettings(environ, file)
+	if err != nil {
+		return err
+	}
+	if wrong := s.undeliverable(); len(wrong) > 0 {
+		return wrong
+	}
+	return nil
+}
+
+func checkedSettings(environ []string, file string) (settings, error) {
+	// Where bytes are kept follows from the data directory.
+	return loadSettings(withDefault(environ, "CONCORD_DOCUMENTS_BLOB_DIR", "blobs"), file)
 }
 
 // PrintSettings writes the settings in force as YAML, one section per service, secrets left out.
 func PrintSettings(w io.Writer, environ []string, file string) error {
-	s, err := loadSettings(withDefault(environ, "CONCORD_DOCUMENTS_BLOB_DIR", "blobs"), file)
+	s, err := checkedSettings(environ, file)
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,15 @@ func (s *settings) of() map[string]any {
 func loadSettings(environ []string, file string) (settings, error) {
 	var s settings
 	var mistakes config.Mistakes
+	if err := config.CheckParts(environ, order...); !errors.As(err, &mistakes) && err != nil {
+		return s, err
+	}
 	if file != "" {
-		if err := config.CheckSections(file, order...); !errors.As(err, &mistakes) && err != nil {
-			return s, config.Mistakes{{Key: "--config", Rule: err.Error()}}
+		var sections config.Mistakes
+		if err := config.CheckSections(file, order...); !errors.As(err, &sections) && err != nil {
+			return s, append(mistakes, config.Mistake{Key: "--config", Rule: err.Error()})
 		}
+		mistakes = append(mistakes, sections...)
 	}
 	for name, cfg := range s.of() {
 		src := config.Source{Service: name, Environ: environ}
@@ -57,6 +62,17 @@ func loadSettings(environ []string, file string) (settings, error) {
 		return s, mistakes
 	}
 	return s, nil
+}
+
+// undeliverable names what is missing when there is no way to send a PIN: then nobody could ever sign in.
+func (s *settings) undeliverable() config.Mistakes {
+	if s.auth.SMS.AccountSID != "" || s.auth.Mail.Host != "" {
+		return nil
+	}
+	return config.Mistakes{{
+		Rule: "sms.account_sid (CONCORD_AUTH_SMS_ACCOUNT_SID) or mail.host (CONCORD_AUTH_MAIL_HOST) is required, both are unset: " +
+			"nobody could receive a PIN, and so nobody could sign in",
+	}}
 }
 
 // withDefault adds a setting unless somebody has set it.
