@@ -11,6 +11,9 @@ import (
 // clockFactor is how much faster the simulated limits pass than real ones.
 const clockFactor = 60
 
+// longestWait is the longest a run waits after an error: as long as the first time, since outages here are over at once.
+const longestWait = time.Second
+
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // upstream are the settings that point every service at the simulated world.
@@ -38,5 +41,6 @@ func upstream(http, smtp string) []string {
 		"CONCORD_CONNECTOR_XPM_API_URL=" + url + "/practicemanager/3.1/",
 		"CONCORD_CONNECTOR_BUDGET_MINUTE_WINDOW=" + (time.Minute / clockFactor).String(),
 		"CONCORD_CONNECTOR_BUDGET_DAY_WINDOW=" + (24 * time.Hour / clockFactor).String(),
+		"CONCORD_SYNC_MAX_BACKOFF=" + longestWait.String(),
 	}
 }
