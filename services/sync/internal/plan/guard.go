@@ -65,7 +65,34 @@ func (c *Change) Halted(now Conditions, candidates int64, suspendedAt time.Time)
 	return ""
 }
 
-// AskAgainAfter is how long a record that was in use when it was read, but not listed, is not read again only because it
-// is still not listed. Most of these stay as they are for good, each reading costs a call of the day's, and one that is
-// deleted meanwhile leaves a week later.
-const AskAgainAfter = 7 * 24 * time.Hour
+const (
+	// AskAgainAfter is how long a record that was in use when it was read, but not listed, or that was put out of scope, is
+	// not read again only because it is still not listed. Most of these stay as they are for good, each reading costs a call
+	// of the day's, and one that is deleted meanwhile leaves a week later.
+	AskAgainAfter = 7 * 24 * time.Hour
+	// recalledAtOnce is how many of those that are out of scope one run asks about, and how many of all stand in a plan that
+	// waits for a person: a few beside what a run costs anyway, and what one screen shows.
+	recalledAtOnce = 25
+)
+
+// Recall is how many records are to be asked about again that were in use the last time, or out of scope.
+type Recall struct {
+	// Limit is the most of all, OutOfScope the most of those that are out of scope.
+	Limit, OutOfScope int64
+	// After is since when at least nothing was heard of them.
+	After time.Duration
+}
+
+// Recall says how many are asked about again beside so many candidates, of which some were recalled before. They never make
+// it too many, but they are not forgotten for that either: where a person decides in any case they cost no calls before, and
+// where just as many leave as may, one that is due for as long again is worth a person's look at all of them.
+func (c Conditions) Recall(candidates, recalled int64) Recall {
+	r := Recall{Limit: c.Guard.Limit(c.Linked) - candidates, OutOfScope: recalledAtOnce, After: AskAgainAfter}
+	switch {
+	case c.Withheld(max(candidates, 1)) != "":
+		r.Limit = max(0, recalledAtOnce-recalled)
+	case r.Limit <= 0:
+		r.Limit, r.After = 1, 2*AskAgainAfter
+	}
+	return r
+}

@@ -27,7 +27,7 @@ func (w *Worker) plan(ctx context.Context, r *run.Run) error {
 		listing.NowTenant, listing.SelectionMoved = conn.Tenant, conn.Selection != r.Selection
 		r.UnprovenReason = listing.Unproven()
 		r.Proven = r.UnprovenReason == ""
-		absent, err := store.CountCandidates(tx, r)
+		absent, recalled, err := store.CountCandidates(tx, r)
 		if err != nil {
 			return err
 		}
@@ -38,12 +38,12 @@ func (w *Worker) plan(ctx context.Context, r *run.Run) error {
 			}
 			return nil
 		}
-		return w.weigh(tx, r, conn, absent)
+		return w.weigh(tx, r, conn, absent, recalled)
 	})
 }
 
-// weigh decides about the absent clients of a proven listing.
-func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int64) error {
+// weigh decides about the absent clients of a proven listing, of which some were recalled before.
+func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent, recalled int64) error {
 	if err := store.DropAbsent(tx, r); err != nil {
 		return err
 	}
@@ -53,10 +53,9 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 	}
 	if known && former != r.Selection {
 		// Before anything is made of who is missing: the choice may be the only reason.
-		if r.Counts.OutOfScope = absent; absent > 0 {
-			r.Message = fmt.Sprintf("other records are chosen than the last time: %d clients are out of scope now and stay", absent)
+		if absent, recalled, err = outOfScope(tx, r, absent, w.Now()); err != nil {
+			return err
 		}
-		return store.MarkOutOfScope(tx, r)
 	}
 	if known {
 		if err := store.MarkGone(tx, r, r.ServerStart); err != nil {
@@ -73,22 +72,35 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent int
 	if err != nil {
 		return err
 	}
-	// Those that were in use the last time are looked at again now and then, as many as do not make it too many.
-	again, err := store.RecallRefuted(tx, r, w.Now().Add(-plan.AskAgainAfter), conn.Guard.Limit(linked)-absent)
+	conditions := plan.Conditions{
+		Guard: conn.Guard, Linked: linked, Review: conn.ReviewRemovals, Suspended: conn.RemovalsSuspended,
+	}
+	// Some of those that were in use the last time, or were put out of scope, are looked at again.
+	again, err := store.RecallRefuted(tx, r, w.Now(), conditions.Recall(absent, recalled))
 	if absent += again; err != nil {
 		return err
 	}
 	if absent == 0 {
 		return store.Supersede(tx, r)
 	}
-	r.WithheldReason = plan.Conditions{
-		Guard: conn.Guard, Linked: linked, Review: conn.ReviewRemovals, Suspended: conn.RemovalsSuspended,
-	}.Withheld(absent)
+	r.WithheldReason = conditions.Withheld(absent)
 	r.Total = absent
 	if err := store.NeedPlan(tx, r, w.Now()); err != nil {
 		return err
 	}
 	return store.SetPlan(tx, r.Plan, plan.Settled, "", linked) // nobody decides before it is written to its end
+}
+
+// outOfScope notes who of the absent clients is missing because others are chosen now, and returns how many are not.
+func outOfScope(tx *sqldb.Tx, r *run.Run, absent int64, now time.Time) (left, recalled int64, err error) {
+	if err := store.MarkOutOfScope(tx, r, now); err != nil {
+		return 0, 0, err
+	}
+	left, recalled, err = store.CountCandidates(tx, r)
+	if r.Counts.OutOfScope = absent - left; r.Counts.OutOfScope > 0 {
+		r.Message = fmt.Sprintf("other records are chosen than the last time: %d clients are out of scope now and stay", r.Counts.OutOfScope)
+	}
+	return left, recalled, err
 }
 
 // write puts every absent client into the plan, batch by batch: waiting for a person, or approved by the policy.
@@ -145,8 +157,12 @@ func (w *Worker) removal(r *run.Run, c store.Candidate) plan.Change {
 	}
 	evidence = fmt.Sprintf("%s begun at %s by the provider's clock", evidence, r.ServerStart.Format("2006-01-02 15:04:05 UTC"))
 	ch := w.change(r, plan.Archive, plan.ChangeWaiting, c.Client, c.Record, c.Name, evidence)
-	if !c.RefutedAt.IsZero() {
-		ch.Evidence = append(ch.Evidence, fmt.Sprintf("it was not listed before, and in use when it was read on %s", c.RefutedAt.Format(time.DateOnly)))
+	switch before := c.RefutedAt.Format(time.DateOnly); {
+	case c.RefutedAt.IsZero():
+	case c.OutOfScope:
+		ch.Evidence = append(ch.Evidence, "it was out of scope, or in use when it was read, on "+before+", and may be gone since")
+	default:
+		ch.Evidence = append(ch.Evidence, "it was not listed before, and in use when it was read on "+before)
 	}
 	ch.LinkVersion, ch.ClientVersion = c.LinkVersion, c.ClientVersion
 	if r.WithheldReason == "" {

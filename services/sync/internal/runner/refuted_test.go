@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
@@ -60,6 +61,100 @@ func TestRefutedCandidatesAreAskedAboutAgainAfterAWeek(t *testing.T) {
 		require.EqualValues(t, 2, started)
 		require.Zero(t, b.Sync(run.Full).Counts.Candidates)
 		require.Equal(t, 10, b.World.Calls("GetRecord"))
+	})
+}
+
+// A guard that lets nobody through by itself keeps nobody in the list for ever.
+func TestRefutedRecordsAreAskedAboutAgainWhenNobodyMayLeaveAlone(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(60)
+		b.Connect(func(c *run.Connection) { c.Guard = plan.Guard{Permille: 10} }) // 1 % of 60: none without a word
+		b.Sync(run.Full)
+		hide(b, true, records(1, 40)...)
+		decide(b, planOf(b, b.Sync(run.Full)), true)
+		b.Work()
+		require.EqualValues(t, 40, b.Count(`changes WHERE state = 'REFUTED'`))
+		b.World.Delete("r0002")
+		b.Clock.Turn(plan.AskAgainAfter + time.Hour)
+		b.World.Forget()
+		for range 2 { // a screen of them waits, and it does not grow
+			r := b.Sync(run.Full)
+			require.Equal(t, run.Withheld, r.State)
+			require.EqualValues(t, 25, r.Counts.Candidates)
+			require.Zero(t, b.World.Calls("GetRecord"), "what waits costs no calls")
+		}
+		var started int64
+		for range 2 {
+			r := b.Sync(run.Full)
+			decide(b, planOf(b, r), true)
+			b.Work()
+			started += b.Run(r.ID).Counts.Started
+		}
+		require.EqualValues(t, 1, started)
+		require.Equal(t, 40, b.World.Calls("GetRecord"))
+		require.Zero(t, b.Sync(run.Full).Counts.Candidates)
+	})
+}
+
+// While too many are absent, and nobody decides, those that were in use stand in the plan beside them.
+func TestRefutedRecordsAreAskedAboutAgainWhileTooManyAreAbsent(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(40)
+		b.Sync(run.Full)
+		hide(b, true, "r0002")
+		require.EqualValues(t, 1, b.Sync(run.Full).Counts.Refuted)
+		b.World.Delete("r0002")
+		b.World.Archive(records(11, 20)...)
+		require.EqualValues(t, 10, b.Sync(run.Full).Counts.Candidates)
+		b.Clock.Turn(plan.AskAgainAfter + time.Hour)
+		r := b.Sync(run.Full)
+		require.EqualValues(t, 11, r.Counts.Candidates)
+		decide(b, planOf(b, r), true)
+		b.Work()
+		require.EqualValues(t, 11, b.Run(r.ID).Counts.Started)
+	})
+}
+
+// As many leave in every run as may by themselves.
+func TestRefutedRecordsAreNotForgottenWhileAsManyLeaveAsMay(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(60)
+		b.Connect(func(c *run.Connection) { c.Guard = plan.Guard{Floor: 2} })
+		b.Sync(run.Full)
+		hide(b, true, "r0060")
+		require.EqualValues(t, 1, b.Sync(run.Full).Counts.Refuted)
+		b.World.Delete("r0060")
+		var withheld run.Run
+		for week := 1; week <= 3; week++ {
+			b.Clock.Turn(plan.AskAgainAfter + time.Hour)
+			b.World.Archive(records(2*week, 2*week+1)...)
+			withheld = b.Sync(run.Full)
+			if withheld.State == run.Withheld {
+				break
+			}
+			require.EqualValues(t, 2, withheld.Counts.Started, "it makes nobody wait at first")
+		}
+		require.Equal(t, run.Withheld, withheld.State)
+		decide(b, planOf(b, withheld), true)
+		b.Work()
+		require.EqualValues(t, 3, b.Run(withheld.ID).Counts.Started)
+	})
+}
+
+// A record that was in use all along has not come back when it is listed one day.
+func TestRefutedRecordOfWhoLeftByHandDoesNotReturn(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		hide(b, true, "r0002")
+		require.EqualValues(t, 1, b.Sync(run.Full).Counts.Refuted)
+		byHand(b, "r0002")
+		b.Sync(run.Full)
+		require.Zero(t, b.Count(`links WHERE presence <> 'PRESENT'`))
+		hide(b, false, "r0002")
+		require.Zero(t, b.Sync(run.Full).Counts.ClientsRestored)
+		b.Offboard()
+		require.Equal(t, client.Offboarded, b.Client("r0002").State, "a person's word stands")
 	})
 }
 

@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -165,5 +166,69 @@ func TestFirstFullIsTheFirstThatProves(t *testing.T) {
 		require.Contains(t, r.Message, "removes nothing")
 		require.Equal(t, client.Listed, b.Client("r0001").State)
 		require.EqualValues(t, 1, b.Sync(run.Full).Counts.Started)
+	})
+}
+
+func TestListedAsArchivedWhileTheChoiceChanges(t *testing.T) {
+	for name, archive := range map[string]func(b *peertest.Bench, id string){
+		"in a run that is proven":       func(b *peertest.Bench, id string) { flag(b, id) },
+		"put out of scope, then listed": func(b *peertest.Bench, id string) { b.World.Archive(id); b.Sync(run.Full); flag(b, id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+				b.World.Practice(30)
+				b.Sync(run.Full)
+				choose(b, `["CUSTOMER"]`, "r0003")
+				archive(b, "r0002")
+				r := b.Sync(run.Full)
+				require.EqualValues(t, 1, r.Counts.Started, "what is listed as archived is listed: %s", r.Message)
+				require.Equal(t, client.Leaving, b.Client("r0002").State)
+				require.Equal(t, client.Listed, b.Client("r0003").State)
+			})
+		})
+	}
+}
+
+// flag archives a record that listings hold all the same, as archived.
+func flag(b *peertest.Bench, id string) {
+	b.World.Archive(id)
+	b.World.Spoil(func(p *connectorv1.StreamRecordsResponse) {
+		p.AnnouncedTotal = -1 // of whoever counts, only those in use
+		if p.GetPage() != 1 || p.GetRecords()[0].GetClient() == nil {
+			return
+		}
+		p.Records = append(p.Records, &connectorv1.Record{
+			RecordId: id, State: connectorv1.RecordState_RECORD_STATE_ARCHIVED, Kind: &connectorv1.Record_Client{Client: &connectorv1.ClientFields{Name: id}},
+		})
+	})
+}
+
+// Who is deleted while other records are chosen can't be told from who is left out, except by reading the record: that is
+// done later, for a few at a time, and never twice in a week.
+func TestOutOfScopeIsAskedAboutOneDay(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(40)
+		b.Sync(run.Full)
+		choose(b, `["CUSTOMER"]`, records(1, 10)...)
+		b.World.Delete("r0010")
+		require.EqualValues(t, 10, b.Sync(run.Full).Counts.OutOfScope)
+		b.Clock.Turn(plan.AskAgainAfter - time.Hour)
+		require.Zero(t, b.Sync(run.Full).Counts.Candidates)
+		b.Clock.Turn(2 * time.Hour)
+		b.World.Forget()
+		for range 3 { // no more of them than may leave without a decision
+			r := b.Sync(run.Full)
+			require.Equal(t, run.Succeeded, r.State, r.Message)
+			for _, c := range b.Changes(r, plan.Archive) {
+				require.Contains(t, c.Evidence[1], "out of scope, or in use when it was read, on 2026-05-01")
+			}
+		}
+		require.Equal(t, 10, b.World.Calls("GetRecord"))
+		require.Equal(t, client.Leaving, b.Client("r0010").State, "the record itself is proof")
+		require.EqualValues(t, 39, b.Count(`clients WHERE state = 'LISTED'`))
+		require.EqualValues(t, 9, b.Count(`links WHERE out_of_scope`))
+		b.Clock.Turn(plan.AskAgainAfter - time.Hour)
+		b.Sync(run.Full)
+		require.Equal(t, 10, b.World.Calls("GetRecord"), "not again within a week")
 	})
 }

@@ -152,31 +152,37 @@ func SetPresence(tx *sqldb.Tx, connection, tenant string, records []string, p pl
 }
 
 // SetRefuted remembers that a record was in use when it was read, although the listing did not hold it. It is no candidate
-// for removal then, until it was listed again, is listed as archived, or RecallRefuted wants it asked about once more.
+// for removal then, until it was listed again, is listed as archived, or RecallRefuted has it asked about once more.
 func SetRefuted(tx *sqldb.Tx, connection, tenant, record string, now time.Time) error {
 	return one(tx.Exec(`UPDATE links SET refuted_at = $4 WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
 		connection, tenant, record, micros(now)))
 }
 
-// RecallRefuted makes up to limit records candidates again that were refuted before a time and that a complete listing
-// still does not hold, those first that were read longest ago, and returns how many. Their time is kept, as a negative
-// one, to say that they were asked about before.
-func RecallRefuted(tx *sqldb.Tx, r *run.Run, before time.Time, limit int64) (int64, error) {
-	if limit <= 0 {
+// RecallRefuted makes records candidates again that were refuted, or put out of scope, before a time, and that a complete
+// listing still does not hold: those first that were known of longest ago, as many as the recall wants. It returns how many.
+// Their time is kept, as a negative one, to say since when they were not asked about.
+func RecallRefuted(tx *sqldb.Tx, r *run.Run, now time.Time, want plan.Recall) (int64, error) {
+	if want.Limit <= 0 {
 		return 0, nil
 	}
+	due := func(which, limit string) string {
+		return `SELECT * FROM (SELECT l.refuted_at, l.record_id` + missing + which + ` AND l.refuted_at > 0 AND l.refuted_at < $4
+			AND NOT ` + listed(tx, "seen", "l.record_id", run.Clients) + ` ORDER BY l.refuted_at, l.record_id LIMIT ` + limit + `) AS d`
+	}
 	return tx.Exec(`UPDATE links SET refuted_at = -refuted_at WHERE connection = $1 AND tenant = $2 AND record_id IN (
-		SELECT l.record_id`+missing+`l.refuted_at > 0 AND l.refuted_at < $4 AND NOT `+seen(tx, "l.record_id", "$3", run.Clients)+`
-		ORDER BY l.refuted_at, l.record_id LIMIT $5)`, r.Connection, r.Tenant, r.ID, micros(before), limit)
+			SELECT u.record_id FROM (`+due("NOT l.out_of_scope", "$5")+` UNION ALL `+due("l.out_of_scope", "$6")+`) AS u
+			ORDER BY u.refuted_at, u.record_id LIMIT $5)`,
+		r.Connection, r.Tenant, r.ID, micros(now.Add(-want.After)), want.Limit, want.OutOfScope)
 }
 
-// ForgetRefuted makes records candidates again that are listed as archived or deleted now.
+// ForgetRefuted makes records candidates again that are listed as archived or deleted now: that they are listed says that
+// they are in scope, too.
 func ForgetRefuted(tx *sqldb.Tx, connection, tenant string, records []string) error {
 	if len(records) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(`UPDATE links SET refuted_at = 0 WHERE connection = $1 AND tenant = $2 AND refuted_at <> 0 AND `+
-		anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records))
+	_, err := tx.Exec(`UPDATE links SET refuted_at = 0, out_of_scope = FALSE WHERE connection = $1 AND tenant = $2
+		AND (refuted_at <> 0 OR out_of_scope) AND `+anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records))
 	return err
 }
 

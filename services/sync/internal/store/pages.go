@@ -71,12 +71,13 @@ func ListingOf(tx *sqldb.Tx, r *run.Run, listing run.Step) (plan.Listing, error)
 	return l, err
 }
 
-// seen is the condition that a column holds an id listed as active by a run. Both engines make one list of the ids and
-// look into it for every row. IS TRUE is there for PostgreSQL: it keeps the planner, which knows nothing of how many ids a
-// page holds, from making a join of it that reads all pages again for every row.
-func seen(tx *sqldb.Tx, column string, runParam string, listing run.Step) string {
-	return `(` + column + ` IN (SELECT e.value FROM run_pages p, ` + each(tx, "p.seen") + ` WHERE p.run = ` + runParam +
-		` AND p.listing = '` + string(listing) + `')) IS TRUE`
+// listed is the condition that a column holds an id that stands on a page of the run in parameter 3, among the "seen" ones,
+// listed as active, or the "flagged" ones. Both engines make one list of the ids and look into it for every row. IS TRUE is
+// there for PostgreSQL: it keeps the planner, which knows nothing of how many ids a page holds, from making a join of it that
+// reads all pages again for every row.
+func listed(tx *sqldb.Tx, as, column string, listing run.Step) string {
+	return `(` + column + ` IN (SELECT e.value FROM run_pages p, ` + each(tx, "p."+as) + ` WHERE p.run = $3
+		AND p.listing = '` + string(listing) + `')) IS TRUE`
 }
 
 // SeenOf returns those of the ids that a listing of the run held as active.
@@ -88,17 +89,19 @@ func SeenOf(tx *sqldb.Tx, runID string, listing run.Step, records []string) (map
 // missing are the linked records that may be gone when the complete listing of the run does not hold them as active: their
 // client is in the list by this connection's word, and nothing about it is under way.
 const missing = ` FROM links l JOIN clients c ON c.id = l.client
-	WHERE l.connection = $1 AND l.tenant = $2 AND l.presence = 'PRESENT' AND NOT l.out_of_scope
+	WHERE l.connection = $1 AND l.tenant = $2 AND l.presence = 'PRESENT'
 		AND c.list_source = $1 AND c.state = 'LISTED'
 		AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id
 			AND o.state IN ('PREPARING', 'BLOCKED', 'SECURING', 'REVERSING')) AND `
 
-// candidates are those of them about which it is not remembered that they were in use.
-const candidates = missing + `l.refuted_at <= 0 AND NOT `
+// candidates are those of them about which it is not remembered that they were in use or out of scope, and those that were
+// recalled in spite of it.
+const candidates = missing + `(l.refuted_at < 0 OR l.refuted_at = 0 AND NOT l.out_of_scope) AND NOT `
 
-// CountCandidates counts the clients that may have to leave.
-func CountCandidates(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
-	return n, tx.QueryRow(`SELECT count(*)`+candidates+seen(tx, "l.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
+// CountCandidates counts the clients that may have to leave, and how many of them were recalled.
+func CountCandidates(tx *sqldb.Tx, r *run.Run) (n, recalled int64, err error) {
+	return n, recalled, tx.QueryRow(`SELECT count(*), coalesce(sum(CASE WHEN l.refuted_at < 0 THEN 1 ELSE 0 END), 0)`+candidates+
+		listed(tx, "seen", "l.record_id", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n, &recalled)
 }
 
 // Candidate is a client that may have to leave.
@@ -107,19 +110,21 @@ type Candidate struct {
 	LinkVersion, ClientVersion int64
 	// Flagged: it was listed as archived or deleted; otherwise it was absent.
 	Flagged bool
-	// RefutedAt is when the record was in use when it was read, the last time it was not listed; zero for never.
-	RefutedAt time.Time
+	// RefutedAt is when the record was in use when it was read, the last time it was not listed, or when it was put out of
+	// scope; zero for never.
+	RefutedAt  time.Time
+	OutOfScope bool
 }
 
 // CandidatesAfter returns up to limit clients that may have to leave, by record id, after one.
 func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candidate, error) {
 	all, err := sqldb.Collect(tx, func(row *sqldb.Rows) (c Candidate, err error) {
 		var refuted int64
-		err = row.Scan(&c.Record, &c.Client, &c.Name, &c.LinkVersion, &c.ClientVersion, &refuted)
+		err = row.Scan(&c.Record, &c.Client, &c.Name, &c.LinkVersion, &c.ClientVersion, &refuted, &c.OutOfScope)
 		c.RefutedAt = fromMicros(-refuted)
 		return c, err
-	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version, l.refuted_at`+candidates+
-		seen(tx, "l.record_id", "$3", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
+	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version, l.refuted_at, l.out_of_scope`+candidates+
+		listed(tx, "seen", "l.record_id", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
 		r.Connection, r.Tenant, r.ID, after, limit)
 	if err != nil || len(all) == 0 {
 		return all, err
@@ -137,21 +142,25 @@ func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candi
 }
 
 // MarkOutOfScope notes of all records that a complete listing does not hold that they are missing only because others are
-// chosen now, wherever their clients stand: also who left, or is about to, by a person's word was not said to be gone.
-func MarkOutOfScope(tx *sqldb.Tx, r *run.Run) error {
-	_, err := tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1 WHERE connection = $1 AND tenant = $2
-		AND presence = 'PRESENT' AND NOT out_of_scope AND NOT `+seen(tx, "links.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID)
+// chosen now, wherever their clients stand: also who left, or is about to, by a person's word was not said to be gone. What
+// is listed as archived or deleted is listed, and in scope.
+func MarkOutOfScope(tx *sqldb.Tx, r *run.Run, now time.Time) error {
+	_, err := tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1,
+			refuted_at = CASE WHEN refuted_at > 0 THEN refuted_at ELSE $4 END
+		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope
+			AND NOT `+listed(tx, "seen", "links.record_id", run.Clients)+`
+			AND NOT `+listed(tx, "flagged", "links.record_id", run.Clients), r.Connection, r.Tenant, r.ID, micros(now))
 	return err
 }
 
 // MarkGone notes of records whose clients left by hand that the provider does not list them either: should they be
-// listed again, that is a return.
+// listed again, that is a return. Of those that were in use while they were not listed it is none.
 func MarkGone(tx *sqldb.Tx, r *run.Run, at time.Time) error {
 	_, err := tx.Exec(`UPDATE links SET presence = 'GONE', gone_at = $4, gone_run = $3, version = version + 1
-		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope
+		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope AND refuted_at = 0
 			AND client IN (SELECT c.id FROM clients c WHERE c.state = 'OFFBOARDED' AND c.list_source = $1
 				AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id AND o.state IN ('SECURING', 'REVERSING')))
-			AND NOT `+seen(tx, "links.record_id", "$3", run.Clients), r.Connection, r.Tenant, r.ID, micros(at))
+			AND NOT `+listed(tx, "seen", "links.record_id", run.Clients), r.Connection, r.Tenant, r.ID, micros(at))
 	return err
 }
 
@@ -202,13 +211,13 @@ const vanished = ` FROM relations r JOIN contacts k ON k.id = r.contact JOIN cli
 
 // CountVanished counts the contacts that a complete listing of contacts does not hold, of clients it does hold.
 func CountVanished(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
-	return n, tx.QueryRow(`SELECT count(DISTINCT r.contact)`+vanished+seen(tx, "r.contact_record", "$3", run.Contacts)+
-		` AND `+seen(tx, "r.client_record", "$3", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
+	return n, tx.QueryRow(`SELECT count(DISTINCT r.contact)`+vanished+listed(tx, "seen", "r.contact_record", run.Contacts)+
+		` AND `+listed(tx, "seen", "r.client_record", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
 }
 
 // Vanished returns up to limit relations of such contacts.
 func Vanished(tx *sqldb.Tx, r *run.Run, limit int) ([]RelationRow, error) {
 	return sqldb.Collect(tx, scanRelation, `SELECT `+relationColumns+vanished+
-		seen(tx, "r.contact_record", "$3", run.Contacts)+` AND `+seen(tx, "r.client_record", "$3", run.Clients)+
+		listed(tx, "seen", "r.contact_record", run.Contacts)+` AND `+listed(tx, "seen", "r.client_record", run.Clients)+
 		` ORDER BY r.contact_record, r.client_record LIMIT $4`, r.Connection, r.Tenant, r.ID, limit)
 }

@@ -223,7 +223,7 @@ func SeenAgain(tx *sqldb.Tx, r *run.Run, records []string) error {
 // DropAbsent makes suggestions stale whose records a complete listing no longer holds.
 func DropAbsent(tx *sqldb.Tx, r *run.Run) error {
 	_, err := tx.Exec(`UPDATE changes SET state = 'STALE', record = '' WHERE connection = $1 AND tenant = $2
-		AND state = 'WAITING' AND kind IN ('LINK', 'NEW') AND NOT `+seen(tx, "changes.record_id", "$3", run.Clients),
+		AND state = 'WAITING' AND kind IN ('LINK', 'NEW') AND NOT `+listed(tx, "seen", "changes.record_id", run.Clients),
 		r.Connection, r.Tenant, r.ID)
 	return err
 }
