@@ -8,7 +8,8 @@ import (
 // Build says which code a program was built from.
 type Build struct {
 	Version  string // module version, or "devel"
-	Revision string // commit, empty when the build did not record one
+	Revision string // commit, empty when the build did not record one (outside a clone, or with -buildvcs=false)
+	Time     string // when it was committed, RFC 3339, UTC
 	Modified bool   // true when the tree had changes that were not committed
 	Go       string // version of the Go toolchain
 }
@@ -19,6 +20,10 @@ func ReadBuild() Build {
 	if !ok {
 		return Build{Version: "devel"}
 	}
+	return buildOf(info)
+}
+
+func buildOf(info *debug.BuildInfo) Build {
 	b := Build{Version: info.Main.Version, Go: info.GoVersion}
 	if b.Version == "" || b.Version == "(devel)" {
 		b.Version = "devel"
@@ -27,6 +32,8 @@ func ReadBuild() Build {
 		switch s.Key {
 		case "vcs.revision":
 			b.Revision = s.Value
+		case "vcs.time":
+			b.Time = s.Value
 		case "vcs.modified":
 			b.Modified = s.Value == "true"
 		}
@@ -34,11 +41,14 @@ func ReadBuild() Build {
 	return b
 }
 
-// String returns one line: "devel (commit 0123456789ab, modified) go1.26.0".
+// String returns one line: "devel (commit 0123456789ab of 2026-03-01T12:00:00Z, modified) go1.26.0".
 func (b Build) String() string {
 	line := b.Version
 	if b.Revision != "" {
 		line += fmt.Sprintf(" (commit %.12s", b.Revision)
+		if b.Time != "" {
+			line += " of " + b.Time
+		}
 		if b.Modified {
 			line += ", modified"
 		}

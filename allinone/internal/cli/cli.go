@@ -63,11 +63,11 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		fmt.Fprintln(out, telemetry.ReadBuild())
 	case "help", "-h", "--help":
 		fmt.Fprint(out, usage)
-	default:
-		err = &wrongUsage{fmt.Sprintf("no command %q; concord help lists them", command)}
 	case "":
 		fmt.Fprint(errs, usage)
 		return exitSettings
+	default:
+		err = &wrongUsage{fmt.Sprintf("no command %q; concord help lists them", command)}
 	}
 	return p.explain(err)
 }

@@ -28,7 +28,7 @@ func TestRunWithSmallPractices(t *testing.T) {
 	for size, want := range map[int][]string{
 		1: {"its only client can't leave", "1 document for signature", "1 unchanged, 0 created"},
 		2: {"2 clients must leave, and 1 can", "1 removal, 0 of them blocked", "came back, same id", "2 unchanged, 0 created"},
-		3: {"2 removals, 0 of them blocked", "will be archived and the folder deleted", "came back, same id"},
+		3: {"Person 1 is invited, and has not accepted", "2 removals, 0 of them blocked", "will be archived and the folder deleted", "came back, same id"},
 		5: {"3 removals, 1 of them blocked", "will be archived and the folder deleted", "came back, same id"},
 		8: {"3 removals, 1 of them blocked", "will be archived and the folder deleted", "came back, same id"},
 	} {
