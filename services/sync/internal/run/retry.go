@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// FewAttempts is Retry.Attempts for an answer that could not be understood: the page that says "back soon" is gone by
-	// then, and a changed format is not mended by waiting.
+	// FewAttempts is how often in a row an answer may not be understood: the page that says "back soon" is gone by then, and a
+	// changed format is not mended by waiting. Errors before it, of an outage that ends with such a page, do not count.
 	FewAttempts = 3
 	// MaxRestarts bounds how often a listing is begun anew because the provider no longer takes the page token.
 	MaxRestarts = 3

@@ -100,8 +100,9 @@ type Run struct {
 	// ContactsLeft counts the contacts that lost a relation in this run.
 	ContactsLeft int64
 
-	// Attempts counts errors since something last worked; Restarts how often a listing was begun anew.
-	Attempts, Restarts int64
+	// Attempts counts errors since something last worked, Garbled those since the last other one that were answers nobody
+	// understood; Restarts how often a listing was begun anew.
+	Attempts, Garbled, Restarts int64
 	WaitUntil          time.Time
 	CancelRequested    bool
 	StartedBy          string

@@ -50,6 +50,21 @@ func TestProviderErrorsAreRetriedAndThenTold(t *testing.T) {
 	})
 }
 
+// An outage that ends with a page of the provider's own is an outage.
+func TestPageThatNobodyUnderstandsAfterAnOutage(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		garbled := provider(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID, "back soon")
+		for _, n := range []int{2, 1} { // something else comes in between
+			b.World.FailLater("StreamRecords", 1, n, unavailable)
+			b.World.FailLater("StreamRecords", 1, run.FewAttempts-1, garbled)
+		}
+		r := b.Sync(run.Full)
+		require.Equal(t, run.Succeeded, r.State, r.Message)
+		require.Zero(t, r.Garbled)
+	})
+}
+
 func TestWhatNeedsAPersonEndsTheRunAtOnce(t *testing.T) {
 	for _, reason := range []connectorv1.ErrorReason{
 		connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH, connectorv1.ErrorReason_ERROR_REASON_PRIVILEGE_MISSING,

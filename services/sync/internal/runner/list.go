@@ -141,6 +141,6 @@ func (w *Worker) pageOf(r *run.Run, page *connectorv1.StreamRecordsResponse, s s
 // recovered forgets errors once something worked again.
 func recovered(r *run.Run) {
 	if r.Attempts > 0 {
-		r.Attempts, r.Message = 0, ""
+		r.Attempts, r.Garbled, r.Message = 0, 0, ""
 	}
 }

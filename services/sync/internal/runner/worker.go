@@ -173,6 +173,12 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 	err := w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
 		r.Attempts++
 		r.Message = f.Words
+		switch f.Remedy {
+		case peer.RetryFew:
+			r.Garbled++
+		case peer.Retry:
+			r.Garbled = 0
+		}
 		switch {
 		case f.Remedy == peer.Wait:
 			r.Attempts-- // waiting for a limit is no failure, and happens as often as there are minutes
@@ -182,7 +188,7 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 			r.Enter(r.Step, w.Now())
 			return store.DropPages(tx, r.ID, r.Step, 0)
 		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= w.Retry.Attempts,
-			f.Remedy == peer.RetryFew && r.Attempts >= run.FewAttempts:
+			r.Garbled >= run.FewAttempts:
 			r.State, r.EndedAt = run.Failed, w.Now()
 		case f.Remedy == peer.RetryFew:
 			r.State, r.WaitUntil = run.Parked, w.Now().Add(w.Retry.MaxWait)

@@ -19,7 +19,7 @@ const runColumns = `r.id, r.firm, r.connection, r.kind, r.state, r.step, r.tenan
 	r.since, r.server_start, r.step_cursor, r.done, r.total, r.step_at, r.listing_page, r.listing_messages, r.pages, r.calls,
 	r.clients_created, r.clients_updated, r.clients_unchanged, r.clients_restored, r.contacts_created,
 	r.contacts_updated, r.contacts_left, r.suggestions, r.out_of_scope, r.plan, r.has_plan, r.proven, r.unproven_reason,
-	r.withheld_reason, r.message, r.attempts, r.restarts, r.wait_until, r.cancel_requested, r.started_by, r.initiator,
+	r.withheld_reason, r.message, r.attempts, r.garbled, r.restarts, r.wait_until, r.cancel_requested, r.started_by, r.initiator,
 	r.epoch, r.version, r.created_at, r.started_at, r.first_visible_at, r.ended_at`
 
 func scanRun(scan func(...any) error) (r run.Run, err error) {
@@ -29,7 +29,7 @@ func scanRun(scan func(...any) error) (r run.Run, err error) {
 		&r.Counts.ClientsCreated, &r.Counts.ClientsUpdated, &r.Counts.ClientsUnchanged, &r.Counts.ClientsRestored,
 		&r.Counts.ContactsCreated, &r.Counts.ContactsUpdated, &r.ContactsLeft, &r.Counts.Suggestions,
 		&r.Counts.OutOfScope, &r.Plan, &r.HasPlan, &r.Proven, &r.UnprovenReason, &r.WithheldReason, &r.Message,
-		&r.Attempts, &r.Restarts, &wait, &r.CancelRequested, &r.StartedBy, &r.Initiator, &r.Epoch, &r.Version,
+		&r.Attempts, &r.Garbled, &r.Restarts, &wait, &r.CancelRequested, &r.StartedBy, &r.Initiator, &r.Epoch, &r.Version,
 		&created, &started, &visible, &ended)
 	r.Since, r.ServerStart, r.StepAt, r.WaitUntil = fromMicros(since), fromMicros(start), fromMicros(stepAt), fromMicros(wait)
 	r.CreatedAt, r.StartedAt = fromMicros(created), fromMicros(started)
@@ -197,14 +197,14 @@ func SaveRun(tx *sqldb.Tx, r *run.Run, leaseUntil time.Time) error {
 			clients_updated = $15, clients_unchanged = $16, clients_restored = $17, contacts_created = $18,
 			contacts_updated = $19, contacts_left = $20, suggestions = $21, out_of_scope = $22, has_plan = $23, proven = $24,
 			unproven_reason = $25, withheld_reason = $26, message = $27, attempts = $28, restarts = $29, wait_until = $30,
-			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, listing_messages = $35, version = version + 1
+			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, listing_messages = $35, garbled = $36, version = version + 1
 		WHERE id = $1 AND epoch = $2`,
 		r.ID, r.Epoch, string(r.State), string(r.Step), r.PageToken, micros(r.ServerStart), r.Cursor, r.Done,
 		r.Total, micros(r.StepAt), r.ListingPage, r.Pages, r.Calls, c.ClientsCreated,
 		c.ClientsUpdated, c.ClientsUnchanged, c.ClientsRestored, c.ContactsCreated,
 		c.ContactsUpdated, r.ContactsLeft, c.Suggestions, c.OutOfScope, r.HasPlan, r.Proven,
 		r.UnprovenReason, r.WithheldReason, r.Message, r.Attempts, r.Restarts, micros(r.WaitUntil),
-		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt), r.ListingMessages)
+		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt), r.ListingMessages, r.Garbled)
 	if err == nil && n != 1 {
 		err = ErrLeaseLost
 	}
