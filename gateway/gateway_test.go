@@ -17,6 +17,7 @@ import (
 	"github.com/concord-suite/concord/gateway"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/rpcerr"
 )
 
 func signer(t *testing.T) *access.Signer {
@@ -274,4 +275,29 @@ func TestOpenAPIIsServed(t *testing.T) {
 	resp, body := s.do(t, "GET", "/openapi.json", "")
 	require.Equal(t, 200, resp.StatusCode)
 	require.Contains(t, body, `"/v1/sign-in"`)
+	// What it says of the gateway's own: the bound of a body, and the reasons of its refusals.
+	var doc struct {
+		Paths map[string]map[string]struct {
+			RequestBody map[string]any `json:"requestBody"`
+		}
+		Components struct {
+			Schemas map[string]struct {
+				Reasons map[string]string `json:"x-concord-reasons"`
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &doc))
+	require.EqualValues(t, 1<<20, doc.Paths["/v1/sign-in"]["post"].RequestBody["x-concord-max-bytes"])
+	resp, body = s.do(t, "POST", "/v1/sign-in", `"`+strings.Repeat("x", 1<<20)+`"`)
+	require.Equal(t, 413, resp.StatusCode)
+	reasons := doc.Components.Schemas["Reason"].Reasons
+	require.NotEmpty(t, reasons[problemOf(t, resp, body)["reason"].(string)])
+	for _, reason := range []string{
+		"CSRF", "LENGTH_REQUIRED", "METHOD_NOT_ALLOWED", "NOT_FOUND", "NOT_READY", "STORAGE_UNAVAILABLE", "TOO_MANY_REQUESTS", "INTERNAL",
+	} {
+		require.NotEmpty(t, reasons[reason], reason)
+	}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		require.NotEmpty(t, reasons[rpcerr.Default(code).Reason()], code)
+	}
 }

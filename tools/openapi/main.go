@@ -4,7 +4,8 @@
 //
 // The generator knows the HTTP rules and the messages of the contract; this command adds what it cannot know, from the
 // rule that stands on every RPC: which calls need a session, which permission they need, and that errors are problem
-// documents. It also names path parameters after their collection ("/firms/{firm}/clients/{client}") so that two RPCs
+// documents; from the rules of fields, what a request must have and what only answers hold; and every reason of an error.
+// It also names path parameters after their collection ("/firms/{firm}/clients/{client}") so that two RPCs
 // on one resource share one path, as OpenAPI asks.
 package main
 
@@ -26,8 +27,8 @@ func main() {
 	}
 }
 
-func run(contract string, in io.Reader, out io.Writer) error {
-	rules, err := readRules(contract)
+func run(image string, in io.Reader, out io.Writer) error {
+	c, err := readContract(image)
 	if err != nil {
 		return err
 	}
@@ -37,9 +38,10 @@ func run(contract string, in io.Reader, out io.Writer) error {
 	if err := decoder.Decode(&doc); err != nil {
 		return fmt.Errorf("merged document: %w", err)
 	}
-	if err := doc.finish(rules); err != nil {
+	if err := doc.finish(c.rules); err != nil {
 		return err
 	}
+	doc.describe(c)
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")

@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -22,43 +20,24 @@ type rule struct {
 	Allow      []string // kinds of principal in lower case: "administrator", "read_only_staff"
 	StepUp     bool
 	Stream     bool // the RPC answers with a stream
+	Input      protoreflect.MessageDescriptor
 }
 
 func (r rule) anonymous() bool { return slices.Contains(r.Allow, "anonymous") }
 
-// readRules returns the rule of every RPC of the contract by the operation id the generator gives it,
-// "<Service>_<Method>" (a second HTTP binding has "_1" appended).
-func readRules(image string) (map[string]rule, error) {
-	data, err := os.ReadFile(image)
-	if err != nil {
-		return nil, err
-	}
-	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(data, &set); err != nil {
-		return nil, fmt.Errorf("%s: %w", image, err)
-	}
-	files, err := protodesc.NewFiles(&set)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", image, err)
-	}
-	// The option is read through the image's own description of it, so that this tool does not depend on the
-	// code generated from the contract.
-	resolver := dynamicpb.NewTypes(files)
-	rules := map[string]rule{}
-	files.RangeFiles(func(f protoreflect.FileDescriptor) bool {
-		for i := range f.Services().Len() {
-			methods := f.Services().Get(i).Methods()
-			for j := range methods.Len() {
-				m := methods.Get(j)
-				if r, ok := readRule(m, resolver); ok {
-					r.Stream = m.IsStreamingServer()
-					addRule(rules, string(m.Parent().Name())+"_"+string(m.Name()), r)
-				}
+// readServices keeps the rule of every RPC of a file by the operation id the generator gives it, "<Service>_<Method>" (a
+// second HTTP binding has "_1" appended).
+func (c *contract) readServices(f protoreflect.FileDescriptor) {
+	for i := range f.Services().Len() {
+		methods := f.Services().Get(i).Methods()
+		for j := range methods.Len() {
+			m := methods.Get(j)
+			if r, ok := readRule(m, c.resolver); ok {
+				r.Stream, r.Input = m.IsStreamingServer(), m.Input()
+				addRule(c.rules, string(m.Parent().Name())+"_"+string(m.Name()), r)
 			}
 		}
-		return true
-	})
-	return rules, nil
+	}
 }
 
 // addRule files the rule under the ids of the first binding and of up to eight additional ones.

@@ -54,8 +54,20 @@ func table(b *strings.Builder, svc protoreflect.ServiceDescriptor) {
 	}
 }
 
+// rest is every address of a method, the first one first.
 func rest(m protoreflect.MethodDescriptor) string {
 	http, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if http == nil {
+		return "-"
+	}
+	addresses := []string{address(http)}
+	for _, more := range http.GetAdditionalBindings() {
+		addresses = append(addresses, address(more))
+	}
+	return strings.Join(addresses, "<br>")
+}
+
+func address(http *annotations.HttpRule) string {
 	switch p := http.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
 		return "`GET " + p.Get + "`"

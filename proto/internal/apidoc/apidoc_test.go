@@ -2,6 +2,7 @@ package apidoc_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/concord-suite/concord/proto/internal/apidoc"
@@ -9,6 +10,15 @@ import (
 
 // page is where the table is committed.
 const page = "../../../docs/api/methods.md"
+
+// A method with two addresses shows both.
+func TestPageHasEveryAddress(t *testing.T) {
+	for _, address := range []string{"staff/*}:reinstatePin`", "contactLogins/*}:reinstatePin`"} {
+		if !strings.Contains(apidoc.Page(), address) {
+			t.Errorf("%s is missing", address)
+		}
+	}
+}
 
 // The committed page is what the contract gives. CONCORD_UPDATE=1 writes it.
 func TestPageIsCurrent(t *testing.T) {

@@ -191,7 +191,7 @@ type CreateFirmRequest struct {
 	AdministratorName string `protobuf:"bytes,3,opt,name=administrator_name,json=administratorName,proto3" json:"administrator_name,omitempty"`
 	// The first administrator's mobile in E.164 form, may be empty.
 	AdministratorMobile string `protobuf:"bytes,4,opt,name=administrator_mobile,json=administratorMobile,proto3" json:"administrator_mobile,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -616,7 +616,7 @@ type UpdateSecurityPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The policy with its name, its etag and the wanted values; all settable values are taken.
 	Policy *SecurityPolicy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -223,7 +223,7 @@ type RevokeSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name, sessions/{session}.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -485,7 +485,7 @@ type AcceptInvitationRequest struct {
 	InvitationCode string `protobuf:"bytes,1,opt,name=invitation_code,json=invitationCode,proto3" json:"invitation_code,omitempty"`
 	// The password chosen by the invited person.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

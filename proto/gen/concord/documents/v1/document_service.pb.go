@@ -414,7 +414,7 @@ type InitiateUploadRequest struct {
 	Size *int64 `protobuf:"varint,5,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	// SHA-256 of the bytes, hex; checked when given.
 	Sha256 string `protobuf:"bytes,6,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -698,7 +698,7 @@ type PublishDocumentRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// True shows it.
 	Published bool `protobuf:"varint,2,opt,name=published,proto3" json:"published,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -808,7 +808,7 @@ type RestoreDocumentRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The folder to restore to: a business folder, or the folder of a client in the client list.
 	Folder string `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -469,7 +469,7 @@ type CreateEmailJobRequest struct {
 	ForSignature []string `protobuf:"bytes,6,rep,name=for_signature,json=forSignature,proto3" json:"for_signature,omitempty"`
 	// The contacts, related to the client.
 	Recipients []string `protobuf:"bytes,7,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -973,7 +973,7 @@ type SignDocumentRequest struct {
 	Sign bool `protobuf:"varint,2,opt,name=sign,proto3" json:"sign,omitempty"`
 	// SHA-256 of the bytes the contact was shown, hex: what is signed is what was seen.
 	DocumentSha256 string `protobuf:"bytes,3,opt,name=document_sha256,json=documentSha256,proto3" json:"document_sha256,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1090,7 +1090,7 @@ type WithdrawSignatureRequestRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

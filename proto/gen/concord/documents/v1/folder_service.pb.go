@@ -533,7 +533,7 @@ type CreateFolderRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The folder; only display_name is taken.
 	Folder *Folder `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -753,7 +753,7 @@ type DeleteFolderRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The number of documents that was shown and confirmed.
 	ConfirmedDocumentCount int64 `protobuf:"varint,2,opt,name=confirmed_document_count,json=confirmedDocumentCount,proto3" json:"confirmed_document_count,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -861,7 +861,7 @@ type RestoreFolderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name, firms/{firm}/folders/{folder}.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// A UUID of the caller's choosing. The same id with the same request answers the same for 24 hours.
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
