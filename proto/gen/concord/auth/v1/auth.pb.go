@@ -41,7 +41,7 @@ const (
 	ErrorReason_ERROR_REASON_INVITATION_INVALID ErrorReason = 5
 	// The e-mail address fits several firms; name one of those in the metadata.
 	ErrorReason_ERROR_REASON_FIRM_AMBIGUOUS ErrorReason = 6
-	// The installation has an operator already.
+	// The installation has an operator already, or the setup code is another one; which of them is not said.
 	ErrorReason_ERROR_REASON_ALREADY_CLAIMED ErrorReason = 7
 	// An account with this e-mail address exists in this firm.
 	ErrorReason_ERROR_REASON_ACCOUNT_EXISTS ErrorReason = 8
