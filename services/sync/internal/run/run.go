@@ -103,9 +103,9 @@ type Run struct {
 	// Attempts counts errors since something last worked, Garbled those since the last other one that were answers nobody
 	// understood; Restarts how often a listing was begun anew.
 	Attempts, Garbled, Restarts int64
-	WaitUntil          time.Time
-	CancelRequested    bool
-	StartedBy          string
+	WaitUntil                   time.Time
+	CancelRequested             bool
+	StartedBy                   string
 	// Initiator is the account that asked for the run, empty for schedules.
 	Initiator string
 

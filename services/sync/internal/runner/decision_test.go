@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -145,6 +146,96 @@ func TestCancelledRunRemovesNothingMore(t *testing.T) {
 		require.EqualValues(t, 2, b.Run(id).Counts.Started)
 		require.EqualValues(t, 2, b.Count(`changes WHERE kind = 'ARCHIVE' AND state = 'STALE'`))
 		require.EqualValues(t, 2, b.Sync(run.Full).Counts.Started, "the next one finds them again")
+	})
+}
+
+func cancel(b *peertest.Bench, id string) {
+	b.Tx(func(tx *sqldb.Tx) error {
+		_, err := store.CancelRun(tx, peertest.Firm, id, "somebody", b.Clock.Now())
+		return err
+	})
+}
+
+// A plan that is written to its end is decidable, whatever becomes of the rest of its run; and of two plans one waits.
+func TestWrittenPlanOutlivesItsRun(t *testing.T) {
+	for name, end := range map[string]func(b *peertest.Bench, id string){
+		"cancelled": cancel,
+		"failed": func(b *peertest.Bench, id string) {
+			b.Tx(func(tx *sqldb.Tx) error {
+				r, err := store.Run(tx, peertest.Firm, id)
+				if err != nil {
+					return err
+				}
+				r.State, r.EndedAt = run.Failed, b.Clock.Now()
+				return store.EndRun(tx, &r)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+				b.World.Practice(30)
+				b.Sync(run.Full)
+				b.World.Archive(records(1, 10)...)
+				first := b.Sync(run.Full)
+				b.World.Archive("r0011")
+				id := b.Start(run.Full)
+				var once sync.Once
+				b.World.Before("PreviewOffboarding", func() { once.Do(func() { end(b, id) }) })
+				b.Work()
+				second := b.Run(id)
+				require.Contains(t, []run.State{run.Cancelled, run.Failed}, second.State)
+				require.Equal(t, plan.Superseded, planOf(b, first).State)
+				p := planOf(b, second)
+				require.Equal(t, plan.Waiting, p.State)
+				require.EqualValues(t, 11, p.Waiting)
+				decide(b, p, true)
+				b.Work()
+				require.EqualValues(t, 11, b.Run(id).Counts.Started)
+			})
+		})
+	}
+}
+
+func TestWhatAPersonApprovedOutlivesTheRun(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		b.World.Archive(records(1, 10)...)
+		id := b.Start(run.Full)
+		var once sync.Once
+		b.World.Before("PreviewOffboarding", func() {
+			once.Do(func() {
+				decide(b, planOf(b, b.Run(id)), true)
+				cancel(b, id)
+			})
+		})
+		b.Work()
+		require.Equal(t, run.Cancelled, b.Run(id).State)
+		require.EqualValues(t, 10, b.Run(id).Counts.Started)
+	})
+}
+
+func TestPlanThatWaitsStandsUntilTheNextRunEndsWell(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		b.World.Archive(records(1, 10)...)
+		first := b.Sync(run.Full)
+		b.World.Unarchive(records(1, 7)...) // three may leave by themselves
+		id := b.Start(run.Full)
+		b.World.FailLater("GetRecord", 1, 100, unavailable)
+		b.Work()
+		require.Equal(t, run.Removing, b.Run(id).Step)
+		b.World.Heal()
+		cancel(b, id)
+		require.Equal(t, run.Cancelled, b.Run(id).State)
+		require.Equal(t, plan.Waiting, planOf(b, first).State)
+		require.EqualValues(t, 3, planOf(b, first).Waiting)
+
+		r := b.Sync(run.Full)
+		require.Equal(t, run.Succeeded, r.State, r.Message)
+		require.EqualValues(t, 2, r.Counts.Started)
+		require.Equal(t, plan.Superseded, planOf(b, first).State)
 	})
 }
 

@@ -81,7 +81,7 @@ func (w *Worker) weigh(tx *sqldb.Tx, r *run.Run, conn run.Connection, absent, re
 		return err
 	}
 	if absent == 0 {
-		return store.Supersede(tx, r)
+		return nil
 	}
 	r.WithheldReason = conditions.Withheld(absent)
 	r.Total = absent
@@ -134,16 +134,15 @@ func (w *Worker) write(ctx context.Context, r *run.Run) error {
 	return nil
 }
 
-// written opens a plan that holds all its removals now: it takes the place of those that wait, and may be decided.
+// written opens a plan that holds all its removals now. When they wait for a person it takes the place of those that wait;
+// otherwise those stand until the run has ended well.
 func (w *Worker) written(tx *sqldb.Tx, r *run.Run) error {
-	if r.Total > 0 {
-		if err := store.Supersede(tx, r); err != nil {
+	if r.Total > 0 && r.WithheldReason != "" {
+		if err := store.Supersede(tx, r.Connection, r.Plan); err != nil {
 			return err
 		}
-		if r.WithheldReason != "" {
-			if err := store.Withhold(tx, r.Plan, r.WithheldReason); err != nil {
-				return err
-			}
+		if err := store.Withhold(tx, r.Plan, r.WithheldReason); err != nil {
+			return err
 		}
 	}
 	r.Enter(r.Next(), w.Now())

@@ -86,6 +86,11 @@ func HoldBack(tx *sqldb.Tx, p plan.Plan, until time.Time, reason string) error {
 		AND state = 'APPROVED' AND (decided_by = $4 OR decided_at <= $2)`, p.ID, micros(until), string(state), plan.Policy); err != nil {
 		return err
 	}
+	if state == plan.ChangeWaiting {
+		if err := Supersede(tx, p.Connection, p.ID); err != nil {
+			return err
+		}
+	}
 	return Withhold(tx, p.ID, reason)
 }
 
@@ -102,10 +107,10 @@ func SettlePlan(tx *sqldb.Tx, id string) error {
 	return err
 }
 
-// Supersede puts a run's plan in the place of the connection's waiting ones. What waited there is stale.
-func Supersede(tx *sqldb.Tx, r *run.Run) error {
+// Supersede puts a plan in the place of the connection's waiting ones. What waited there is stale.
+func Supersede(tx *sqldb.Tx, connection, planID string) error {
 	older, err := sqldb.Collect(tx, scanString, `SELECT id FROM plans WHERE connection = $1 AND state = 'WAITING' AND id <> $2
-		ORDER BY id`+tx.Dialect().ForUpdate(), r.Connection, r.Plan)
+		ORDER BY id`+tx.Dialect().ForUpdate(), connection, planID)
 	if err != nil || len(older) == 0 {
 		return err
 	}
@@ -228,14 +233,19 @@ func DropAbsent(tx *sqldb.Tx, r *run.Run) error {
 	return err
 }
 
-// dropRemovals makes the removals of a run stale that did not end well: it removes nothing more, nor does anybody decide
-// on what it found.
-func dropRemovals(tx *sqldb.Tx, planID string) error {
-	n, err := tx.Exec(`UPDATE changes SET state = 'STALE' WHERE plan = $1 AND kind = 'ARCHIVE' AND state IN ('WAITING', 'APPROVED')`, planID)
+// dropRemovals makes the removals of a run stale that did not end well. It removes nothing more by itself. What waits for a
+// person is decidable all the same when it was written to its end, and has taken the place of the plan that waited before;
+// and what a person approved stands.
+func dropRemovals(tx *sqldb.Tx, r *run.Run) error {
+	which := ` AND state IN ('WAITING', 'APPROVED')`
+	if !r.Step.Drafting() {
+		which = ` AND state = 'APPROVED' AND decided_by = '` + plan.Policy + `'`
+	}
+	n, err := tx.Exec(`UPDATE changes SET state = 'STALE' WHERE plan = $1 AND kind = 'ARCHIVE'`+which, r.Plan)
 	if err != nil || n == 0 {
 		return err
 	}
-	return SettlePlan(tx, planID)
+	return SettlePlan(tx, r.Plan)
 }
 
 const unmoved = ` EXISTS (SELECT 1 FROM links l JOIN clients c ON c.id = l.client

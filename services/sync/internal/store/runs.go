@@ -255,8 +255,13 @@ func EndRun(tx *sqldb.Tx, r *run.Run) error {
 			return err
 		}
 	}
-	if r.State == run.Failed || r.State == run.Cancelled {
-		if err := dropRemovals(tx, r.Plan); err != nil {
+	switch {
+	case r.State == run.Failed || r.State == run.Cancelled:
+		if err := dropRemovals(tx, r); err != nil {
+			return err
+		}
+	case r.Kind == run.Full && r.Proven:
+		if err := Supersede(tx, r.Connection, r.Plan); err != nil {
 			return err
 		}
 	}
