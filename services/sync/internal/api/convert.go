@@ -137,7 +137,7 @@ func planMessage(p plan.Plan) *syncv1.Plan {
 		Connection:     store.Name(p.Firm, "connections", p.Connection),
 		State:          enum[syncv1.PlanState](syncv1.PlanState_value, "PLAN_STATE_", string(p.State)),
 		WithheldReason: p.WithheldReason, WaitingRemovals: p.Waiting, LinkedClients: p.Linked, CreateTime: stamp(p.CreatedAt),
-		Etag: store.Etag(p.Version),
+		Etag: store.Etag(p.Version), Message: p.Message,
 	}
 }
 

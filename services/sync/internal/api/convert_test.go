@@ -43,7 +43,7 @@ func TestEveryFieldIsFilled(t *testing.T) {
 		Missing: []string{"m"}, LastError: "e", CreatedAt: at, ArchivedAt: at, EndedAt: at, Steps: []offboard.Line{{At: at, Text: "t"}},
 	}
 	p := plan.Plan{
-		ID: "p", Firm: "f", Run: "r", Connection: "c", State: plan.Waiting, WithheldReason: "w", Waiting: 1, Linked: 1, Version: 1, CreatedAt: at,
+		ID: "p", Firm: "f", Run: "r", Connection: "c", State: plan.Waiting, WithheldReason: "w", Message: "m", Waiting: 1, Linked: 1, Version: 1, CreatedAt: at,
 	}
 	ch := plan.Change{
 		ID: "h", Plan: "p", Firm: "f", Kind: plan.Archive, State: plan.ChangeBlocked, Client: "c", DisplayName: "n", RecordID: "r",

@@ -28,8 +28,10 @@ type Plan struct {
 	WithheldReason                    string
 	// Waiting is how many removals wait; Linked how many clients the connection decided about when the plan was made.
 	Waiting, Linked int64
-	// WaitUntil is when a removal approved before may be tried again, after a limit or an error.
+	// WaitUntil is when a removal approved before may be tried again, after a limit or an error, and Message says in words
+	// what it waits for.
 	WaitUntil time.Time
+	Message   string
 	Attempts  int64
 	Epoch     int64
 	Version   int64

@@ -124,6 +124,36 @@ func TestBudgetParksConfirmations(t *testing.T) {
 	})
 }
 
+// What was approved waits for a connection that a person has to mend, says so, and goes on when it is.
+func TestApprovedRemovalsSayWhatTheyWaitFor(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.Sync(run.Full)
+		b.World.Archive(records(1, 10)...)
+		r := b.Sync(run.Full)
+		b.Connect(func(c *run.Connection) { c.State = run.ConnectionNeedsReauth })
+		b.World.Forget()
+		b.World.FailLater("GetRecord", 0, 1000, provider(codes.FailedPrecondition,
+			connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH, "an administrator has to sign in at Xero again"))
+		decide(b, planOf(b, r), true)
+		b.Work()
+		require.Equal(t, "an administrator has to sign in at Xero again", planOf(b, r).Message)
+		b.Clock.Turn(peertest.Retry.MaxWait - time.Second)
+		b.Work()
+		require.Equal(t, 1, b.World.Calls("GetRecord"), "asking often does not mend it")
+		b.Clock.Turn(2 * time.Second)
+		b.Work()
+		require.Equal(t, 2, b.World.Calls("GetRecord"))
+		b.World.Heal()
+		b.Work()
+		require.Zero(t, b.Run(r.ID).Counts.Started)
+		b.Connect(func(*run.Connection) {}) // it is there again
+		b.Work()
+		require.EqualValues(t, 10, b.Run(r.ID).Counts.Started, "at once")
+		require.Empty(t, planOf(b, r).Message)
+	})
+}
+
 func TestCancelledRunRemovesNothingMore(t *testing.T) {
 	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
 		b.World.Practice(60)

@@ -244,11 +244,16 @@ func (w *Worker) Removals(ctx context.Context, claimed func()) error {
 	if errors.Is(cause, store.ErrLeaseLost) {
 		return nil
 	}
-	wait, attempts := w.Now(), int64(0)
+	wait, attempts, message := w.Now(), int64(0), ""
 	if cause != nil && ctx.Err() == nil {
 		f := peer.FailureOf(cause, false, w.Now())
-		attempts = p.Attempts + 1
-		if wait = f.Until; f.Remedy != peer.Wait {
+		attempts, message = p.Attempts+1, f.Words
+		switch f.Remedy {
+		case peer.Wait:
+			wait = f.Until
+		case peer.GiveUp:
+			wait = w.Now().Add(w.Retry.MaxWait) // what was approved stands until a person has mended the connection
+		default:
 			wait = w.Now().Add(w.Retry.Backoff(attempts))
 		}
 		w.Log.Warn("approved removals met an error and will be tried again", "plan", p.ID, "error", cause)
@@ -256,7 +261,7 @@ func (w *Worker) Removals(ctx context.Context, claimed func()) error {
 	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
 	defer stop()
 	return w.DB.Tx(bounded, func(tx *sqldb.Tx) error {
-		return store.ReleasePlan(tx, p.ID, p.Epoch, wait, attempts)
+		return store.ReleasePlan(tx, p.ID, p.Epoch, wait, attempts, message)
 	}, sqldb.ReadCommitted)
 }
 

@@ -56,10 +56,13 @@ func PutConnection(tx *sqldb.Tx, c run.Connection, seq int64) error {
 // SetConnectionState takes over a change of state, unless something newer was said before. What is said of a connection
 // that was not told of yet is kept until it is: the events of a connection may come in any order.
 func SetConnectionState(tx *sqldb.Tx, firm, id string, state run.ConnectionState, reason string, seq int64) error {
-	_, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, event_seq, state_seq)
+	n, err := tx.Exec(`INSERT INTO connections (id, firm, provider, tenant, state, state_reason, event_seq, state_seq)
 		VALUES ($1, $2, '', '', $3, $4, -1, $5)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_reason = excluded.state_reason, state_seq = excluded.state_seq
 		WHERE connections.firm = excluded.firm AND connections.state_seq < excluded.state_seq`, id, firm, string(state), reason, seq)
+	if err == nil && n > 0 && state.Usable() {
+		err = wakePlans(tx, id)
+	}
 	return err
 }
 

@@ -15,12 +15,12 @@ import (
 const TopicPlans = "sync.plans"
 
 const planColumns = `p.id, p.firm, p.run, p.connection, p.tenant, p.state, p.withheld_reason, p.linked, p.wait_until,
-	p.attempts, p.epoch, p.version, p.created_at,
+	p.message, p.attempts, p.epoch, p.version, p.created_at,
 	(SELECT count(*) FROM changes w WHERE w.plan = p.id AND w.kind = 'ARCHIVE' AND w.state = 'WAITING')`
 
 func scanPlan(scan func(...any) error) (p plan.Plan, err error) {
 	var wait, created int64
-	err = scan(&p.ID, &p.Firm, &p.Run, &p.Connection, &p.Tenant, &p.State, &p.WithheldReason, &p.Linked, &wait, &p.Attempts,
+	err = scan(&p.ID, &p.Firm, &p.Run, &p.Connection, &p.Tenant, &p.State, &p.WithheldReason, &p.Linked, &wait, &p.Message, &p.Attempts,
 		&p.Epoch, &p.Version, &created, &p.Waiting)
 	p.WaitUntil, p.CreatedAt = fromMicros(wait), fromMicros(created)
 	return p, err
@@ -314,9 +314,18 @@ func ClaimPlan(tx *sqldb.Tx, owner string, now time.Time, lease time.Duration) (
 	return scanPlan(tx.QueryRow(`SELECT `+planColumns+` FROM plans p WHERE p.id = $1`, id).Scan)
 }
 
+// wakePlans has approved removals of a connection that can be used again tried at once.
+func wakePlans(tx *sqldb.Tx, connection string) error {
+	n, err := tx.Exec(`UPDATE plans SET wait_until = 0 WHERE connection = $1 AND wait_until > 0`, connection)
+	if n > 0 {
+		tx.Notify(TopicPlans)
+	}
+	return err
+}
+
 // HoldPlan locks a plan that was claimed in an epoch and extends its lease, or says ErrLeaseLost.
 func HoldPlan(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
-	n, err := tx.Exec(`UPDATE plans SET lease_until = $3, attempts = 0 WHERE id = $1 AND epoch = $2 AND lease_owner <> ''`,
+	n, err := tx.Exec(`UPDATE plans SET lease_until = $3, attempts = 0, message = '' WHERE id = $1 AND epoch = $2 AND lease_owner <> ''`,
 		id, epoch, micros(until))
 	if err == nil && n != 1 {
 		return ErrLeaseLost
@@ -333,10 +342,10 @@ func RenewPlan(tx *sqldb.Tx, id string, epoch int64, until time.Time) error {
 	return err
 }
 
-// ReleasePlan gives a plan back, to be taken up again at a time when something is left to do.
-func ReleasePlan(tx *sqldb.Tx, id string, epoch int64, waitUntil time.Time, attempts int64) error {
-	_, err := tx.Exec(`UPDATE plans SET lease_owner = '', lease_until = 0, wait_until = $3, attempts = $4
-		WHERE id = $1 AND epoch = $2`, id, epoch, micros(waitUntil), attempts)
+// ReleasePlan gives a plan back, to be taken up again at a time when something is left to do, with what it waits for.
+func ReleasePlan(tx *sqldb.Tx, id string, epoch int64, waitUntil time.Time, attempts int64, message string) error {
+	_, err := tx.Exec(`UPDATE plans SET lease_owner = '', lease_until = 0, wait_until = $3, attempts = $4, message = $5
+		WHERE id = $1 AND epoch = $2`, id, epoch, micros(waitUntil), attempts, message)
 	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil
 	}

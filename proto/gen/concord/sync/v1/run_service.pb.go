@@ -872,7 +872,9 @@ type Plan struct {
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Changes with every decision.
-	Etag          string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Why removals that were approved are not done yet, in words; empty when nothing holds them up.
+	Message       string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -966,6 +968,13 @@ func (x *Plan) GetCreateTime() *timestamppb.Timestamp {
 func (x *Plan) GetEtag() string {
 	if x != nil {
 		return x.Etag
+	}
+	return ""
+}
+
+func (x *Plan) GetMessage() string {
+	if x != nil {
+		return x.Message
 	}
 	return ""
 }
@@ -2336,7 +2345,7 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\x10removals_refuted\x18\v \x01(\x03R\x0fremovalsRefuted\x12)\n" +
 	"\x10removals_blocked\x18\f \x01(\x03R\x0fremovalsBlocked\x12 \n" +
 	"\fout_of_scope\x18\r \x01(\x03R\n" +
-	"outOfScope\"\xd3\x02\n" +
+	"outOfScope\"\xed\x02\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\tR\x03run\x12\x1e\n" +
@@ -2349,7 +2358,9 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\x0elinked_clients\x18\a \x01(\x03R\rlinkedClients\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x1b\n" +
-	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\xa9\x03\n" +
+	"\x04etag\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12\x18\n" +
+	"\amessage\x18\n" +
+	" \x01(\tR\amessage\"\xa9\x03\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12/\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1b.concord.sync.v1.ChangeKindR\x04kind\x122\n" +
