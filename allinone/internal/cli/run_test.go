@@ -33,25 +33,35 @@ func TestRunWithSmallPractices(t *testing.T) {
 		8: {"3 removals, 1 of them blocked", "will be archived and the folder deleted", "came back, same id"},
 	} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "run")
-			args := []string{"run", "--exit", "--practice", practiceFile(t, size), "--data-dir", dir, "--http-addr", "127.0.0.1:0"}
-			code, out, errs := command(t, args...)
+			code, out, errs := command(t, "run", "--exit", "--practice", practiceFile(t, size),
+				"--data-dir", filepath.Join(t.TempDir(), "run"), "--http-addr", "127.0.0.1:0")
 			require.Equal(t, exitOK, code, "%s\n%s", out, errs)
 			for _, line := range want {
 				require.Contains(t, out, line)
 			}
 			require.NotRegexp(t, ` -\d|of 0 |\b1 (documents|clients|calls|removals)\b`, out)
-			code, again, errs := command(t, args...)
-			require.Equal(t, exitOK, code, "%s\n%s", again, errs)
-			require.Equal(t, 10, strings.Count(again, "done before"), "each step is done once, the left out ones too")
-			another := practiceFile(t, size+1)
-			for flag, value := range map[string]string{"--practice": another, "--clients": "77"} {
-				code, out, errs := command(t, "run", "--exit", flag, value, "--data-dir", dir, "--http-addr", "127.0.0.1:0")
-				require.Equal(t, exitSettings, code, out)
-				require.Equal(t, "concord: "+flag+": the data directory "+dir+" belongs to another practice, the practice of "+args[3]+
-					" as it was then; choose another by --data-dir, or delete it to begin anew\n", errs)
-			}
 		})
+	}
+}
+
+// A directory goes on with its practice, named again or not, and refuses another.
+func TestRunAgain(t *testing.T) {
+	dir, path := filepath.Join(t.TempDir(), "run"), practiceFile(t, 2)
+	args := func(more ...string) []string {
+		return append([]string{"run", "--exit", "--data-dir", dir, "--http-addr", "127.0.0.1:0"}, more...)
+	}
+	code, out, errs := command(t, args("--practice", path)...)
+	require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+	for _, more := range [][]string{nil, {"--practice", path}} {
+		code, out, errs = command(t, args(more...)...)
+		require.Equal(t, exitOK, code, "%s\n%s", out, errs)
+		require.Equal(t, 10, strings.Count(out, "done before"), "each step is done once, the left out ones too")
+	}
+	for flag, value := range map[string]string{"--practice": practiceFile(t, 3), "--clients": "77"} {
+		code, out, errs := command(t, args(flag, value)...)
+		require.Equal(t, exitSettings, code, out)
+		require.Equal(t, "concord: "+flag+": the data directory "+dir+" belongs to another practice, the practice of "+path+
+			" as it was then; choose another by --data-dir, or delete it to begin anew\n", errs)
 	}
 }
 
