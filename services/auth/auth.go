@@ -58,6 +58,9 @@ type Deps struct {
 	Now func() time.Time
 	// Logger; default slog.Default().
 	Logger *slog.Logger
+
+	// passwords are the costs of a hash; default password.Current. Tests that sign in thousands of times set lower ones.
+	passwords password.Params
 }
 
 // Service is auth. Make one with New, Register it with a server of package serve, and Run it.
@@ -82,6 +85,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{deps: deps, memory: idem.New(deps.DB, deps.Now)}
 	hasher := password.NewHasher(cfg.slots())
+	if deps.passwords != (password.Params{}) {
+		hasher = hasher.With(deps.passwords)
+	}
 	in := &signin.Service{
 		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Host: cfg.PublicURL.Hostname(),
 		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(), Mail: cfg.Mail.sender(),

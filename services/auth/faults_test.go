@@ -50,7 +50,7 @@ func TestParallelPasswordGuessesAreAllCounted(t *testing.T) {
 }
 
 func TestAFloodIsToldToComeBackAndThePersonGetsIn(t *testing.T) {
-	s := onSQLite(t, options{run: true, environ: []string{"CONCORD_AUTH_PASSWORDS_AT_ONCE=1"}})
+	s := onSQLite(t, options{run: true, realHashes: true, environ: []string{"CONCORD_AUTH_PASSWORDS_AT_ONCE=1"}})
 	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
 	var busy atomic.Int32
 	var wg sync.WaitGroup

@@ -70,6 +70,8 @@ type options struct {
 	noMail  bool
 	quiet   bool // logs as a service does that nobody looks into
 	smsURL  string
+	// realHashes lets a password cost what it costs in a service.
+	realHashes bool
 }
 
 // each runs fn with a suite on every engine.
@@ -100,9 +102,13 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 	require.NoError(t, config.Load(config.Source{Service: "auth", Environ: s.environ(o)}, &cfg))
 	s.clients = startContactList(t, s, logger)
 	revocations := access.NewRevocations(s.clock.Now)
-	s.service, err = auth.New(t.Context(), cfg, auth.Deps{
+	deps := auth.Deps{
 		DB: db, Bus: o.bus, Sync: s.clients.conn, Vault: ring, Revocations: revocations, Now: s.clock.Now, Logger: logger,
-	})
+	}
+	if !o.realHashes {
+		deps = deps.HashCheaply()
+	}
+	s.service, err = auth.New(t.Context(), cfg, deps)
 	require.NoError(t, err)
 
 	recorder := audit.New(db, audit.Options{Service: auth.Name, Now: s.clock.Now, Logger: logger})

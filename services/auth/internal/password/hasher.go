@@ -38,6 +38,11 @@ func NewHasher(slots int) *Hasher {
 	return &Hasher{params: Current, slots: make(chan struct{}, max(1, slots)), wait: queueWait}
 }
 
+// With returns a hasher of as many slots with other costs. A service runs with those of Current.
+func (h *Hasher) With(p Params) *Hasher {
+	return &Hasher{params: p, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
+}
+
 // Slot is the right to compute hashes, given by Hasher.Do for the time of its function.
 type Slot struct {
 	params Params
