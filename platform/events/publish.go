@@ -122,8 +122,11 @@ func (r *Relay) mark(ctx context.Context, rows []*outRow) (int, error) {
 		if len(args) > 0 {
 			values.WriteString(", ")
 		}
-		n := len(args)
-		fmt.Fprintf(&values, "(CAST($%d AS BIGINT), CAST($%d AS BIGINT), CAST($%d AS BIGINT))", n+1, n+2, n+3)
+		if n := len(args); r.db.Dialect() == sqldb.Postgres {
+			fmt.Fprintf(&values, "(CAST($%d AS BIGINT), CAST($%d AS BIGINT), CAST($%d AS BIGINT))", n+1, n+2, n+3)
+		} else {
+			values.WriteString("(?, ?, ?)") // SQLite's driver takes the square of their number for parameters with names
+		}
 		args = append(args, row.position, row.seq, r.streams[row.stream].created)
 		r.streams[row.stream].saw(row.seq)
 	}
