@@ -149,6 +149,28 @@ func TestEventsAboutConnectionsInAnyOrder(t *testing.T) {
 	})
 }
 
+// The news of the new connection overtake those that the old one is removed: its run finds clients that it can't claim.
+func TestConnectionMadeAnewBeforeTheOldOneIsGone(t *testing.T) {
+	each(t, func(t *testing.T, s *suite) {
+		s.world.Practice(3)
+		s.connect(nil)
+		other := "0195f000-0000-7000-8000-0000000000c2"
+		s.tell("connections/"+other, 1, &connectoreventsv1.ConnectionEstablished{Connection: theConnection(func(c *connectorv1.Connection) {
+			c.Name = firm + "/connections/" + other
+		})})
+		s.heard(`(SELECT count(*) AS n FROM changes WHERE kind = 'LINK' AND state = 'WAITING') AS q WHERE q.n = $1`, 3)
+		s.tell("connections/"+peertest.Connection, 2, &connectoreventsv1.ConnectionRemoved{Connection: connection, RemovedBy: "somebody"})
+		eventstest.Until(t, "the new connection has had another run", func() bool {
+			resp, err := s.runs.ListRuns(s.admin(), &syncv1.ListRunsRequest{Parent: firm, Connection: firm + "/connections/" + other})
+			require.NoError(t, err)
+			return len(resp.GetRuns()) == 2 && resp.GetRuns()[0].GetEndTime() != nil && resp.GetRuns()[0].GetCounts().GetClientsUnchanged() == 3
+		})
+		require.True(t, s.client("0001", 0).GetSynced())
+		s.heard(`(SELECT count(*) AS n FROM changes WHERE kind = 'LINK' AND state = 'STALE') AS q WHERE q.n = $1`, 3)
+		s.heard(`(SELECT count(*) AS n FROM clients) AS q WHERE q.n = $1`, 3)
+	})
+}
+
 func TestWhatOvertakesTheConnectionItIsAbout(t *testing.T) {
 	each(t, func(t *testing.T, s *suite) {
 		s.world.Practice(3)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/platform/events"
@@ -71,7 +72,7 @@ func (h Handlers) established(_ context.Context, tx *sqldb.Tx, m events.Meta, e 
 	if err != nil || !conn.State.Usable() {
 		return err
 	}
-	if err := store.AdoptLinks(tx, conn); err != nil {
+	if _, err := store.AdoptLinks(tx, conn); err != nil {
 		return err
 	}
 	by := e.GetConfirmedBy()
@@ -99,7 +100,25 @@ func (h Handlers) recovered(_ context.Context, tx *sqldb.Tx, m events.Meta, e *c
 }
 
 func (h Handlers) removed(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionRemoved) error {
-	return setState(tx, m, e.GetConnection(), run.ConnectionDisconnected, "removed by "+e.GetRemovedBy())
+	if err := setState(tx, m, e.GetConnection(), run.ConnectionDisconnected, "removed by "+e.GetRemovedBy()); err != nil {
+		return err
+	}
+	return inherit(tx, m.Firm, e.GetConnection())
+}
+
+// inherit gives the links of a removed connection to the one made anew to its tenant that was told of before, and has it
+// read in full what it has now.
+func inherit(tx *sqldb.Tx, firm, removed string) error {
+	_, id, _ := strings.Cut(removed, "/connections/")
+	heirs, err := store.Heirs(tx, firm, id)
+	if err != nil || len(heirs) == 0 {
+		return err
+	}
+	adopted, err := store.AdoptLinks(tx, heirs[0])
+	if err != nil || !adopted {
+		return err
+	}
+	return store.WantFull(tx, heirs[0].ID, "connection")
 }
 
 func setState(tx *sqldb.Tx, m events.Meta, name string, state run.ConnectionState, reason string) error {

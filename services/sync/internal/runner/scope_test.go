@@ -138,7 +138,7 @@ func TestAdoptedLinksKnowWhatWasChosen(t *testing.T) {
 				if err := store.PutConnection(tx, other, sqldb.Micros(b.Clock.Now())); err != nil {
 					return err
 				}
-				if err := store.AdoptLinks(tx, other); err != nil {
+				if _, err := store.AdoptLinks(tx, other); err != nil {
 					return err
 				}
 				id, _, err = store.StartRun(tx, other, run.Full, "test", "", b.Clock.Now())

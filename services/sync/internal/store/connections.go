@@ -73,28 +73,50 @@ func WantFull(tx *sqldb.Tx, id, by string) error {
 	return err
 }
 
+// adopted are the tables whose rows belong to a connection, with what is there once for it.
+var adopted = []struct{ table, once string }{
+	{"links", "n.record_id = o.record_id OR n.client = o.client"},
+	{"contact_links", "n.record_id = o.record_id"},
+	{"relations", "n.contact_record = o.contact_record AND n.client_record = o.client_record"},
+	{"ignored_records", "n.record_id = o.record_id"},
+}
+
 // AdoptLinks gives a new connection the links of a removed one to the same tenant: clients and links stay when an
-// administrator disconnects and connects again. It does nothing when c has links already.
-func AdoptLinks(tx *sqldb.Tx, c run.Connection) error {
+// administrator disconnects and connects again. What the new one has itself by now stands. It tells whether there was one.
+func AdoptLinks(tx *sqldb.Tx, c run.Connection) (bool, error) {
 	var former string
 	err := tx.QueryRow(`SELECT c.id FROM connections c WHERE c.firm = $1 AND c.provider = $2 AND c.tenant = $3
 			AND c.id <> $4 AND c.state = 'DISCONNECTED' AND EXISTS (SELECT 1 FROM links l WHERE l.connection = c.id)
-			AND NOT EXISTS (SELECT 1 FROM links l WHERE l.connection = $4)
 		ORDER BY c.established_at DESC, c.id DESC LIMIT 1`, c.Firm, c.Provider, c.Tenant, c.ID).Scan(&former)
 	if errors.Is(err, sqldb.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	for _, table := range []string{"links", "contact_links", "relations", "ignored_records"} {
-		if _, err := tx.Exec(`UPDATE `+table+` SET connection = $2 WHERE connection = $1 AND tenant = $3`,
-			former, c.ID, c.Tenant); err != nil {
-			return err
+	for _, a := range adopted {
+		if _, err := tx.Exec(`UPDATE `+a.table+` AS o SET connection = $2 WHERE o.connection = $1 AND o.tenant = $3 AND NOT EXISTS (
+			SELECT 1 FROM `+a.table+` n WHERE n.connection = $2 AND n.tenant = $3 AND (`+a.once+`))`, former, c.ID, c.Tenant); err != nil {
+			return false, err
 		}
 	}
-	_, err = tx.Exec(`UPDATE clients SET list_source = $2 WHERE firm = $3 AND list_source = $1`, former, c.ID, c.Firm)
-	return err
+	if _, err := tx.Exec(`UPDATE clients SET list_source = $2 WHERE firm = $3 AND list_source = $1`, former, c.ID, c.Firm); err != nil {
+		return false, err
+	}
+	// Who has a client now needs no suggestion.
+	_, err = tx.Exec(`UPDATE changes SET state = 'STALE', record = '' WHERE connection = $1 AND tenant = $2 AND state = 'WAITING'
+		AND kind IN ('LINK', 'NEW') AND record_id IN (SELECT l.record_id FROM links l WHERE l.connection = $1 AND l.tenant = $2)`,
+		c.ID, c.Tenant)
+	return true, err
+}
+
+// Heirs are the usable connections to the tenant of a removed one.
+func Heirs(tx *sqldb.Tx, firm, removed string) ([]run.Connection, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (run.Connection, error) { return scanConnection(r.Scan) },
+		`SELECT `+connectionColumns+` FROM connections f JOIN connections c ON c.firm = f.firm AND c.provider = f.provider
+			AND c.tenant = f.tenant AND c.id <> f.id AND c.state IN ('ACTIVE', 'DEGRADED') AND c.event_seq >= 0
+		WHERE f.id = $2 AND f.firm = $1 AND f.state = 'DISCONNECTED' AND f.event_seq >= 0 ORDER BY c.established_at DESC, c.id DESC`,
+		firm, removed)
 }
 
 // Idle is a connection without a run under way, and how its full runs ended.

@@ -257,12 +257,19 @@ func TestLinksAreAdoptedByTheNextConnection(t *testing.T) {
 			_, err := put(tx, firm, client.Fields{Name: "a"})
 			return err
 		})
-		do(func(tx *sqldb.Tx) error { return store.AdoptLinks(tx, next) })
+		adopt := func(want bool) {
+			do(func(tx *sqldb.Tx) error {
+				found, err := store.AdoptLinks(tx, next)
+				require.Equal(t, want, found)
+				return err
+			})
+		}
+		adopt(false)
 		require.Zero(t, linked(next.ID), "not from a connection that is still there")
 		do(func(tx *sqldb.Tx) error {
 			return store.SetConnectionState(tx, firm, conn, run.ConnectionDisconnected, "", 2)
 		})
-		do(func(tx *sqldb.Tx) error { return store.AdoptLinks(tx, next) })
+		adopt(true)
 		require.Equal(t, 1, linked(next.ID))
 		do(func(tx *sqldb.Tx) error {
 			n, err := store.LinkedClients(tx, next.ID, "t")
