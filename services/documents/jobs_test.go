@@ -209,6 +209,10 @@ func TestARecipientThatIsNotKnownYet(t *testing.T) {
 		s.refused(err, codes.NotFound, "NOT_FOUND")
 
 		s.nats.Stop(t) // nobody can tell any more
+		_, err = s.send(firmA+"/clients/"+id(), []string{firmA + "/contacts/" + id()}, d)
+		s.refused(err, codes.NotFound, "NOT_FOUND")
+		_, err = s.send(client, []string{firmA + "/contacts/" + id()}, &documentsv1.Document{Name: firmA + "/documents/" + id()})
+		require.Equal(t, "documents[0]", s.refused(err, codes.InvalidArgument, "INVALID_REQUEST").Violations()[0].Field)
 		_, err = s.send(client, []string{firmA + "/contacts/" + id()}, d)
 		s.refused(err, codes.Unavailable, "SCOPE_STALE")
 	})

@@ -10,7 +10,6 @@ import (
 	"github.com/concord-suite/concord/platform/names"
 	"github.com/concord-suite/concord/platform/sqldb"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
-	"github.com/concord-suite/concord/services/documents/internal/filing"
 	"github.com/concord-suite/concord/services/documents/internal/signing"
 	"github.com/concord-suite/concord/services/documents/internal/store"
 	"github.com/concord-suite/concord/services/documents/internal/store/cabinet"
@@ -40,7 +39,7 @@ func (s *emailJobs) CreateEmailJob(ctx context.Context, req *documentsv1.CreateE
 	}
 	asked := s.Now()
 	resp, err := send()
-	if unheardOf(err) { // the client list may know better: it is given the time to say so
+	if stranger(err) { // the client list may know better: it is given the time to say so
 		if err := s.Known(ctx, letter.Firm, asked); err != nil {
 			return nil, errScopeStale.Because(err)
 		}
@@ -49,10 +48,11 @@ func (s *emailJobs) CreateEmailJob(ctx context.Context, req *documentsv1.CreateE
 	return resp, failure(err)
 }
 
-// unheardOf tells whether a letter was refused for a client or a relation that is not known here.
-func unheardOf(err error) bool {
+// stranger tells whether a letter was refused for a contact that is not known here to relate to the client. A client that is
+// not known here has no documents here either, of which to make a letter.
+func stranger(err error) bool {
 	field, ok := errors.AsType[*cabinet.FieldError](err)
-	return ok && field.Rule == cabinet.Related || errors.Is(err, filing.ErrNotFound)
+	return ok && field.Rule == cabinet.Related
 }
 
 func letterOf(ctx context.Context, req *documentsv1.CreateEmailJobRequest) (l cabinet.Letter, err error) {

@@ -33,6 +33,14 @@ func AddJob(tx *sqldb.Tx, j signing.Job) error {
 	return nil
 }
 
+// Sent tells whether a document of a client was sent in an email job.
+func Sent(tx *sqldb.Tx, firm, client, document string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT count(*) FROM email_jobs j JOIN email_job_documents e ON e.job = j.id
+		WHERE j.firm = $1 AND j.client = $2 AND e.document = $3`, firm, client, document).Scan(&n)
+	return n > 0, err
+}
+
 const jobColumns = `j.id, j.firm, j.number, j.client, j.subject, j.message, j.sent_by, j.created`
 
 func scanJob(s scanner) (j signing.Job, err error) {

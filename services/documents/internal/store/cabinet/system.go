@@ -141,7 +141,8 @@ func (c *Cabinet) replaceSystem(tx *sqldb.Tx, d filing.Document, s SystemFile, f
 	return store.DocumentOf(tx, d.Firm, d.ID)
 }
 
-// dropFiled takes away what was filed for an off-boarding that does not happen. The history it was made of goes on.
+// dropFiled takes away what was filed for an off-boarding that does not happen. The history it was made of goes on. What was
+// sent to somebody meanwhile stays, as any document that was sent, and goes with no off-boarding any more.
 func (c *Cabinet) dropFiled(tx *sqldb.Tx, o departure.Offboarding) error {
 	filed, err := store.FiledFor(tx, o.Firm, o.Client, o.ID)
 	if err != nil {
@@ -150,6 +151,17 @@ func (c *Cabinet) dropFiled(tx *sqldb.Tx, o departure.Offboarding) error {
 	for _, d := range filed {
 		if d, err = holdWithFolder(tx, d); err != nil {
 			return err
+		}
+		sent, err := store.Sent(tx, d.Firm, d.Client, d.ID)
+		if err != nil {
+			return err
+		}
+		if sent {
+			d.Offboarding = ""
+			if err := store.SaveDocument(tx, d); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := store.CountFolder(tx, d.Firm, d.Folder, -1, -1); err != nil {
 			return err

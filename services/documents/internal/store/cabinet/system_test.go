@@ -8,6 +8,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/documents/internal/departure"
 	"github.com/concord-suite/concord/services/documents/internal/filing"
+	"github.com/concord-suite/concord/services/documents/internal/signing"
 	"github.com/concord-suite/concord/services/documents/internal/store"
 	"github.com/concord-suite/concord/services/documents/internal/store/cabinet"
 )
@@ -102,5 +103,24 @@ func TestWhatAnAbortedOffboardingFiledGoes(t *testing.T) {
 			require.ErrorIs(r.t, err, departure.ErrAborted)
 			require.Equal(r.t, now, r.folder(where.ID), "and nothing comes in its place")
 		}
+	})
+}
+
+// What was sent to a contact is there as long as the contact may open and sign it.
+func TestWhatWasSentStaysWhenItsOffboardingIsAborted(t *testing.T) {
+	each(t, func(r *rig) {
+		client, folder := r.client("Sent")
+		r.file(folder, "a.txt")
+		contact, offboarding := r.relate(client), newID()
+		filed, err := r.fileFor(client, offboarding, offboarding, 1, "history") // its fence is on its way
+		require.NoError(r.t, err)
+		job := r.letter(client, contact, filed.Document.ID)
+		where := r.folder(folder)
+		r.abort(client, offboarding)
+		require.Equal(r.t, where, r.folder(folder))
+		require.True(r.t, r.document(filed.Document.ID).SignatureOpen)
+		signed, err := r.answer(job.Requests[0].ID, contact, filed.Document.SHA256, true)
+		require.NoError(r.t, err)
+		require.Equal(r.t, signing.Signed, signed.State)
 	})
 }
