@@ -103,17 +103,22 @@ func (n *Node) listen(ctx context.Context) (err error) {
 
 // configure reads the settings. The address that was taken is the one people use, unless a setting says otherwise.
 func (n *Node) configure(context.Context) (err error) {
-	environ := n.cfg.Environ
+	environ := withPlaces(n.cfg.Environ, n.URL, filepath.Join(n.cfg.DataDir, "blobs"))
+	n.settings, err = loadSettings(environ, n.cfg.File)
+	return err
+}
+
+// withPlaces adds the settings that follow from where the suite is, unless they are set.
+func withPlaces(environ []string, url, blobs string) []string {
 	for name, value := range map[string]string{
-		"CONCORD_GATEWAY_PUBLIC_URL":          n.URL,
-		"CONCORD_AUTH_PUBLIC_URL":             n.URL,
-		"CONCORD_DOCUMENTS_BLOB_DIR":          filepath.Join(n.cfg.DataDir, "blobs"),
-		"CONCORD_CONNECTOR_XERO_REDIRECT_URL": n.URL + "/oauth/callback",
+		"CONCORD_GATEWAY_PUBLIC_URL":          url,
+		"CONCORD_AUTH_PUBLIC_URL":             url,
+		"CONCORD_DOCUMENTS_BLOB_DIR":          blobs,
+		"CONCORD_CONNECTOR_XERO_REDIRECT_URL": url + "/oauth/callback",
 	} {
 		environ = withDefault(environ, name, value)
 	}
-	n.settings, err = loadSettings(environ, n.cfg.File)
-	return err
+	return environ
 }
 
 func (n *Node) open(context.Context) (err error) {

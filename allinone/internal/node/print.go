@@ -31,8 +31,8 @@ func CheckServing(environ []string, file string) error {
 }
 
 func checkedSettings(environ []string, file string) (settings, error) {
-	// Where bytes are kept follows from the data directory.
-	return loadSettings(withDefault(environ, "CONCORD_DOCUMENTS_BLOB_DIR", "blobs"), file)
+	// The flags of serve say where the suite is; these are their defaults.
+	return loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
 }
 
 // PrintSettings writes the settings in force as YAML, one section per service, secrets left out.

@@ -34,3 +34,10 @@ func TestPrintedSettings(t *testing.T) {
 	require.NoError(t, node.DocumentSettings(&out))
 	require.Contains(t, out.String(), "CONCORD_CONNECTOR_XERO_CLIENT_ID")
 }
+
+// The address of the suite, and with it where a provider sends people back to, follows from a flag.
+func TestWhatFollowsFromThePlaceIsNotMissing(t *testing.T) {
+	environ := []string{"CONCORD_CONNECTOR_XERO_CLIENT_ID=c", "CONCORD_CONNECTOR_XERO_CLIENT_SECRET=s", "CONCORD_AUTH_MAIL_HOST=mail.example"}
+	require.NoError(t, node.CheckSettings(environ, ""))
+	require.NoError(t, node.CheckServing(environ, ""))
+}
