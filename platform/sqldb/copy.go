@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"iter"
@@ -93,7 +94,8 @@ const chunkParams = 1000
 
 func (tx *Tx) copySQLite(table string, columns []string, rows iter.Seq[[]any]) (int64, error) {
 	perChunk := max(1, chunkParams/max(1, len(columns)))
-	full := insertRows(table, columns, perChunk)
+	full := chunk{tx: tx, text: insertRows(table, columns, perChunk)}
+	defer full.close()
 	args := make([]any, 0, perChunk*len(columns))
 	var n int64
 	for row := range rows {
@@ -103,7 +105,7 @@ func (tx *Tx) copySQLite(table string, columns []string, rows iter.Seq[[]any]) (
 		args = append(args, row...)
 		n++
 		if len(args) == cap(args) {
-			if _, err := tx.Exec(full, args...); err != nil {
+			if err := full.insert(args); err != nil {
 				return 0, err
 			}
 			args = args[:0]
@@ -115,6 +117,35 @@ func (tx *Tx) copySQLite(table string, columns []string, rows iter.Seq[[]any]) (
 		}
 	}
 	return n, nil
+}
+
+// chunk is the INSERT of as many rows as go into one. It is compiled once for all chunks of a copy: that takes as long as
+// inserting the rows.
+type chunk struct {
+	tx   *Tx
+	text string
+	stmt *sql.Stmt
+}
+
+func (c *chunk) insert(args []any) (err error) {
+	if err := c.tx.ready(args); err != nil {
+		return err
+	}
+	if c.stmt == nil {
+		if c.stmt, err = c.tx.tx.PrepareContext(c.tx.ctx, c.text); err != nil {
+			return c.tx.fail("exec", err)
+		}
+	}
+	if _, err := c.stmt.ExecContext(c.tx.ctx, args...); err != nil {
+		return c.tx.fail("exec", err)
+	}
+	return nil
+}
+
+func (c *chunk) close() {
+	if c.stmt != nil {
+		_ = c.stmt.Close()
+	}
 }
 
 // insertRows has bare question marks for parameters: the driver looks up $1 by its name, in time that grows with the square

@@ -192,7 +192,7 @@ func (tx *Tx) constraintOver(table string, columns []string) string {
 const (
 	// keptStatements is how many a connection keeps: a service has some dozens that it runs often. Each takes some 10 KiB.
 	keptStatements = 64
-	// keptLength leaves out the long statements of bulk inserts, whose texts differ with the number of rows.
+	// keptLength leaves out what is generated, and would be another text the next time.
 	keptLength = 4 << 10
 )
 
@@ -225,9 +225,11 @@ type prepared struct {
 // Unwrap returns the driver's own connection.
 func (c *preparedConn) Unwrap() driver.Conn { return c.Conn }
 
-// worthKeeping tells whether a text is one statement that reads or changes rows.
+// worthKeeping tells whether a text is one statement that reads or changes rows, and is no bulk insert: of these there are as
+// many texts as there are numbers of rows, and keeping them pushes out those that are run often. They alone have bare
+// question marks for parameters, see insertRows.
 func worthKeeping(text string) bool {
-	if len(text) > keptLength || strings.IndexByte(text, ';') >= 0 {
+	if len(text) > keptLength || strings.ContainsAny(text, ";?") {
 		return false
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
