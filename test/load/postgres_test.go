@@ -73,6 +73,17 @@ func (s *server) writes() map[string]writes {
 	return out
 }
 
+// awaitContacts waits until documents knows every contact of sync, whose namespace is given with a dot: what it still has
+// to learn of the first run is no part of the next one.
+func (s *server) awaitContacts(sync string) {
+	s.b.Helper()
+	query := `SELECT (SELECT count(*) FROM ` + sync + `contacts) = (SELECT count(*) FROM ` + s.schemaWith("contact_clients") + `.contacts)`
+	story.Eventually(s.b, "documents knows every contact", func() (all bool) {
+		require.NoError(s.b, s.QueryRow(s.b.Context(), query).Scan(&all))
+		return all
+	})
+}
+
 // others is how many connections the server has beside this one.
 func (s *server) others() (n int) {
 	s.b.Helper()

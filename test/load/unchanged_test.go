@@ -39,6 +39,7 @@ func nothingChangedPostgres(b *testing.B) {
 	p.settled(b)
 	srv := p.server(b)
 	prefix := srv.schemaWith("staged_contacts") + "."
+	srv.awaitContacts(prefix)
 
 	p.stop(b)
 	first := srv.writes()
