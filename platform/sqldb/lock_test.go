@@ -26,10 +26,7 @@ func TestOneHoldsALock(t *testing.T) {
 		require.NotNil(t, other)
 		other.Release()
 		lock.Release()
-		third, err := db.TryLock(ctx, "relay")
-		require.NoError(t, err)
-		require.NotNil(t, third)
-		third.Release()
+		requireLock(t, db) // PostgreSQL gives it free when it notices that the connection ended
 	})
 }
 
