@@ -24,7 +24,8 @@ type Cluster struct {
 	bin, dir string
 	cred     *syscall.SysProcAttr
 	server   *exec.Cmd
-	guard    io.Closer // its end stops the server; see watch
+	ended    chan struct{} // closed when server has ended
+	guard    io.Closer     // its end stops the server; see watch
 	made     atomic.Int64
 }
 
@@ -112,24 +113,21 @@ func (c *Cluster) initialize() error {
 	return nil
 }
 
-// serve starts the server process and waits for the first answer.
+// serve starts the server process and waits for the first answer. A server that ends at once is started again: a process
+// that was forked while its server was killed holds the shared memory for a moment.
 func (c *Cluster) serve() error {
 	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	c.server = c.command("postgres", "-D", c.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+c.dir,
-		"-c", "fsync=off", "-c", "full_page_writes=off", // a kill loses nothing, a power cut may: it lives for a test
-		"-c", "max_connections=300", "-c", "shared_buffers=32MB", "-c", "max_wal_size=256MB")
-	c.server.Stdout, c.server.Stderr = log, log
-	if err := c.server.Start(); err != nil {
-		return fmt.Errorf("start postgres: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	if err := c.launch(log); err != nil {
+		return err
+	}
 	for {
 		err := c.admin(ctx, `SELECT 1`)
 		if err == nil {
@@ -141,7 +139,32 @@ func (c *Cluster) serve() error {
 			return fmt.Errorf("postgres did not start: %w\n%s", err, text)
 		case <-tick.C:
 		}
+		select {
+		case <-c.ended:
+			if err := c.launch(log); err != nil {
+				return err
+			}
+		default:
+		}
 	}
+}
+
+// launch starts the server process; c.ended is closed when it has ended.
+func (c *Cluster) launch(log *os.File) error {
+	server := c.command("postgres", "-D", c.data(), "-c", "listen_addresses=", "-c", "unix_socket_directories="+c.dir,
+		"-c", "fsync=off", "-c", "full_page_writes=off", // a kill loses nothing, a power cut may: it lives for a test
+		"-c", "max_connections=300", "-c", "shared_buffers=32MB", "-c", "max_wal_size=256MB")
+	server.Stdout, server.Stderr = log, log
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("start postgres: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = server.Wait()
+		close(ended)
+	}()
+	c.server, c.ended = server, ended
+	return nil
 }
 
 // guardScript waits for the end of its input and then stops the server whose directory it is given, and removes the

@@ -106,7 +106,7 @@ func (c *Cluster) Thaw(t testing.TB) {
 func (c *Cluster) Kill(t testing.TB) {
 	t.Helper()
 	c.signal(t, syscall.SIGKILL)
-	_ = c.server.Wait()
+	<-c.ended
 }
 
 // Restart starts a killed server again on its data and waits until it answers.
@@ -123,7 +123,7 @@ func (c *Cluster) stop() {
 	if c.server != nil && c.server.Process != nil {
 		_ = c.server.Process.Signal(syscall.SIGCONT)
 		_ = c.server.Process.Signal(syscall.SIGQUIT)
-		_ = c.server.Wait()
+		<-c.ended
 	}
 	if c.guard != nil {
 		_ = c.guard.Close()
