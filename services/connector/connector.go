@@ -110,6 +110,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	connectorv1.RegisterConnectionServiceServer(r, s.connections)
 	connectorv1.RegisterRecordServiceServer(r, s.records)
+	connectorv1.RegisterWebhookServiceServer(r, &api.Webhooks{})
 }
 
 // Ready says within two seconds whether the service can work now: whether its database answers. A provider that does

@@ -77,6 +77,9 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 			return syncv1.RegisterPlanServiceHandlerClient(ctx, mux, syncv1.NewPlanServiceClient(conns.Sync))
 		},
 		func() error {
+			return syncv1.RegisterLegacyServiceHandlerClient(ctx, mux, syncv1.NewLegacyServiceClient(conns.Sync))
+		},
+		func() error {
 			return documentsv1.RegisterFolderServiceHandlerClient(ctx, mux, documentsv1.NewFolderServiceClient(conns.Documents))
 		},
 		func() error {

@@ -41,6 +41,7 @@ func Register(r grpc.ServiceRegistrar, d Deps) {
 	syncv1.RegisterClientServiceServer(r, &clients{Deps: d})
 	syncv1.RegisterContactServiceServer(r, &contacts{Deps: d})
 	syncv1.RegisterRunServiceServer(r, &runs{Deps: d})
+	syncv1.RegisterLegacyServiceServer(r, &legacy{Deps: d})
 	syncv1.RegisterPlanServiceServer(r, &plans{Deps: d})
 }
 

@@ -65,6 +65,18 @@ const (
 	ErrorReason_ERROR_REASON_CONNECTION_INACTIVE ErrorReason = 14
 	// This provider is not configured in this installation.
 	ErrorReason_ERROR_REASON_PROVIDER_NOT_CONFIGURED ErrorReason = 15
+	// The consent does not cover what is needed; the message names the missing scope. Connecting again asks for it.
+	ErrorReason_ERROR_REASON_SCOPE_MISSING ErrorReason = 16
+	// The provider refused values; the field violations say which and why, in its words.
+	ErrorReason_ERROR_REASON_RECORD_INVALID ErrorReason = 17
+	// The record is not as the caller read it; read it again.
+	ErrorReason_ERROR_REASON_RECORD_MOVED ErrorReason = 18
+	// The provider can't do this to a record.
+	ErrorReason_ERROR_REASON_NOT_SUPPORTED ErrorReason = 19
+	// The signature of a webhook does not fit its bytes.
+	ErrorReason_ERROR_REASON_SIGNATURE_INVALID ErrorReason = 20
+	// The connection to upgrade is no legacy connection of this provider.
+	ErrorReason_ERROR_REASON_NOT_LEGACY ErrorReason = 21
 )
 
 // Enum value maps for ErrorReason.
@@ -86,6 +98,12 @@ var (
 		13: "ERROR_REASON_ETAG_MISMATCH",
 		14: "ERROR_REASON_CONNECTION_INACTIVE",
 		15: "ERROR_REASON_PROVIDER_NOT_CONFIGURED",
+		16: "ERROR_REASON_SCOPE_MISSING",
+		17: "ERROR_REASON_RECORD_INVALID",
+		18: "ERROR_REASON_RECORD_MOVED",
+		19: "ERROR_REASON_NOT_SUPPORTED",
+		20: "ERROR_REASON_SIGNATURE_INVALID",
+		21: "ERROR_REASON_NOT_LEGACY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -104,6 +122,12 @@ var (
 		"ERROR_REASON_ETAG_MISMATCH":           13,
 		"ERROR_REASON_CONNECTION_INACTIVE":     14,
 		"ERROR_REASON_PROVIDER_NOT_CONFIGURED": 15,
+		"ERROR_REASON_SCOPE_MISSING":           16,
+		"ERROR_REASON_RECORD_INVALID":          17,
+		"ERROR_REASON_RECORD_MOVED":            18,
+		"ERROR_REASON_NOT_SUPPORTED":           19,
+		"ERROR_REASON_SIGNATURE_INVALID":       20,
+		"ERROR_REASON_NOT_LEGACY":              21,
 	}
 )
 
@@ -209,6 +233,8 @@ const (
 	ConnectionState_CONNECTION_STATE_NEEDS_REAUTH ConnectionState = 3
 	// Removed by an administrator.
 	ConnectionState_CONNECTION_STATE_DISCONNECTED ConnectionState = 4
+	// Imported from the time before OAuth 2, with integer ids, codes or names for its clients; waits for its upgrade.
+	ConnectionState_CONNECTION_STATE_LEGACY ConnectionState = 5
 )
 
 // Enum value maps for ConnectionState.
@@ -219,6 +245,7 @@ var (
 		2: "CONNECTION_STATE_DEGRADED",
 		3: "CONNECTION_STATE_NEEDS_REAUTH",
 		4: "CONNECTION_STATE_DISCONNECTED",
+		5: "CONNECTION_STATE_LEGACY",
 	}
 	ConnectionState_value = map[string]int32{
 		"CONNECTION_STATE_UNSPECIFIED":  0,
@@ -226,6 +253,7 @@ var (
 		"CONNECTION_STATE_DEGRADED":     2,
 		"CONNECTION_STATE_NEEDS_REAUTH": 3,
 		"CONNECTION_STATE_DISCONNECTED": 4,
+		"CONNECTION_STATE_LEGACY":       5,
 	}
 )
 
@@ -429,6 +457,63 @@ func (x AttemptState) Number() protoreflect.EnumNumber {
 // Deprecated: Use AttemptState.Descriptor instead.
 func (AttemptState) EnumDescriptor() ([]byte, []int) {
 	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{5}
+}
+
+// FindingLevel is how bad a finding is.
+type FindingLevel int32
+
+const (
+	// Not set.
+	FindingLevel_FINDING_LEVEL_UNSPECIFIED FindingLevel = 0
+	// As it should be.
+	FindingLevel_FINDING_LEVEL_OK FindingLevel = 1
+	// Works, and will not for ever, or not in every way.
+	FindingLevel_FINDING_LEVEL_WARNING FindingLevel = 2
+	// Does not work.
+	FindingLevel_FINDING_LEVEL_PROBLEM FindingLevel = 3
+)
+
+// Enum value maps for FindingLevel.
+var (
+	FindingLevel_name = map[int32]string{
+		0: "FINDING_LEVEL_UNSPECIFIED",
+		1: "FINDING_LEVEL_OK",
+		2: "FINDING_LEVEL_WARNING",
+		3: "FINDING_LEVEL_PROBLEM",
+	}
+	FindingLevel_value = map[string]int32{
+		"FINDING_LEVEL_UNSPECIFIED": 0,
+		"FINDING_LEVEL_OK":          1,
+		"FINDING_LEVEL_WARNING":     2,
+		"FINDING_LEVEL_PROBLEM":     3,
+	}
+)
+
+func (x FindingLevel) Enum() *FindingLevel {
+	p := new(FindingLevel)
+	*p = x
+	return p
+}
+
+func (x FindingLevel) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FindingLevel) Descriptor() protoreflect.EnumDescriptor {
+	return file_concord_connector_v1_connection_service_proto_enumTypes[6].Descriptor()
+}
+
+func (FindingLevel) Type() protoreflect.EnumType {
+	return &file_concord_connector_v1_connection_service_proto_enumTypes[6]
+}
+
+func (x FindingLevel) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FindingLevel.Descriptor instead.
+func (FindingLevel) EnumDescriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{6}
 }
 
 // ConnectionOptions are what an administrator chooses.
@@ -701,9 +786,11 @@ type ConnectAttempt struct {
 	// How to allow the consent window when the browser blocked it.
 	PopupHelp string `protobuf:"bytes,10,opt,name=popup_help,json=popupHelp,proto3" json:"popup_help,omitempty"`
 	// The connection made of it.
-	Connection    string `protobuf:"bytes,11,opt,name=connection,proto3" json:"connection,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Connection string `protobuf:"bytes,11,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The legacy connection that it upgrades, "firms/{firm}/connections/{connection}"; empty for a new connection.
+	UpgradeConnection string `protobuf:"bytes,12,opt,name=upgrade_connection,json=upgradeConnection,proto3" json:"upgrade_connection,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ConnectAttempt) Reset() {
@@ -813,6 +900,13 @@ func (x *ConnectAttempt) GetConnection() string {
 	return ""
 }
 
+func (x *ConnectAttempt) GetUpgradeConnection() string {
+	if x != nil {
+		return x.UpgradeConnection
+	}
+	return ""
+}
+
 // Tenant is what can be connected.
 type Tenant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -894,9 +988,11 @@ type StartConnectAttemptRequest struct {
 	// The provider.
 	Provider Provider `protobuf:"varint,2,opt,name=provider,proto3,enum=concord.connector.v1.Provider" json:"provider,omitempty"`
 	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The legacy connection to upgrade; empty to make a new one.
+	UpgradeConnection string `protobuf:"bytes,4,opt,name=upgrade_connection,json=upgradeConnection,proto3" json:"upgrade_connection,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *StartConnectAttemptRequest) Reset() {
@@ -946,6 +1042,13 @@ func (x *StartConnectAttemptRequest) GetProvider() Provider {
 func (x *StartConnectAttemptRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *StartConnectAttemptRequest) GetUpgradeConnection() string {
+	if x != nil {
+		return x.UpgradeConnection
 	}
 	return ""
 }
@@ -1803,6 +1906,473 @@ func (x *DisconnectConnectionResponse) GetConnection() *Connection {
 	return nil
 }
 
+// ListContactTypesRequest asks what can be chosen.
+type ListContactTypesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name of a connection, firms/{firm}/connections/{connection}, or of an authorised attempt, firms/{firm}/connectAttempts/{attempt}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The tenant, for an attempt; empty takes the pre-selected one.
+	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListContactTypesRequest) Reset() {
+	*x = ListContactTypesRequest{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListContactTypesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListContactTypesRequest) ProtoMessage() {}
+
+func (x *ListContactTypesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListContactTypesRequest.ProtoReflect.Descriptor instead.
+func (*ListContactTypesRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListContactTypesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListContactTypesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// ListContactTypesResponse is what can be chosen, in the order to show. All of it fits into one answer.
+type ListContactTypesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The contact types.
+	ContactTypes  []*ContactType `protobuf:"bytes,1,rep,name=contact_types,json=contactTypes,proto3" json:"contact_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListContactTypesResponse) Reset() {
+	*x = ListContactTypesResponse{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListContactTypesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListContactTypesResponse) ProtoMessage() {}
+
+func (x *ListContactTypesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListContactTypesResponse.ProtoReflect.Descriptor instead.
+func (*ListContactTypesResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListContactTypesResponse) GetContactTypes() []*ContactType {
+	if x != nil {
+		return x.ContactTypes
+	}
+	return nil
+}
+
+// ContactType is a kind of contact that can be chosen to be synced.
+type ContactType struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What stands in ConnectionOptions.contact_types: CUSTOMERS, SUPPLIERS, or GROUP: followed by the provider's id of a group.
+	ContactType string `protobuf:"bytes,1,opt,name=contact_type,json=contactType,proto3" json:"contact_type,omitempty"`
+	// The words to show, for a group its name.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// True when the connection, or the last one of this provider, has it chosen.
+	Selected      bool `protobuf:"varint,3,opt,name=selected,proto3" json:"selected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactType) Reset() {
+	*x = ContactType{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactType) ProtoMessage() {}
+
+func (x *ContactType) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactType.ProtoReflect.Descriptor instead.
+func (*ContactType) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ContactType) GetContactType() string {
+	if x != nil {
+		return x.ContactType
+	}
+	return ""
+}
+
+func (x *ContactType) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *ContactType) GetSelected() bool {
+	if x != nil {
+		return x.Selected
+	}
+	return false
+}
+
+// ImportLegacyConnectionRequest names what was connected.
+type ImportLegacyConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The provider.
+	Provider Provider `protobuf:"varint,2,opt,name=provider,proto3,enum=concord.connector.v1.Provider" json:"provider,omitempty"`
+	// The name of the practice or account it was connected to, to be compared when it is upgraded.
+	TenantName string `protobuf:"bytes,3,opt,name=tenant_name,json=tenantName,proto3" json:"tenant_name,omitempty"`
+	// The options it had; defaults where they are not set.
+	Options *ConnectionOptions `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportLegacyConnectionRequest) Reset() {
+	*x = ImportLegacyConnectionRequest{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportLegacyConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportLegacyConnectionRequest) ProtoMessage() {}
+
+func (x *ImportLegacyConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportLegacyConnectionRequest.ProtoReflect.Descriptor instead.
+func (*ImportLegacyConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ImportLegacyConnectionRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ImportLegacyConnectionRequest) GetProvider() Provider {
+	if x != nil {
+		return x.Provider
+	}
+	return Provider_PROVIDER_UNSPECIFIED
+}
+
+func (x *ImportLegacyConnectionRequest) GetTenantName() string {
+	if x != nil {
+		return x.TenantName
+	}
+	return ""
+}
+
+func (x *ImportLegacyConnectionRequest) GetOptions() *ConnectionOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *ImportLegacyConnectionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ImportLegacyConnectionResponse is the connection.
+type ImportLegacyConnectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, in the state LEGACY.
+	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportLegacyConnectionResponse) Reset() {
+	*x = ImportLegacyConnectionResponse{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportLegacyConnectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportLegacyConnectionResponse) ProtoMessage() {}
+
+func (x *ImportLegacyConnectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportLegacyConnectionResponse.ProtoReflect.Descriptor instead.
+func (*ImportLegacyConnectionResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ImportLegacyConnectionResponse) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+// DiagnoseConnectionRequest asks about one.
+type DiagnoseConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/connections/{connection}.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseConnectionRequest) Reset() {
+	*x = DiagnoseConnectionRequest{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseConnectionRequest) ProtoMessage() {}
+
+func (x *DiagnoseConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseConnectionRequest.ProtoReflect.Descriptor instead.
+func (*DiagnoseConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DiagnoseConnectionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// DiagnoseConnectionResponse is what was found, worst first.
+type DiagnoseConnectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection.
+	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// What was looked at.
+	Findings      []*Finding `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseConnectionResponse) Reset() {
+	*x = DiagnoseConnectionResponse{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseConnectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseConnectionResponse) ProtoMessage() {}
+
+func (x *DiagnoseConnectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseConnectionResponse.ProtoReflect.Descriptor instead.
+func (*DiagnoseConnectionResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DiagnoseConnectionResponse) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *DiagnoseConnectionResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A word for programs: STATE, CONSENT, SCOPES, TENANT, PRIVILEGES, LAST_SUCCESS, CALLS, OPTIONS, TWO_FACTOR, OTHER_CONSENTS, CHORES.
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// How bad it is.
+	Level FindingLevel `protobuf:"varint,2,opt,name=level,proto3,enum=concord.connector.v1.FindingLevel" json:"level,omitempty"`
+	// What was found, in a sentence.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// What to do, in a sentence; empty when there is nothing to do.
+	Action        string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Finding) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *Finding) GetLevel() FindingLevel {
+	if x != nil {
+		return x.Level
+	}
+	return FindingLevel_FINDING_LEVEL_UNSPECIFIED
+}
+
+func (x *Finding) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Finding) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
 var File_concord_connector_v1_connection_service_proto protoreflect.FileDescriptor
 
 const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
@@ -1834,7 +2404,7 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\x0flastSuccessTime\x12*\n" +
 	"\x0eday_calls_left\x18\v \x01(\x05B\x04\xa0\xb5\x18\x01R\fdayCallsLeft\x12\x1b\n" +
 	"\x04etag\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x123\n" +
-	"\x12removals_suspended\x18\r \x01(\bB\x04\xa0\xb5\x18\x01R\x11removalsSuspended\"\x8a\x04\n" +
+	"\x12removals_suspended\x18\r \x01(\bB\x04\xa0\xb5\x18\x01R\x11removalsSuspended\"\xb9\x04\n" +
 	"\x0eConnectAttempt\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
 	"\bprovider\x18\x02 \x01(\x0e2\x1e.concord.connector.v1.ProviderR\bprovider\x128\n" +
@@ -1851,19 +2421,21 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	" \x01(\tR\tpopupHelp\x12\x1e\n" +
 	"\n" +
 	"connection\x18\v \x01(\tR\n" +
-	"connection\"\x86\x01\n" +
+	"connection\x12-\n" +
+	"\x12upgrade_connection\x18\f \x01(\tR\x11upgradeConnection\"\x86\x01\n" +
 	"\x06Tenant\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1f\n" +
 	"\vtenant_type\x18\x03 \x01(\tR\n" +
 	"tenantType\x12\x1b\n" +
-	"\tlast_used\x18\x04 \x01(\bR\blastUsed\"\xe2\x01\n" +
+	"\tlast_used\x18\x04 \x01(\bR\blastUsed\"\x85\x03\n" +
 	"\x1aStartConnectAttemptRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12F\n" +
 	"\bprovider\x18\x02 \x01(\x0e2\x1e.concord.connector.v1.ProviderB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\bprovider\x12*\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\xb1\x01\n" +
+	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\x12\xa0\x01\n" +
+	"\x12upgrade_connection\x18\x04 \x01(\tBq\xbaHn\xd8\x01\x01ri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x11upgradeConnection\"\xb1\x01\n" +
 	"\x1bStartConnectAttemptResponse\x12>\n" +
 	"\aattempt\x18\x01 \x01(\v2$.concord.connector.v1.ConnectAttemptR\aattempt\x12#\n" +
 	"\rauthorize_url\x18\x02 \x01(\tR\fauthorizeUrl\x12-\n" +
@@ -1927,7 +2499,42 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x1cDisconnectConnectionResponse\x12@\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2 .concord.connector.v1.ConnectionR\n" +
-	"connection*\xb7\x04\n" +
+	"connection\"\xdb\x01\n" +
+	"\x17ListContactTypesRequest\x12\x99\x01\n" +
+	"\x06parent\x18\x01 \x01(\tB\x80\x01\xbaH}r{2y^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/(connections|connectAttempts)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12$\n" +
+	"\ttenant_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\btenantId\"b\n" +
+	"\x18ListContactTypesResponse\x12F\n" +
+	"\rcontact_types\x18\x01 \x03(\v2!.concord.connector.v1.ContactTypeR\fcontactTypes\"o\n" +
+	"\vContactType\x12!\n" +
+	"\fcontact_type\x18\x01 \x01(\tR\vcontactType\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1a\n" +
+	"\bselected\x18\x03 \x01(\bR\bselected\"\xd5\x02\n" +
+	"\x1dImportLegacyConnectionRequest\x12P\n" +
+	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12F\n" +
+	"\bprovider\x18\x02 \x01(\x0e2\x1e.concord.connector.v1.ProviderB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\bprovider\x12+\n" +
+	"\vtenant_name\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\n" +
+	"tenantName\x12A\n" +
+	"\aoptions\x18\x04 \x01(\v2'.concord.connector.v1.ConnectionOptionsR\aoptions\x12*\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"b\n" +
+	"\x1eImportLegacyConnectionResponse\x12@\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2 .concord.connector.v1.ConnectionR\n" +
+	"connection\"\xa0\x01\n" +
+	"\x19DiagnoseConnectionRequest\x12\x82\x01\n" +
+	"\x04name\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\"\x99\x01\n" +
+	"\x1aDiagnoseConnectionResponse\x12@\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2 .concord.connector.v1.ConnectionR\n" +
+	"connection\x129\n" +
+	"\bfindings\x18\x02 \x03(\v2\x1d.concord.connector.v1.FindingR\bfindings\"\x97\x01\n" +
+	"\aFinding\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x128\n" +
+	"\x05level\x18\x02 \x01(\x0e2\".concord.connector.v1.FindingLevelR\x05level\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action*\xf8\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1e\n" +
@@ -1945,19 +2552,26 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x1dERROR_REASON_PROVIDER_REFUSED\x10\f\x12\x1e\n" +
 	"\x1aERROR_REASON_ETAG_MISMATCH\x10\r\x12$\n" +
 	" ERROR_REASON_CONNECTION_INACTIVE\x10\x0e\x12(\n" +
-	"$ERROR_REASON_PROVIDER_NOT_CONFIGURED\x10\x0f*y\n" +
+	"$ERROR_REASON_PROVIDER_NOT_CONFIGURED\x10\x0f\x12\x1e\n" +
+	"\x1aERROR_REASON_SCOPE_MISSING\x10\x10\x12\x1f\n" +
+	"\x1bERROR_REASON_RECORD_INVALID\x10\x11\x12\x1d\n" +
+	"\x19ERROR_REASON_RECORD_MOVED\x10\x12\x12\x1e\n" +
+	"\x1aERROR_REASON_NOT_SUPPORTED\x10\x13\x12\"\n" +
+	"\x1eERROR_REASON_SIGNATURE_INVALID\x10\x14\x12\x1b\n" +
+	"\x17ERROR_REASON_NOT_LEGACY\x10\x15*y\n" +
 	"\bProvider\x12\x18\n" +
 	"\x14PROVIDER_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPROVIDER_XERO\x10\x01\x12\x10\n" +
 	"\fPROVIDER_XPM\x10\x02\x12\x18\n" +
 	"\x14PROVIDER_WORKFLOWMAX\x10\x03\x12\x14\n" +
-	"\x10PROVIDER_MYOB_AE\x10\x04*\xb5\x01\n" +
+	"\x10PROVIDER_MYOB_AE\x10\x04*\xd2\x01\n" +
 	"\x0fConnectionState\x12 \n" +
 	"\x1cCONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CONNECTION_STATE_ACTIVE\x10\x01\x12\x1d\n" +
 	"\x19CONNECTION_STATE_DEGRADED\x10\x02\x12!\n" +
 	"\x1dCONNECTION_STATE_NEEDS_REAUTH\x10\x03\x12!\n" +
-	"\x1dCONNECTION_STATE_DISCONNECTED\x10\x04*p\n" +
+	"\x1dCONNECTION_STATE_DISCONNECTED\x10\x04\x12\x1b\n" +
+	"\x17CONNECTION_STATE_LEGACY\x10\x05*p\n" +
 	"\x0fNewRecordPolicy\x12!\n" +
 	"\x1dNEW_RECORD_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18NEW_RECORD_POLICY_CREATE\x10\x01\x12\x1c\n" +
@@ -1973,7 +2587,12 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x17ATTEMPT_STATE_CONFIRMED\x10\x03\x12\x18\n" +
 	"\x14ATTEMPT_STATE_FAILED\x10\x04\x12\x1c\n" +
 	"\x18ATTEMPT_STATE_SUPERSEDED\x10\x05\x12\x19\n" +
-	"\x15ATTEMPT_STATE_EXPIRED\x10\x062\xa1\r\n" +
+	"\x15ATTEMPT_STATE_EXPIRED\x10\x06*y\n" +
+	"\fFindingLevel\x12\x1d\n" +
+	"\x19FINDING_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10FINDING_LEVEL_OK\x10\x01\x12\x19\n" +
+	"\x15FINDING_LEVEL_WARNING\x10\x02\x12\x19\n" +
+	"\x15FINDING_LEVEL_PROBLEM\x10\x032\xf4\x12\n" +
 	"\x11ConnectionService\x12\xd8\x01\n" +
 	"\x13StartConnectAttempt\x120.concord.connector.v1.StartConnectAttemptRequest\x1a1.concord.connector.v1.StartConnectAttemptResponse\"\\\x8a\xb5\x18)\n" +
 	"\x18connection.start_attempt\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02):\x01*\"$/v1/{parent=firms/*}/connectAttempts\x12\xc9\x01\n" +
@@ -1982,7 +2601,13 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x16CompleteConnectAttempt\x123.concord.connector.v1.CompleteConnectAttemptRequest\x1a4.concord.connector.v1.CompleteConnectAttemptResponse\"/\x8a\xb5\x18+\n" +
 	"\x1bconnection.complete_attempt\x12\x01\t\x1a\agateway0\x03\x12\xe6\x01\n" +
 	"\x15ConfirmConnectAttempt\x122.concord.connector.v1.ConfirmConnectAttemptRequest\x1a3.concord.connector.v1.ConfirmConnectAttemptResponse\"d\x8a\xb5\x18)\n" +
-	"\x1aconnection.confirm_attempt\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x021:\x01*\",/v1/{name=firms/*/connectAttempts/*}:confirm\x12\xc3\x01\n" +
+	"\x1aconnection.confirm_attempt\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x021:\x01*\",/v1/{name=firms/*/connectAttempts/*}:confirm\x12\x92\x02\n" +
+	"\x10ListContactTypes\x12-.concord.connector.v1.ListContactTypesRequest\x1a..concord.connector.v1.ListContactTypesResponse\"\x9e\x01\x8a\xb5\x18,\n" +
+	"\x1dconnection.list_contact_types\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02hZ5\x123/v1/{parent=firms/*/connectAttempts/*}/contactTypes\x12//v1/{parent=firms/*/connections/*}/contactTypes\x12\xea\x01\n" +
+	"\x16ImportLegacyConnection\x123.concord.connector.v1.ImportLegacyConnectionRequest\x1a4.concord.connector.v1.ImportLegacyConnectionResponse\"e\x8a\xb5\x18)\n" +
+	"\x18connection.import_legacy\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{parent=firms/*}/connections:importLegacy\x12\xce\x01\n" +
+	"\x12DiagnoseConnection\x12/.concord.connector.v1.DiagnoseConnectionRequest\x1a0.concord.connector.v1.DiagnoseConnectionResponse\"U\x8a\xb5\x18 \n" +
+	"\x13connection.diagnose\x12\x01\x03*\x04name0\x02\x82\xd3\xe4\x93\x02+\x12)/v1/{name=firms/*/connections/*}:diagnose\x12\xc3\x01\n" +
 	"\x0fListConnections\x12,.concord.connector.v1.ListConnectionsRequest\x1a-.concord.connector.v1.ListConnectionsResponse\"S\x8a\xb5\x18'\n" +
 	"\x0fconnection.list\x12\x04\x03\x04\x05\t\x1a\x04sync*\x06parent0\x02\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=firms/*}/connections\x12\xba\x01\n" +
 	"\rGetConnection\x12*.concord.connector.v1.GetConnectionRequest\x1a+.concord.connector.v1.GetConnectionResponse\"P\x8a\xb5\x18$\n" +
@@ -2005,8 +2630,8 @@ func file_concord_connector_v1_connection_service_proto_rawDescGZIP() []byte {
 	return file_concord_connector_v1_connection_service_proto_rawDescData
 }
 
-var file_concord_connector_v1_connection_service_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_concord_connector_v1_connection_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_concord_connector_v1_connection_service_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_concord_connector_v1_connection_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_concord_connector_v1_connection_service_proto_goTypes = []any{
 	(ErrorReason)(0),                       // 0: concord.connector.v1.ErrorReason
 	(Provider)(0),                          // 1: concord.connector.v1.Provider
@@ -2014,75 +2639,97 @@ var file_concord_connector_v1_connection_service_proto_goTypes = []any{
 	(NewRecordPolicy)(0),                   // 3: concord.connector.v1.NewRecordPolicy
 	(RemovalPolicy)(0),                     // 4: concord.connector.v1.RemovalPolicy
 	(AttemptState)(0),                      // 5: concord.connector.v1.AttemptState
-	(*ConnectionOptions)(nil),              // 6: concord.connector.v1.ConnectionOptions
-	(*Connection)(nil),                     // 7: concord.connector.v1.Connection
-	(*ConnectAttempt)(nil),                 // 8: concord.connector.v1.ConnectAttempt
-	(*Tenant)(nil),                         // 9: concord.connector.v1.Tenant
-	(*StartConnectAttemptRequest)(nil),     // 10: concord.connector.v1.StartConnectAttemptRequest
-	(*StartConnectAttemptResponse)(nil),    // 11: concord.connector.v1.StartConnectAttemptResponse
-	(*GetConnectAttemptRequest)(nil),       // 12: concord.connector.v1.GetConnectAttemptRequest
-	(*GetConnectAttemptResponse)(nil),      // 13: concord.connector.v1.GetConnectAttemptResponse
-	(*CompleteConnectAttemptRequest)(nil),  // 14: concord.connector.v1.CompleteConnectAttemptRequest
-	(*CompleteConnectAttemptResponse)(nil), // 15: concord.connector.v1.CompleteConnectAttemptResponse
-	(*ConfirmConnectAttemptRequest)(nil),   // 16: concord.connector.v1.ConfirmConnectAttemptRequest
-	(*ConfirmConnectAttemptResponse)(nil),  // 17: concord.connector.v1.ConfirmConnectAttemptResponse
-	(*ListConnectionsRequest)(nil),         // 18: concord.connector.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),        // 19: concord.connector.v1.ListConnectionsResponse
-	(*GetConnectionRequest)(nil),           // 20: concord.connector.v1.GetConnectionRequest
-	(*GetConnectionResponse)(nil),          // 21: concord.connector.v1.GetConnectionResponse
-	(*UpdateConnectionRequest)(nil),        // 22: concord.connector.v1.UpdateConnectionRequest
-	(*UpdateConnectionResponse)(nil),       // 23: concord.connector.v1.UpdateConnectionResponse
-	(*DisconnectConnectionRequest)(nil),    // 24: concord.connector.v1.DisconnectConnectionRequest
-	(*DisconnectConnectionResponse)(nil),   // 25: concord.connector.v1.DisconnectConnectionResponse
-	(*timestamppb.Timestamp)(nil),          // 26: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),          // 27: google.protobuf.FieldMask
+	(FindingLevel)(0),                      // 6: concord.connector.v1.FindingLevel
+	(*ConnectionOptions)(nil),              // 7: concord.connector.v1.ConnectionOptions
+	(*Connection)(nil),                     // 8: concord.connector.v1.Connection
+	(*ConnectAttempt)(nil),                 // 9: concord.connector.v1.ConnectAttempt
+	(*Tenant)(nil),                         // 10: concord.connector.v1.Tenant
+	(*StartConnectAttemptRequest)(nil),     // 11: concord.connector.v1.StartConnectAttemptRequest
+	(*StartConnectAttemptResponse)(nil),    // 12: concord.connector.v1.StartConnectAttemptResponse
+	(*GetConnectAttemptRequest)(nil),       // 13: concord.connector.v1.GetConnectAttemptRequest
+	(*GetConnectAttemptResponse)(nil),      // 14: concord.connector.v1.GetConnectAttemptResponse
+	(*CompleteConnectAttemptRequest)(nil),  // 15: concord.connector.v1.CompleteConnectAttemptRequest
+	(*CompleteConnectAttemptResponse)(nil), // 16: concord.connector.v1.CompleteConnectAttemptResponse
+	(*ConfirmConnectAttemptRequest)(nil),   // 17: concord.connector.v1.ConfirmConnectAttemptRequest
+	(*ConfirmConnectAttemptResponse)(nil),  // 18: concord.connector.v1.ConfirmConnectAttemptResponse
+	(*ListConnectionsRequest)(nil),         // 19: concord.connector.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),        // 20: concord.connector.v1.ListConnectionsResponse
+	(*GetConnectionRequest)(nil),           // 21: concord.connector.v1.GetConnectionRequest
+	(*GetConnectionResponse)(nil),          // 22: concord.connector.v1.GetConnectionResponse
+	(*UpdateConnectionRequest)(nil),        // 23: concord.connector.v1.UpdateConnectionRequest
+	(*UpdateConnectionResponse)(nil),       // 24: concord.connector.v1.UpdateConnectionResponse
+	(*DisconnectConnectionRequest)(nil),    // 25: concord.connector.v1.DisconnectConnectionRequest
+	(*DisconnectConnectionResponse)(nil),   // 26: concord.connector.v1.DisconnectConnectionResponse
+	(*ListContactTypesRequest)(nil),        // 27: concord.connector.v1.ListContactTypesRequest
+	(*ListContactTypesResponse)(nil),       // 28: concord.connector.v1.ListContactTypesResponse
+	(*ContactType)(nil),                    // 29: concord.connector.v1.ContactType
+	(*ImportLegacyConnectionRequest)(nil),  // 30: concord.connector.v1.ImportLegacyConnectionRequest
+	(*ImportLegacyConnectionResponse)(nil), // 31: concord.connector.v1.ImportLegacyConnectionResponse
+	(*DiagnoseConnectionRequest)(nil),      // 32: concord.connector.v1.DiagnoseConnectionRequest
+	(*DiagnoseConnectionResponse)(nil),     // 33: concord.connector.v1.DiagnoseConnectionResponse
+	(*Finding)(nil),                        // 34: concord.connector.v1.Finding
+	(*timestamppb.Timestamp)(nil),          // 35: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),          // 36: google.protobuf.FieldMask
 }
 var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	3,  // 0: concord.connector.v1.ConnectionOptions.new_record_policy:type_name -> concord.connector.v1.NewRecordPolicy
 	4,  // 1: concord.connector.v1.ConnectionOptions.removal_policy:type_name -> concord.connector.v1.RemovalPolicy
 	1,  // 2: concord.connector.v1.Connection.provider:type_name -> concord.connector.v1.Provider
 	2,  // 3: concord.connector.v1.Connection.state:type_name -> concord.connector.v1.ConnectionState
-	6,  // 4: concord.connector.v1.Connection.options:type_name -> concord.connector.v1.ConnectionOptions
-	26, // 5: concord.connector.v1.Connection.create_time:type_name -> google.protobuf.Timestamp
-	26, // 6: concord.connector.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	7,  // 4: concord.connector.v1.Connection.options:type_name -> concord.connector.v1.ConnectionOptions
+	35, // 5: concord.connector.v1.Connection.create_time:type_name -> google.protobuf.Timestamp
+	35, // 6: concord.connector.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
 	1,  // 7: concord.connector.v1.ConnectAttempt.provider:type_name -> concord.connector.v1.Provider
 	5,  // 8: concord.connector.v1.ConnectAttempt.state:type_name -> concord.connector.v1.AttemptState
-	26, // 9: concord.connector.v1.ConnectAttempt.expire_time:type_name -> google.protobuf.Timestamp
-	9,  // 10: concord.connector.v1.ConnectAttempt.tenants:type_name -> concord.connector.v1.Tenant
-	6,  // 11: concord.connector.v1.ConnectAttempt.suggested_options:type_name -> concord.connector.v1.ConnectionOptions
+	35, // 9: concord.connector.v1.ConnectAttempt.expire_time:type_name -> google.protobuf.Timestamp
+	10, // 10: concord.connector.v1.ConnectAttempt.tenants:type_name -> concord.connector.v1.Tenant
+	7,  // 11: concord.connector.v1.ConnectAttempt.suggested_options:type_name -> concord.connector.v1.ConnectionOptions
 	1,  // 12: concord.connector.v1.StartConnectAttemptRequest.provider:type_name -> concord.connector.v1.Provider
-	8,  // 13: concord.connector.v1.StartConnectAttemptResponse.attempt:type_name -> concord.connector.v1.ConnectAttempt
-	8,  // 14: concord.connector.v1.GetConnectAttemptResponse.attempt:type_name -> concord.connector.v1.ConnectAttempt
+	9,  // 13: concord.connector.v1.StartConnectAttemptResponse.attempt:type_name -> concord.connector.v1.ConnectAttempt
+	9,  // 14: concord.connector.v1.GetConnectAttemptResponse.attempt:type_name -> concord.connector.v1.ConnectAttempt
 	5,  // 15: concord.connector.v1.CompleteConnectAttemptResponse.state:type_name -> concord.connector.v1.AttemptState
-	6,  // 16: concord.connector.v1.ConfirmConnectAttemptRequest.options:type_name -> concord.connector.v1.ConnectionOptions
-	7,  // 17: concord.connector.v1.ConfirmConnectAttemptResponse.connection:type_name -> concord.connector.v1.Connection
-	7,  // 18: concord.connector.v1.ListConnectionsResponse.connections:type_name -> concord.connector.v1.Connection
-	7,  // 19: concord.connector.v1.GetConnectionResponse.connection:type_name -> concord.connector.v1.Connection
-	7,  // 20: concord.connector.v1.UpdateConnectionRequest.connection:type_name -> concord.connector.v1.Connection
-	27, // 21: concord.connector.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
-	7,  // 22: concord.connector.v1.UpdateConnectionResponse.connection:type_name -> concord.connector.v1.Connection
-	7,  // 23: concord.connector.v1.DisconnectConnectionResponse.connection:type_name -> concord.connector.v1.Connection
-	10, // 24: concord.connector.v1.ConnectionService.StartConnectAttempt:input_type -> concord.connector.v1.StartConnectAttemptRequest
-	12, // 25: concord.connector.v1.ConnectionService.GetConnectAttempt:input_type -> concord.connector.v1.GetConnectAttemptRequest
-	14, // 26: concord.connector.v1.ConnectionService.CompleteConnectAttempt:input_type -> concord.connector.v1.CompleteConnectAttemptRequest
-	16, // 27: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:input_type -> concord.connector.v1.ConfirmConnectAttemptRequest
-	18, // 28: concord.connector.v1.ConnectionService.ListConnections:input_type -> concord.connector.v1.ListConnectionsRequest
-	20, // 29: concord.connector.v1.ConnectionService.GetConnection:input_type -> concord.connector.v1.GetConnectionRequest
-	22, // 30: concord.connector.v1.ConnectionService.UpdateConnection:input_type -> concord.connector.v1.UpdateConnectionRequest
-	24, // 31: concord.connector.v1.ConnectionService.DisconnectConnection:input_type -> concord.connector.v1.DisconnectConnectionRequest
-	11, // 32: concord.connector.v1.ConnectionService.StartConnectAttempt:output_type -> concord.connector.v1.StartConnectAttemptResponse
-	13, // 33: concord.connector.v1.ConnectionService.GetConnectAttempt:output_type -> concord.connector.v1.GetConnectAttemptResponse
-	15, // 34: concord.connector.v1.ConnectionService.CompleteConnectAttempt:output_type -> concord.connector.v1.CompleteConnectAttemptResponse
-	17, // 35: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:output_type -> concord.connector.v1.ConfirmConnectAttemptResponse
-	19, // 36: concord.connector.v1.ConnectionService.ListConnections:output_type -> concord.connector.v1.ListConnectionsResponse
-	21, // 37: concord.connector.v1.ConnectionService.GetConnection:output_type -> concord.connector.v1.GetConnectionResponse
-	23, // 38: concord.connector.v1.ConnectionService.UpdateConnection:output_type -> concord.connector.v1.UpdateConnectionResponse
-	25, // 39: concord.connector.v1.ConnectionService.DisconnectConnection:output_type -> concord.connector.v1.DisconnectConnectionResponse
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	7,  // 16: concord.connector.v1.ConfirmConnectAttemptRequest.options:type_name -> concord.connector.v1.ConnectionOptions
+	8,  // 17: concord.connector.v1.ConfirmConnectAttemptResponse.connection:type_name -> concord.connector.v1.Connection
+	8,  // 18: concord.connector.v1.ListConnectionsResponse.connections:type_name -> concord.connector.v1.Connection
+	8,  // 19: concord.connector.v1.GetConnectionResponse.connection:type_name -> concord.connector.v1.Connection
+	8,  // 20: concord.connector.v1.UpdateConnectionRequest.connection:type_name -> concord.connector.v1.Connection
+	36, // 21: concord.connector.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 22: concord.connector.v1.UpdateConnectionResponse.connection:type_name -> concord.connector.v1.Connection
+	8,  // 23: concord.connector.v1.DisconnectConnectionResponse.connection:type_name -> concord.connector.v1.Connection
+	29, // 24: concord.connector.v1.ListContactTypesResponse.contact_types:type_name -> concord.connector.v1.ContactType
+	1,  // 25: concord.connector.v1.ImportLegacyConnectionRequest.provider:type_name -> concord.connector.v1.Provider
+	7,  // 26: concord.connector.v1.ImportLegacyConnectionRequest.options:type_name -> concord.connector.v1.ConnectionOptions
+	8,  // 27: concord.connector.v1.ImportLegacyConnectionResponse.connection:type_name -> concord.connector.v1.Connection
+	8,  // 28: concord.connector.v1.DiagnoseConnectionResponse.connection:type_name -> concord.connector.v1.Connection
+	34, // 29: concord.connector.v1.DiagnoseConnectionResponse.findings:type_name -> concord.connector.v1.Finding
+	6,  // 30: concord.connector.v1.Finding.level:type_name -> concord.connector.v1.FindingLevel
+	11, // 31: concord.connector.v1.ConnectionService.StartConnectAttempt:input_type -> concord.connector.v1.StartConnectAttemptRequest
+	13, // 32: concord.connector.v1.ConnectionService.GetConnectAttempt:input_type -> concord.connector.v1.GetConnectAttemptRequest
+	15, // 33: concord.connector.v1.ConnectionService.CompleteConnectAttempt:input_type -> concord.connector.v1.CompleteConnectAttemptRequest
+	17, // 34: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:input_type -> concord.connector.v1.ConfirmConnectAttemptRequest
+	27, // 35: concord.connector.v1.ConnectionService.ListContactTypes:input_type -> concord.connector.v1.ListContactTypesRequest
+	30, // 36: concord.connector.v1.ConnectionService.ImportLegacyConnection:input_type -> concord.connector.v1.ImportLegacyConnectionRequest
+	32, // 37: concord.connector.v1.ConnectionService.DiagnoseConnection:input_type -> concord.connector.v1.DiagnoseConnectionRequest
+	19, // 38: concord.connector.v1.ConnectionService.ListConnections:input_type -> concord.connector.v1.ListConnectionsRequest
+	21, // 39: concord.connector.v1.ConnectionService.GetConnection:input_type -> concord.connector.v1.GetConnectionRequest
+	23, // 40: concord.connector.v1.ConnectionService.UpdateConnection:input_type -> concord.connector.v1.UpdateConnectionRequest
+	25, // 41: concord.connector.v1.ConnectionService.DisconnectConnection:input_type -> concord.connector.v1.DisconnectConnectionRequest
+	12, // 42: concord.connector.v1.ConnectionService.StartConnectAttempt:output_type -> concord.connector.v1.StartConnectAttemptResponse
+	14, // 43: concord.connector.v1.ConnectionService.GetConnectAttempt:output_type -> concord.connector.v1.GetConnectAttemptResponse
+	16, // 44: concord.connector.v1.ConnectionService.CompleteConnectAttempt:output_type -> concord.connector.v1.CompleteConnectAttemptResponse
+	18, // 45: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:output_type -> concord.connector.v1.ConfirmConnectAttemptResponse
+	28, // 46: concord.connector.v1.ConnectionService.ListContactTypes:output_type -> concord.connector.v1.ListContactTypesResponse
+	31, // 47: concord.connector.v1.ConnectionService.ImportLegacyConnection:output_type -> concord.connector.v1.ImportLegacyConnectionResponse
+	33, // 48: concord.connector.v1.ConnectionService.DiagnoseConnection:output_type -> concord.connector.v1.DiagnoseConnectionResponse
+	20, // 49: concord.connector.v1.ConnectionService.ListConnections:output_type -> concord.connector.v1.ListConnectionsResponse
+	22, // 50: concord.connector.v1.ConnectionService.GetConnection:output_type -> concord.connector.v1.GetConnectionResponse
+	24, // 51: concord.connector.v1.ConnectionService.UpdateConnection:output_type -> concord.connector.v1.UpdateConnectionResponse
+	26, // 52: concord.connector.v1.ConnectionService.DisconnectConnection:output_type -> concord.connector.v1.DisconnectConnectionResponse
+	42, // [42:53] is the sub-list for method output_type
+	31, // [31:42] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_concord_connector_v1_connection_service_proto_init() }
@@ -2095,8 +2742,8 @@ func file_concord_connector_v1_connection_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_connector_v1_connection_service_proto_rawDesc), len(file_concord_connector_v1_connection_service_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   20,
+			NumEnums:      7,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

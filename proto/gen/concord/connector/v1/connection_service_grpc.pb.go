@@ -26,6 +26,9 @@ const (
 	ConnectionService_GetConnectAttempt_FullMethodName      = "/concord.connector.v1.ConnectionService/GetConnectAttempt"
 	ConnectionService_CompleteConnectAttempt_FullMethodName = "/concord.connector.v1.ConnectionService/CompleteConnectAttempt"
 	ConnectionService_ConfirmConnectAttempt_FullMethodName  = "/concord.connector.v1.ConnectionService/ConfirmConnectAttempt"
+	ConnectionService_ListContactTypes_FullMethodName       = "/concord.connector.v1.ConnectionService/ListContactTypes"
+	ConnectionService_ImportLegacyConnection_FullMethodName = "/concord.connector.v1.ConnectionService/ImportLegacyConnection"
+	ConnectionService_DiagnoseConnection_FullMethodName     = "/concord.connector.v1.ConnectionService/DiagnoseConnection"
 	ConnectionService_ListConnections_FullMethodName        = "/concord.connector.v1.ConnectionService/ListConnections"
 	ConnectionService_GetConnection_FullMethodName          = "/concord.connector.v1.ConnectionService/GetConnection"
 	ConnectionService_UpdateConnection_FullMethodName       = "/concord.connector.v1.ConnectionService/UpdateConnection"
@@ -46,6 +49,12 @@ type ConnectionServiceClient interface {
 	CompleteConnectAttempt(ctx context.Context, in *CompleteConnectAttemptRequest, opts ...grpc.CallOption) (*CompleteConnectAttemptResponse, error)
 	// ConfirmConnectAttempt chooses the tenant and the options. Two-factor sign-in is switched on for the firm, the connection becomes active, and a full sync starts.
 	ConfirmConnectAttempt(ctx context.Context, in *ConfirmConnectAttemptRequest, opts ...grpc.CallOption) (*ConfirmConnectAttemptResponse, error)
+	// ListContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
+	ListContactTypes(ctx context.Context, in *ListContactTypesRequest, opts ...grpc.CallOption) (*ListContactTypesResponse, error)
+	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
+	ImportLegacyConnection(ctx context.Context, in *ImportLegacyConnectionRequest, opts ...grpc.CallOption) (*ImportLegacyConnectionResponse, error)
+	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
+	DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error)
 	// ListConnections lists the firm's connections.
 	ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error)
 	// GetConnection answers one connection.
@@ -98,6 +107,36 @@ func (c *connectionServiceClient) ConfirmConnectAttempt(ctx context.Context, in 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConfirmConnectAttemptResponse)
 	err := c.cc.Invoke(ctx, ConnectionService_ConfirmConnectAttempt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *connectionServiceClient) ListContactTypes(ctx context.Context, in *ListContactTypesRequest, opts ...grpc.CallOption) (*ListContactTypesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListContactTypesResponse)
+	err := c.cc.Invoke(ctx, ConnectionService_ListContactTypes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *connectionServiceClient) ImportLegacyConnection(ctx context.Context, in *ImportLegacyConnectionRequest, opts ...grpc.CallOption) (*ImportLegacyConnectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportLegacyConnectionResponse)
+	err := c.cc.Invoke(ctx, ConnectionService_ImportLegacyConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *connectionServiceClient) DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiagnoseConnectionResponse)
+	err := c.cc.Invoke(ctx, ConnectionService_DiagnoseConnection_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -158,6 +197,12 @@ type ConnectionServiceServer interface {
 	CompleteConnectAttempt(context.Context, *CompleteConnectAttemptRequest) (*CompleteConnectAttemptResponse, error)
 	// ConfirmConnectAttempt chooses the tenant and the options. Two-factor sign-in is switched on for the firm, the connection becomes active, and a full sync starts.
 	ConfirmConnectAttempt(context.Context, *ConfirmConnectAttemptRequest) (*ConfirmConnectAttemptResponse, error)
+	// ListContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
+	ListContactTypes(context.Context, *ListContactTypesRequest) (*ListContactTypesResponse, error)
+	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
+	ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error)
+	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
+	DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error)
 	// ListConnections lists the firm's connections.
 	ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error)
 	// GetConnection answers one connection.
@@ -187,6 +232,15 @@ func (UnimplementedConnectionServiceServer) CompleteConnectAttempt(context.Conte
 }
 func (UnimplementedConnectionServiceServer) ConfirmConnectAttempt(context.Context, *ConfirmConnectAttemptRequest) (*ConfirmConnectAttemptResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmConnectAttempt not implemented")
+}
+func (UnimplementedConnectionServiceServer) ListContactTypes(context.Context, *ListContactTypesRequest) (*ListContactTypesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListContactTypes not implemented")
+}
+func (UnimplementedConnectionServiceServer) ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportLegacyConnection not implemented")
+}
+func (UnimplementedConnectionServiceServer) DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiagnoseConnection not implemented")
 }
 func (UnimplementedConnectionServiceServer) ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConnections not implemented")
@@ -293,6 +347,60 @@ func _ConnectionService_ConfirmConnectAttempt_Handler(srv interface{}, ctx conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ConnectionService_ListContactTypes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListContactTypesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConnectionServiceServer).ListContactTypes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConnectionService_ListContactTypes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConnectionServiceServer).ListContactTypes(ctx, req.(*ListContactTypesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConnectionService_ImportLegacyConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportLegacyConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConnectionServiceServer).ImportLegacyConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConnectionService_ImportLegacyConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConnectionServiceServer).ImportLegacyConnection(ctx, req.(*ImportLegacyConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConnectionService_DiagnoseConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiagnoseConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConnectionService_DiagnoseConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, req.(*DiagnoseConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ConnectionService_ListConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListConnectionsRequest)
 	if err := dec(in); err != nil {
@@ -387,6 +495,18 @@ var ConnectionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfirmConnectAttempt",
 			Handler:    _ConnectionService_ConfirmConnectAttempt_Handler,
+		},
+		{
+			MethodName: "ListContactTypes",
+			Handler:    _ConnectionService_ListContactTypes_Handler,
+		},
+		{
+			MethodName: "ImportLegacyConnection",
+			Handler:    _ConnectionService_ImportLegacyConnection_Handler,
+		},
+		{
+			MethodName: "DiagnoseConnection",
+			Handler:    _ConnectionService_DiagnoseConnection_Handler,
 		},
 		{
 			MethodName: "ListConnections",

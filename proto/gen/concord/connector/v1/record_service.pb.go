@@ -11,6 +11,8 @@ import (
 	_ "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -37,6 +39,8 @@ const (
 	// The clients changed since a time, archived and deleted ones too, and after them their contacts. A contact's links are
 	// those to clients of this listing, not all it has. A page can't be resumed: its token begins the listing again.
 	Listing_LISTING_CHANGED_CLIENTS Listing = 3
+	// Every client, archived ones too, with the id it had before OAuth 2 beside its own: Record.legacy_id. For upgrades.
+	Listing_LISTING_LEGACY_IDS Listing = 4
 )
 
 // Enum value maps for Listing.
@@ -46,12 +50,14 @@ var (
 		1: "LISTING_CLIENTS",
 		2: "LISTING_CONTACTS",
 		3: "LISTING_CHANGED_CLIENTS",
+		4: "LISTING_LEGACY_IDS",
 	}
 	Listing_value = map[string]int32{
 		"LISTING_UNSPECIFIED":     0,
 		"LISTING_CLIENTS":         1,
 		"LISTING_CONTACTS":        2,
 		"LISTING_CHANGED_CLIENTS": 3,
+		"LISTING_LEGACY_IDS":      4,
 	}
 )
 
@@ -153,9 +159,13 @@ type Record struct {
 	//	*Record_Client
 	//	*Record_Contact
 	Kind isRecord_Kind `protobuf_oneof:"kind"`
-	// SHA-256 over state and fields in canonical form, hex: equal hashes mean nothing changed. Groups are left out, so that a
-	// client has the same hash in every listing.
-	Hash          string `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	// SHA-256 over state and fields in canonical form, hex: equal hashes mean nothing changed. Groups, relationships and
+	// custom fields are left out, so that a client has the same hash in every listing.
+	Hash string `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	// True for a record in use that is of none of the chosen contact types: it is there, and not to be synced.
+	OutOfScope bool `protobuf:"varint,6,opt,name=out_of_scope,json=outOfScope,proto3" json:"out_of_scope,omitempty"`
+	// The integer id it had before OAuth 2; empty where the answer carries none.
+	LegacyId      string `protobuf:"bytes,7,opt,name=legacy_id,json=legacyId,proto3" json:"legacy_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +242,20 @@ func (x *Record) GetContact() *ContactFields {
 func (x *Record) GetHash() string {
 	if x != nil {
 		return x.Hash
+	}
+	return ""
+}
+
+func (x *Record) GetOutOfScope() bool {
+	if x != nil {
+		return x.OutOfScope
+	}
+	return false
+}
+
+func (x *Record) GetLegacyId() string {
+	if x != nil {
+		return x.LegacyId
 	}
 	return ""
 }
@@ -375,7 +399,11 @@ type ClientFields struct {
 	Groups []string `protobuf:"bytes,17,rep,name=groups,proto3" json:"groups,omitempty"`
 	// The fields of this message that the listing does not carry, by name: they are unknown, not empty. XPM's page lists
 	// carry no groups.
-	Unread        []string `protobuf:"bytes,18,rep,name=unread,proto3" json:"unread,omitempty"`
+	Unread []string `protobuf:"bytes,18,rep,name=unread,proto3" json:"unread,omitempty"`
+	// What the practice keeps in fields of its own. Unread unless the detail was asked for.
+	CustomFields []*CustomField `protobuf:"bytes,19,rep,name=custom_fields,json=customFields,proto3" json:"custom_fields,omitempty"`
+	// The ties to other clients. Unread in listings.
+	Relationships []*Relationship `protobuf:"bytes,20,rep,name=relationships,proto3" json:"relationships,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +564,184 @@ func (x *ClientFields) GetUnread() []string {
 	return nil
 }
 
+func (x *ClientFields) GetCustomFields() []*CustomField {
+	if x != nil {
+		return x.CustomFields
+	}
+	return nil
+}
+
+func (x *ClientFields) GetRelationships() []*Relationship {
+	if x != nil {
+		return x.Relationships
+	}
+	return nil
+}
+
+// CustomField is a field that the practice defined, with its value.
+type CustomField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider's id of the field.
+	FieldId string `protobuf:"bytes,1,opt,name=field_id,json=fieldId,proto3" json:"field_id,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The value as text: dates YYYY-MM-DD, true or false for a check box, decimals with a point.
+	Value         string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomField) Reset() {
+	*x = CustomField{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomField) ProtoMessage() {}
+
+func (x *CustomField) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomField.ProtoReflect.Descriptor instead.
+func (*CustomField) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CustomField) GetFieldId() string {
+	if x != nil {
+		return x.FieldId
+	}
+	return ""
+}
+
+func (x *CustomField) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CustomField) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Relationship ties a client to another, seen from the one it stands in.
+type Relationship struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind, in the provider's words: Director, Shareholder, Trustee.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The record id of the other client.
+	RelatedRecordId string `protobuf:"bytes,2,opt,name=related_record_id,json=relatedRecordId,proto3" json:"related_record_id,omitempty"`
+	// Its name when the answer was given.
+	RelatedName string `protobuf:"bytes,3,opt,name=related_name,json=relatedName,proto3" json:"related_name,omitempty"`
+	// Shares held, empty where it makes no sense.
+	Shares string `protobuf:"bytes,4,opt,name=shares,proto3" json:"shares,omitempty"`
+	// The percentage held, empty where it makes no sense.
+	Percentage string `protobuf:"bytes,5,opt,name=percentage,proto3" json:"percentage,omitempty"`
+	// The first day, YYYY-MM-DD, empty when open.
+	StartDate string `protobuf:"bytes,6,opt,name=start_date,json=startDate,proto3" json:"start_date,omitempty"`
+	// The last day, YYYY-MM-DD, empty when open.
+	EndDate       string `protobuf:"bytes,7,opt,name=end_date,json=endDate,proto3" json:"end_date,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relationship) Reset() {
+	*x = Relationship{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relationship) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relationship) ProtoMessage() {}
+
+func (x *Relationship) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relationship.ProtoReflect.Descriptor instead.
+func (*Relationship) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Relationship) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Relationship) GetRelatedRecordId() string {
+	if x != nil {
+		return x.RelatedRecordId
+	}
+	return ""
+}
+
+func (x *Relationship) GetRelatedName() string {
+	if x != nil {
+		return x.RelatedName
+	}
+	return ""
+}
+
+func (x *Relationship) GetShares() string {
+	if x != nil {
+		return x.Shares
+	}
+	return ""
+}
+
+func (x *Relationship) GetPercentage() string {
+	if x != nil {
+		return x.Percentage
+	}
+	return ""
+}
+
+func (x *Relationship) GetStartDate() string {
+	if x != nil {
+		return x.StartDate
+	}
+	return ""
+}
+
+func (x *Relationship) GetEndDate() string {
+	if x != nil {
+		return x.EndDate
+	}
+	return ""
+}
+
 // ContactFields are the comparable fields of a contact.
 type ContactFields struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -557,7 +763,7 @@ type ContactFields struct {
 
 func (x *ContactFields) Reset() {
 	*x = ContactFields{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[3]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +775,7 @@ func (x *ContactFields) String() string {
 func (*ContactFields) ProtoMessage() {}
 
 func (x *ContactFields) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[3]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +788,7 @@ func (x *ContactFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactFields.ProtoReflect.Descriptor instead.
 func (*ContactFields) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContactFields) GetName() string {
@@ -642,7 +848,7 @@ type ContactLink struct {
 
 func (x *ContactLink) Reset() {
 	*x = ContactLink{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[4]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +860,7 @@ func (x *ContactLink) String() string {
 func (*ContactLink) ProtoMessage() {}
 
 func (x *ContactLink) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[4]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +873,7 @@ func (x *ContactLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactLink.ProtoReflect.Descriptor instead.
 func (*ContactLink) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ContactLink) GetClientRecordId() string {
@@ -710,7 +916,7 @@ type StreamRecordsRequest struct {
 
 func (x *StreamRecordsRequest) Reset() {
 	*x = StreamRecordsRequest{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[5]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +928,7 @@ func (x *StreamRecordsRequest) String() string {
 func (*StreamRecordsRequest) ProtoMessage() {}
 
 func (x *StreamRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[5]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +941,7 @@ func (x *StreamRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecordsRequest.ProtoReflect.Descriptor instead.
 func (*StreamRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StreamRecordsRequest) GetConnection() string {
@@ -802,7 +1008,7 @@ type StreamRecordsResponse struct {
 
 func (x *StreamRecordsResponse) Reset() {
 	*x = StreamRecordsResponse{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[6]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1020,7 @@ func (x *StreamRecordsResponse) String() string {
 func (*StreamRecordsResponse) ProtoMessage() {}
 
 func (x *StreamRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[6]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1033,7 @@ func (x *StreamRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecordsResponse.ProtoReflect.Descriptor instead.
 func (*StreamRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StreamRecordsResponse) GetPage() int32 {
@@ -901,14 +1107,16 @@ type GetRecordRequest struct {
 	// The provider's immutable id.
 	RecordId string `protobuf:"bytes,2,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
 	// True when a person waits for it.
-	Interactive   bool `protobuf:"varint,3,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	Interactive bool `protobuf:"varint,3,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	// True to read groups, relationships and custom fields too, which may take a second call.
+	Detail        bool `protobuf:"varint,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[7]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1128,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[7]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1141,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetRecordRequest) GetConnection() string {
@@ -957,6 +1165,13 @@ func (x *GetRecordRequest) GetInteractive() bool {
 	return false
 }
 
+func (x *GetRecordRequest) GetDetail() bool {
+	if x != nil {
+		return x.Detail
+	}
+	return false
+}
+
 // GetRecordResponse is the record; a record the provider does not know is answered as deleted.
 type GetRecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -972,7 +1187,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[8]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1199,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_connector_v1_record_service_proto_msgTypes[8]
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1212,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -1021,17 +1236,512 @@ func (x *GetRecordResponse) GetServerTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// UpdateRecordRequest writes fields of one record.
+type UpdateRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/connections/{connection}.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The provider's immutable id.
+	RecordId string `protobuf:"bytes,2,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
+	// The fields of a client, with the values to write; an empty value empties the field.
+	Client *ClientFields `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	// Which of them to write, for example "email" or "postal_address.city". At least one.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// The hash of the record as the caller read it; another one now is refused with RECORD_MOVED and nothing is written.
+	ExpectedHash string `protobuf:"bytes,5,opt,name=expected_hash,json=expectedHash,proto3" json:"expected_hash,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// True when a person waits for it.
+	Interactive   bool `protobuf:"varint,7,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRecordRequest) Reset() {
+	*x = UpdateRecordRequest{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRecordRequest) ProtoMessage() {}
+
+func (x *UpdateRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRecordRequest.ProtoReflect.Descriptor instead.
+func (*UpdateRecordRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UpdateRecordRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *UpdateRecordRequest) GetRecordId() string {
+	if x != nil {
+		return x.RecordId
+	}
+	return ""
+}
+
+func (x *UpdateRecordRequest) GetClient() *ClientFields {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+func (x *UpdateRecordRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateRecordRequest) GetExpectedHash() string {
+	if x != nil {
+		return x.ExpectedHash
+	}
+	return ""
+}
+
+func (x *UpdateRecordRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateRecordRequest) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+// UpdateRecordResponse is the record as it is now.
+type UpdateRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record.
+	Record *Record `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	// Calls spent.
+	Calls int32 `protobuf:"varint,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	// The provider's clock when it answered.
+	ServerTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRecordResponse) Reset() {
+	*x = UpdateRecordResponse{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRecordResponse) ProtoMessage() {}
+
+func (x *UpdateRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRecordResponse.ProtoReflect.Descriptor instead.
+func (*UpdateRecordResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *UpdateRecordResponse) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *UpdateRecordResponse) GetServerTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ServerTime
+	}
+	return nil
+}
+
+// ArchiveRecordRequest archives one client record.
+type ArchiveRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/connections/{connection}.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The provider's immutable id.
+	RecordId string `protobuf:"bytes,2,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// True when a person waits for it.
+	Interactive   bool `protobuf:"varint,4,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRecordRequest) Reset() {
+	*x = ArchiveRecordRequest{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRecordRequest) ProtoMessage() {}
+
+func (x *ArchiveRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRecordRequest.ProtoReflect.Descriptor instead.
+func (*ArchiveRecordRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ArchiveRecordRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *ArchiveRecordRequest) GetRecordId() string {
+	if x != nil {
+		return x.RecordId
+	}
+	return ""
+}
+
+func (x *ArchiveRecordRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ArchiveRecordRequest) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+// ArchiveRecordResponse is the record as it is now.
+type ArchiveRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record.
+	Record *Record `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	// Calls spent.
+	Calls         int32 `protobuf:"varint,2,opt,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchiveRecordResponse) Reset() {
+	*x = ArchiveRecordResponse{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchiveRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchiveRecordResponse) ProtoMessage() {}
+
+func (x *ArchiveRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchiveRecordResponse.ProtoReflect.Descriptor instead.
+func (*ArchiveRecordResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ArchiveRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *ArchiveRecordResponse) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+// EstimateCallsRequest describes a piece of work.
+type EstimateCallsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/connections/{connection}.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The listings that will be read.
+	Listings []Listing `protobuf:"varint,2,rep,packed,name=listings,proto3,enum=concord.connector.v1.Listing" json:"listings,omitempty"`
+	// How many clients the listings are expected to hold.
+	Clients int64 `protobuf:"varint,3,opt,name=clients,proto3" json:"clients,omitempty"`
+	// How many contacts.
+	Contacts int64 `protobuf:"varint,4,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	// How many clients will be read one by one.
+	Reads int64 `protobuf:"varint,5,opt,name=reads,proto3" json:"reads,omitempty"`
+	// How many clients will be read one by one with their details.
+	Details int64 `protobuf:"varint,6,opt,name=details,proto3" json:"details,omitempty"`
+	// True when a person waits for it.
+	Interactive   bool `protobuf:"varint,7,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateCallsRequest) Reset() {
+	*x = EstimateCallsRequest{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateCallsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateCallsRequest) ProtoMessage() {}
+
+func (x *EstimateCallsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateCallsRequest.ProtoReflect.Descriptor instead.
+func (*EstimateCallsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EstimateCallsRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *EstimateCallsRequest) GetListings() []Listing {
+	if x != nil {
+		return x.Listings
+	}
+	return nil
+}
+
+func (x *EstimateCallsRequest) GetClients() int64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *EstimateCallsRequest) GetContacts() int64 {
+	if x != nil {
+		return x.Contacts
+	}
+	return 0
+}
+
+func (x *EstimateCallsRequest) GetReads() int64 {
+	if x != nil {
+		return x.Reads
+	}
+	return 0
+}
+
+func (x *EstimateCallsRequest) GetDetails() int64 {
+	if x != nil {
+		return x.Details
+	}
+	return 0
+}
+
+func (x *EstimateCallsRequest) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+// EstimateCallsResponse is what it costs.
+type EstimateCallsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls.
+	Calls int32 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How long the limits make it last, from when it can begin; the provider's own time comes on top.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Calls the provider lets pass in a day.
+	DayLimit int32 `protobuf:"varint,3,opt,name=day_limit,json=dayLimit,proto3" json:"day_limit,omitempty"`
+	// Calls left today for this work: the limit less what is used and what is kept for people.
+	DayLeft int32 `protobuf:"varint,4,opt,name=day_left,json=dayLeft,proto3" json:"day_left,omitempty"`
+	// The share of the day's limit, in thousandths: 1000 is all of it.
+	DaySharePermille int32 `protobuf:"varint,5,opt,name=day_share_permille,json=daySharePermille,proto3" json:"day_share_permille,omitempty"`
+	// When it can begin: now, or when the provider asked to wait until.
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	// When it will be done, waits for the next day included.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateCallsResponse) Reset() {
+	*x = EstimateCallsResponse{}
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateCallsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateCallsResponse) ProtoMessage() {}
+
+func (x *EstimateCallsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_connector_v1_record_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateCallsResponse.ProtoReflect.Descriptor instead.
+func (*EstimateCallsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_connector_v1_record_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EstimateCallsResponse) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *EstimateCallsResponse) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *EstimateCallsResponse) GetDayLimit() int32 {
+	if x != nil {
+		return x.DayLimit
+	}
+	return 0
+}
+
+func (x *EstimateCallsResponse) GetDayLeft() int32 {
+	if x != nil {
+		return x.DayLeft
+	}
+	return 0
+}
+
+func (x *EstimateCallsResponse) GetDaySharePermille() int32 {
+	if x != nil {
+		return x.DaySharePermille
+	}
+	return 0
+}
+
+func (x *EstimateCallsResponse) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *EstimateCallsResponse) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 var File_concord_connector_v1_record_service_proto protoreflect.FileDescriptor
 
 const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\n" +
-	")concord/connector/v1/record_service.proto\x12\x14concord.connector.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n" +
+	")concord/connector/v1/record_service.proto\x12\x14concord.connector.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x02\n" +
 	"\x06Record\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\tR\brecordId\x127\n" +
 	"\x05state\x18\x02 \x01(\x0e2!.concord.connector.v1.RecordStateR\x05state\x12<\n" +
 	"\x06client\x18\x03 \x01(\v2\".concord.connector.v1.ClientFieldsH\x00R\x06client\x12?\n" +
 	"\acontact\x18\x04 \x01(\v2#.concord.connector.v1.ContactFieldsH\x00R\acontact\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\tR\x04hashB\x06\n" +
+	"\x04hash\x18\x05 \x01(\tR\x04hash\x12 \n" +
+	"\fout_of_scope\x18\x06 \x01(\bR\n" +
+	"outOfScope\x12\x1b\n" +
+	"\tlegacy_id\x18\a \x01(\tR\blegacyIdB\x06\n" +
 	"\x04kind\"\x88\x01\n" +
 	"\aAddress\x12\x16\n" +
 	"\x06street\x18\x01 \x01(\tR\x06street\x12\x12\n" +
@@ -1039,7 +1749,7 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\x06region\x18\x03 \x01(\tR\x06region\x12\x1f\n" +
 	"\vpostal_code\x18\x04 \x01(\tR\n" +
 	"postalCode\x12\x18\n" +
-	"\acountry\x18\x05 \x01(\tR\acountry\"\xe0\x04\n" +
+	"\acountry\x18\x05 \x01(\tR\acountry\"\xf2\x05\n" +
 	"\fClientFields\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x1f\n" +
@@ -1064,7 +1774,24 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\n" +
 	"birth_date\x18\x10 \x01(\tR\tbirthDate\x12\x16\n" +
 	"\x06groups\x18\x11 \x03(\tR\x06groups\x12\x16\n" +
-	"\x06unread\x18\x12 \x03(\tR\x06unread\"\xc0\x01\n" +
+	"\x06unread\x18\x12 \x03(\tR\x06unread\x12F\n" +
+	"\rcustom_fields\x18\x13 \x03(\v2!.concord.connector.v1.CustomFieldR\fcustomFields\x12H\n" +
+	"\rrelationships\x18\x14 \x03(\v2\".concord.connector.v1.RelationshipR\rrelationships\"R\n" +
+	"\vCustomField\x12\x19\n" +
+	"\bfield_id\x18\x01 \x01(\tR\afieldId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\"\xe3\x01\n" +
+	"\fRelationship\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12*\n" +
+	"\x11related_record_id\x18\x02 \x01(\tR\x0frelatedRecordId\x12!\n" +
+	"\frelated_name\x18\x03 \x01(\tR\vrelatedName\x12\x16\n" +
+	"\x06shares\x18\x04 \x01(\tR\x06shares\x12\x1e\n" +
+	"\n" +
+	"percentage\x18\x05 \x01(\tR\n" +
+	"percentage\x12\x1d\n" +
+	"\n" +
+	"start_date\x18\x06 \x01(\tR\tstartDate\x12\x19\n" +
+	"\bend_date\x18\a \x01(\tR\aendDate\"\xc0\x01\n" +
 	"\rContactFields\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x14\n" +
@@ -1098,28 +1825,78 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"serverTime\x12\x14\n" +
 	"\x05calls\x18\a \x01(\x05R\x05calls\x12\x1b\n" +
 	"\ttenant_id\x18\b \x01(\tR\btenantId\x12\x18\n" +
-	"\adrifted\x18\t \x01(\bR\adrifted\"\xed\x01\n" +
+	"\adrifted\x18\t \x01(\bR\adrifted\"\x85\x02\n" +
 	"\x10GetRecordRequest\x12\x8e\x01\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
 	"connection\x12&\n" +
 	"\trecord_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\brecordId\x12 \n" +
-	"\vinteractive\x18\x03 \x01(\bR\vinteractive\"\x9c\x01\n" +
+	"\vinteractive\x18\x03 \x01(\bR\vinteractive\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\bR\x06detail\"\x9c\x01\n" +
 	"\x11GetRecordResponse\x124\n" +
 	"\x06record\x18\x01 \x01(\v2\x1c.concord.connector.v1.RecordR\x06record\x12\x14\n" +
 	"\x05calls\x18\x02 \x01(\x05R\x05calls\x12;\n" +
 	"\vserver_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime*j\n" +
+	"serverTime\"\xd5\x03\n" +
+	"\x13UpdateRecordRequest\x12\x8e\x01\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
+	"connection\x12&\n" +
+	"\trecord_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\brecordId\x12B\n" +
+	"\x06client\x18\x03 \x01(\v2\".concord.connector.v1.ClientFieldsB\x06\xbaH\x03\xc8\x01\x01R\x06client\x12C\n" +
+	"\vupdate_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"updateMask\x12.\n" +
+	"\rexpected_hash\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fexpectedHash\x12*\n" +
+	"\n" +
+	"request_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\x12 \n" +
+	"\vinteractive\x18\a \x01(\bR\vinteractive\"\x9f\x01\n" +
+	"\x14UpdateRecordResponse\x124\n" +
+	"\x06record\x18\x01 \x01(\v2\x1c.concord.connector.v1.RecordR\x06record\x12\x14\n" +
+	"\x05calls\x18\x02 \x01(\x05R\x05calls\x12;\n" +
+	"\vserver_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"serverTime\"\x9d\x02\n" +
+	"\x14ArchiveRecordRequest\x12\x8e\x01\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
+	"connection\x12&\n" +
+	"\trecord_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\brecordId\x12*\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\x12 \n" +
+	"\vinteractive\x18\x04 \x01(\bR\vinteractive\"c\n" +
+	"\x15ArchiveRecordResponse\x124\n" +
+	"\x06record\x18\x01 \x01(\v2\x1c.concord.connector.v1.RecordR\x06record\x12\x14\n" +
+	"\x05calls\x18\x02 \x01(\x05R\x05calls\"\xa1\x03\n" +
+	"\x14EstimateCallsRequest\x12\x8e\x01\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
+	"connection\x12L\n" +
+	"\blistings\x18\x02 \x03(\x0e2\x1d.concord.connector.v1.ListingB\x11\xbaH\x0e\x92\x01\v\x10\n" +
+	"\"\a\x82\x01\x04\x10\x01 \x00R\blistings\x12!\n" +
+	"\aclients\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\aclients\x12#\n" +
+	"\bcontacts\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bcontacts\x12\x1d\n" +
+	"\x05reads\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x05reads\x12!\n" +
+	"\adetails\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\adetails\x12 \n" +
+	"\vinteractive\x18\a \x01(\bR\vinteractive\"\xbc\x02\n" +
+	"\x15EstimateCallsResponse\x12\x14\n" +
+	"\x05calls\x18\x01 \x01(\x05R\x05calls\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x1b\n" +
+	"\tday_limit\x18\x03 \x01(\x05R\bdayLimit\x12\x19\n" +
+	"\bday_left\x18\x04 \x01(\x05R\adayLeft\x12,\n" +
+	"\x12day_share_permille\x18\x05 \x01(\x05R\x10daySharePermille\x129\n" +
+	"\n" +
+	"begin_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime*\x82\x01\n" +
 	"\aListing\x12\x17\n" +
 	"\x13LISTING_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fLISTING_CLIENTS\x10\x01\x12\x14\n" +
 	"\x10LISTING_CONTACTS\x10\x02\x12\x1b\n" +
-	"\x17LISTING_CHANGED_CLIENTS\x10\x03*y\n" +
+	"\x17LISTING_CHANGED_CLIENTS\x10\x03\x12\x16\n" +
+	"\x12LISTING_LEGACY_IDS\x10\x04*y\n" +
 	"\vRecordState\x12\x1c\n" +
 	"\x18RECORD_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13RECORD_STATE_ACTIVE\x10\x01\x12\x19\n" +
 	"\x15RECORD_STATE_ARCHIVED\x10\x02\x12\x18\n" +
-	"\x14RECORD_STATE_DELETED\x10\x032\xb0\x02\n" +
+	"\x14RECORD_STATE_DELETED\x10\x032\xfb\x05\n" +
 	"\rRecordService\x12\x96\x01\n" +
 	"\rStreamRecords\x12*.concord.connector.v1.StreamRecordsRequest\x1a+.concord.connector.v1.StreamRecordsResponse\"*\x8a\xb5\x18&\n" +
 	"\rrecord.stream\x12\x01\t\x1a\x04sync*\n" +
@@ -1127,6 +1904,15 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\tGetRecord\x12&.concord.connector.v1.GetRecordRequest\x1a'.concord.connector.v1.GetRecordResponse\"'\x8a\xb5\x18#\n" +
 	"\n" +
 	"record.get\x12\x01\t\x1a\x04sync*\n" +
+	"connection0\x01\x12\x91\x01\n" +
+	"\fUpdateRecord\x12).concord.connector.v1.UpdateRecordRequest\x1a*.concord.connector.v1.UpdateRecordResponse\"*\x8a\xb5\x18&\n" +
+	"\rrecord.update\x12\x01\t\x1a\x04sync*\n" +
+	"connection0\x03\x12\x95\x01\n" +
+	"\rArchiveRecord\x12*.concord.connector.v1.ArchiveRecordRequest\x1a+.concord.connector.v1.ArchiveRecordResponse\"+\x8a\xb5\x18'\n" +
+	"\x0erecord.archive\x12\x01\t\x1a\x04sync*\n" +
+	"connection0\x03\x12\x9c\x01\n" +
+	"\rEstimateCalls\x12*.concord.connector.v1.EstimateCallsRequest\x1a+.concord.connector.v1.EstimateCallsResponse\"2\x8a\xb5\x18.\n" +
+	"\x15record.estimate_calls\x12\x01\t\x1a\x04sync*\n" +
 	"connection0\x01BMZKgithub.com/concord-suite/concord/proto/gen/concord/connector/v1;connectorv1b\x06proto3"
 
 var (
@@ -1142,43 +1928,70 @@ func file_concord_connector_v1_record_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_connector_v1_record_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_concord_connector_v1_record_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_concord_connector_v1_record_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_concord_connector_v1_record_service_proto_goTypes = []any{
 	(Listing)(0),                  // 0: concord.connector.v1.Listing
 	(RecordState)(0),              // 1: concord.connector.v1.RecordState
 	(*Record)(nil),                // 2: concord.connector.v1.Record
 	(*Address)(nil),               // 3: concord.connector.v1.Address
 	(*ClientFields)(nil),          // 4: concord.connector.v1.ClientFields
-	(*ContactFields)(nil),         // 5: concord.connector.v1.ContactFields
-	(*ContactLink)(nil),           // 6: concord.connector.v1.ContactLink
-	(*StreamRecordsRequest)(nil),  // 7: concord.connector.v1.StreamRecordsRequest
-	(*StreamRecordsResponse)(nil), // 8: concord.connector.v1.StreamRecordsResponse
-	(*GetRecordRequest)(nil),      // 9: concord.connector.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),     // 10: concord.connector.v1.GetRecordResponse
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*CustomField)(nil),           // 5: concord.connector.v1.CustomField
+	(*Relationship)(nil),          // 6: concord.connector.v1.Relationship
+	(*ContactFields)(nil),         // 7: concord.connector.v1.ContactFields
+	(*ContactLink)(nil),           // 8: concord.connector.v1.ContactLink
+	(*StreamRecordsRequest)(nil),  // 9: concord.connector.v1.StreamRecordsRequest
+	(*StreamRecordsResponse)(nil), // 10: concord.connector.v1.StreamRecordsResponse
+	(*GetRecordRequest)(nil),      // 11: concord.connector.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),     // 12: concord.connector.v1.GetRecordResponse
+	(*UpdateRecordRequest)(nil),   // 13: concord.connector.v1.UpdateRecordRequest
+	(*UpdateRecordResponse)(nil),  // 14: concord.connector.v1.UpdateRecordResponse
+	(*ArchiveRecordRequest)(nil),  // 15: concord.connector.v1.ArchiveRecordRequest
+	(*ArchiveRecordResponse)(nil), // 16: concord.connector.v1.ArchiveRecordResponse
+	(*EstimateCallsRequest)(nil),  // 17: concord.connector.v1.EstimateCallsRequest
+	(*EstimateCallsResponse)(nil), // 18: concord.connector.v1.EstimateCallsResponse
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil), // 20: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_concord_connector_v1_record_service_proto_depIdxs = []int32{
 	1,  // 0: concord.connector.v1.Record.state:type_name -> concord.connector.v1.RecordState
 	4,  // 1: concord.connector.v1.Record.client:type_name -> concord.connector.v1.ClientFields
-	5,  // 2: concord.connector.v1.Record.contact:type_name -> concord.connector.v1.ContactFields
+	7,  // 2: concord.connector.v1.Record.contact:type_name -> concord.connector.v1.ContactFields
 	3,  // 3: concord.connector.v1.ClientFields.postal_address:type_name -> concord.connector.v1.Address
 	3,  // 4: concord.connector.v1.ClientFields.physical_address:type_name -> concord.connector.v1.Address
-	6,  // 5: concord.connector.v1.ContactFields.links:type_name -> concord.connector.v1.ContactLink
-	0,  // 6: concord.connector.v1.StreamRecordsRequest.listing:type_name -> concord.connector.v1.Listing
-	11, // 7: concord.connector.v1.StreamRecordsRequest.changed_since:type_name -> google.protobuf.Timestamp
-	2,  // 8: concord.connector.v1.StreamRecordsResponse.records:type_name -> concord.connector.v1.Record
-	11, // 9: concord.connector.v1.StreamRecordsResponse.server_time:type_name -> google.protobuf.Timestamp
-	2,  // 10: concord.connector.v1.GetRecordResponse.record:type_name -> concord.connector.v1.Record
-	11, // 11: concord.connector.v1.GetRecordResponse.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 12: concord.connector.v1.RecordService.StreamRecords:input_type -> concord.connector.v1.StreamRecordsRequest
-	9,  // 13: concord.connector.v1.RecordService.GetRecord:input_type -> concord.connector.v1.GetRecordRequest
-	8,  // 14: concord.connector.v1.RecordService.StreamRecords:output_type -> concord.connector.v1.StreamRecordsResponse
-	10, // 15: concord.connector.v1.RecordService.GetRecord:output_type -> concord.connector.v1.GetRecordResponse
-	14, // [14:16] is the sub-list for method output_type
-	12, // [12:14] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 5: concord.connector.v1.ClientFields.custom_fields:type_name -> concord.connector.v1.CustomField
+	6,  // 6: concord.connector.v1.ClientFields.relationships:type_name -> concord.connector.v1.Relationship
+	8,  // 7: concord.connector.v1.ContactFields.links:type_name -> concord.connector.v1.ContactLink
+	0,  // 8: concord.connector.v1.StreamRecordsRequest.listing:type_name -> concord.connector.v1.Listing
+	19, // 9: concord.connector.v1.StreamRecordsRequest.changed_since:type_name -> google.protobuf.Timestamp
+	2,  // 10: concord.connector.v1.StreamRecordsResponse.records:type_name -> concord.connector.v1.Record
+	19, // 11: concord.connector.v1.StreamRecordsResponse.server_time:type_name -> google.protobuf.Timestamp
+	2,  // 12: concord.connector.v1.GetRecordResponse.record:type_name -> concord.connector.v1.Record
+	19, // 13: concord.connector.v1.GetRecordResponse.server_time:type_name -> google.protobuf.Timestamp
+	4,  // 14: concord.connector.v1.UpdateRecordRequest.client:type_name -> concord.connector.v1.ClientFields
+	20, // 15: concord.connector.v1.UpdateRecordRequest.update_mask:type_name -> google.protobuf.FieldMask
+	2,  // 16: concord.connector.v1.UpdateRecordResponse.record:type_name -> concord.connector.v1.Record
+	19, // 17: concord.connector.v1.UpdateRecordResponse.server_time:type_name -> google.protobuf.Timestamp
+	2,  // 18: concord.connector.v1.ArchiveRecordResponse.record:type_name -> concord.connector.v1.Record
+	0,  // 19: concord.connector.v1.EstimateCallsRequest.listings:type_name -> concord.connector.v1.Listing
+	21, // 20: concord.connector.v1.EstimateCallsResponse.duration:type_name -> google.protobuf.Duration
+	19, // 21: concord.connector.v1.EstimateCallsResponse.begin_time:type_name -> google.protobuf.Timestamp
+	19, // 22: concord.connector.v1.EstimateCallsResponse.end_time:type_name -> google.protobuf.Timestamp
+	9,  // 23: concord.connector.v1.RecordService.StreamRecords:input_type -> concord.connector.v1.StreamRecordsRequest
+	11, // 24: concord.connector.v1.RecordService.GetRecord:input_type -> concord.connector.v1.GetRecordRequest
+	13, // 25: concord.connector.v1.RecordService.UpdateRecord:input_type -> concord.connector.v1.UpdateRecordRequest
+	15, // 26: concord.connector.v1.RecordService.ArchiveRecord:input_type -> concord.connector.v1.ArchiveRecordRequest
+	17, // 27: concord.connector.v1.RecordService.EstimateCalls:input_type -> concord.connector.v1.EstimateCallsRequest
+	10, // 28: concord.connector.v1.RecordService.StreamRecords:output_type -> concord.connector.v1.StreamRecordsResponse
+	12, // 29: concord.connector.v1.RecordService.GetRecord:output_type -> concord.connector.v1.GetRecordResponse
+	14, // 30: concord.connector.v1.RecordService.UpdateRecord:output_type -> concord.connector.v1.UpdateRecordResponse
+	16, // 31: concord.connector.v1.RecordService.ArchiveRecord:output_type -> concord.connector.v1.ArchiveRecordResponse
+	18, // 32: concord.connector.v1.RecordService.EstimateCalls:output_type -> concord.connector.v1.EstimateCallsResponse
+	28, // [28:33] is the sub-list for method output_type
+	23, // [23:28] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_concord_connector_v1_record_service_proto_init() }
@@ -1196,7 +2009,7 @@ func file_concord_connector_v1_record_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_connector_v1_record_service_proto_rawDesc), len(file_concord_connector_v1_record_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,18 +21,27 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	RecordService_StreamRecords_FullMethodName = "/concord.connector.v1.RecordService/StreamRecords"
 	RecordService_GetRecord_FullMethodName     = "/concord.connector.v1.RecordService/GetRecord"
+	RecordService_UpdateRecord_FullMethodName  = "/concord.connector.v1.RecordService/UpdateRecord"
+	RecordService_ArchiveRecord_FullMethodName = "/concord.connector.v1.RecordService/ArchiveRecord"
+	RecordService_EstimateCalls_FullMethodName = "/concord.connector.v1.RecordService/EstimateCalls"
 )
 
 // RecordServiceClient is the client API for RecordService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RecordService reads the records of a connection for sync, call by call within the provider's limits.
+// RecordService reads and writes the records of a connection for sync, call by call within the provider's limits.
 type RecordServiceClient interface {
 	// StreamRecords streams a listing page by page. Every page carries the token to go on from, so that a taken-over run resumes after the last page it kept.
 	StreamRecords(ctx context.Context, in *StreamRecordsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamRecordsResponse], error)
 	// GetRecord reads one client record, to confirm what a listing seemed to say.
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
+	// UpdateRecord writes single fields of one record and answers the record as the provider has it then. The record is read first: one that is not as the caller read it is not written.
+	UpdateRecord(ctx context.Context, in *UpdateRecordRequest, opts ...grpc.CallOption) (*UpdateRecordResponse, error)
+	// ArchiveRecord archives one client record at the provider. One that is archived already is answered as it is.
+	ArchiveRecord(ctx context.Context, in *ArchiveRecordRequest, opts ...grpc.CallOption) (*ArchiveRecordResponse, error)
+	// EstimateCalls says what a piece of work costs before it is begun: calls, time, and its share of the day. It makes no call.
+	EstimateCalls(ctx context.Context, in *EstimateCallsRequest, opts ...grpc.CallOption) (*EstimateCallsResponse, error)
 }
 
 type recordServiceClient struct {
@@ -72,16 +81,52 @@ func (c *recordServiceClient) GetRecord(ctx context.Context, in *GetRecordReques
 	return out, nil
 }
 
+func (c *recordServiceClient) UpdateRecord(ctx context.Context, in *UpdateRecordRequest, opts ...grpc.CallOption) (*UpdateRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateRecordResponse)
+	err := c.cc.Invoke(ctx, RecordService_UpdateRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recordServiceClient) ArchiveRecord(ctx context.Context, in *ArchiveRecordRequest, opts ...grpc.CallOption) (*ArchiveRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ArchiveRecordResponse)
+	err := c.cc.Invoke(ctx, RecordService_ArchiveRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *recordServiceClient) EstimateCalls(ctx context.Context, in *EstimateCallsRequest, opts ...grpc.CallOption) (*EstimateCallsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EstimateCallsResponse)
+	err := c.cc.Invoke(ctx, RecordService_EstimateCalls_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RecordServiceServer is the server API for RecordService service.
 // All implementations must embed UnimplementedRecordServiceServer
 // for forward compatibility.
 //
-// RecordService reads the records of a connection for sync, call by call within the provider's limits.
+// RecordService reads and writes the records of a connection for sync, call by call within the provider's limits.
 type RecordServiceServer interface {
 	// StreamRecords streams a listing page by page. Every page carries the token to go on from, so that a taken-over run resumes after the last page it kept.
 	StreamRecords(*StreamRecordsRequest, grpc.ServerStreamingServer[StreamRecordsResponse]) error
 	// GetRecord reads one client record, to confirm what a listing seemed to say.
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
+	// UpdateRecord writes single fields of one record and answers the record as the provider has it then. The record is read first: one that is not as the caller read it is not written.
+	UpdateRecord(context.Context, *UpdateRecordRequest) (*UpdateRecordResponse, error)
+	// ArchiveRecord archives one client record at the provider. One that is archived already is answered as it is.
+	ArchiveRecord(context.Context, *ArchiveRecordRequest) (*ArchiveRecordResponse, error)
+	// EstimateCalls says what a piece of work costs before it is begun: calls, time, and its share of the day. It makes no call.
+	EstimateCalls(context.Context, *EstimateCallsRequest) (*EstimateCallsResponse, error)
 	mustEmbedUnimplementedRecordServiceServer()
 }
 
@@ -97,6 +142,15 @@ func (UnimplementedRecordServiceServer) StreamRecords(*StreamRecordsRequest, grp
 }
 func (UnimplementedRecordServiceServer) GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRecord not implemented")
+}
+func (UnimplementedRecordServiceServer) UpdateRecord(context.Context, *UpdateRecordRequest) (*UpdateRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateRecord not implemented")
+}
+func (UnimplementedRecordServiceServer) ArchiveRecord(context.Context, *ArchiveRecordRequest) (*ArchiveRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ArchiveRecord not implemented")
+}
+func (UnimplementedRecordServiceServer) EstimateCalls(context.Context, *EstimateCallsRequest) (*EstimateCallsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EstimateCalls not implemented")
 }
 func (UnimplementedRecordServiceServer) mustEmbedUnimplementedRecordServiceServer() {}
 func (UnimplementedRecordServiceServer) testEmbeddedByValue()                       {}
@@ -148,6 +202,60 @@ func _RecordService_GetRecord_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RecordService_UpdateRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecordServiceServer).UpdateRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecordService_UpdateRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecordServiceServer).UpdateRecord(ctx, req.(*UpdateRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RecordService_ArchiveRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ArchiveRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecordServiceServer).ArchiveRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecordService_ArchiveRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecordServiceServer).ArchiveRecord(ctx, req.(*ArchiveRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RecordService_EstimateCalls_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EstimateCallsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecordServiceServer).EstimateCalls(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecordService_EstimateCalls_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecordServiceServer).EstimateCalls(ctx, req.(*EstimateCallsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RecordService_ServiceDesc is the grpc.ServiceDesc for RecordService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -158,6 +266,18 @@ var RecordService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetRecord",
 			Handler:    _RecordService_GetRecord_Handler,
+		},
+		{
+			MethodName: "UpdateRecord",
+			Handler:    _RecordService_UpdateRecord_Handler,
+		},
+		{
+			MethodName: "ArchiveRecord",
+			Handler:    _RecordService_ArchiveRecord_Handler,
+		},
+		{
+			MethodName: "EstimateCalls",
+			Handler:    _RecordService_EstimateCalls_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

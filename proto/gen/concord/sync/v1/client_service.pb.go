@@ -293,7 +293,15 @@ type Client struct {
 	// Its last off-boarding, "firms/{firm}/offboardings/{offboarding}".
 	Offboarding string `protobuf:"bytes,13,opt,name=offboarding,proto3" json:"offboarding,omitempty"`
 	// Changes with every change.
-	Etag          string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The groups it belongs to, as the list source has them.
+	Groups []string `protobuf:"bytes,15,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Its ties to other clients, as the list source has them.
+	Relationships []*ClientRelationship `protobuf:"bytes,16,rep,name=relationships,proto3" json:"relationships,omitempty"`
+	// The practice's own fields, as the list source has them.
+	CustomFields []*ClientCustomField `protobuf:"bytes,17,rep,name=custom_fields,json=customFields,proto3" json:"custom_fields,omitempty"`
+	// When groups, relationships and custom fields were read last; not set before the first time.
+	DetailsTime   *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=details_time,json=detailsTime,proto3" json:"details_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +434,189 @@ func (x *Client) GetEtag() string {
 	return ""
 }
 
+func (x *Client) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Client) GetRelationships() []*ClientRelationship {
+	if x != nil {
+		return x.Relationships
+	}
+	return nil
+}
+
+func (x *Client) GetCustomFields() []*ClientCustomField {
+	if x != nil {
+		return x.CustomFields
+	}
+	return nil
+}
+
+func (x *Client) GetDetailsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DetailsTime
+	}
+	return nil
+}
+
+// ClientRelationship ties a client to another one.
+type ClientRelationship struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind, in the provider's words: Director, Shareholder, Trustee.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// The other client, "firms/{firm}/clients/{client}"; empty when it is none of the firm's client list.
+	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// The other's name.
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Shares held, empty where it makes no sense.
+	Shares string `protobuf:"bytes,4,opt,name=shares,proto3" json:"shares,omitempty"`
+	// The percentage held, empty where it makes no sense.
+	Percentage string `protobuf:"bytes,5,opt,name=percentage,proto3" json:"percentage,omitempty"`
+	// The first day, YYYY-MM-DD, empty when open.
+	StartDate string `protobuf:"bytes,6,opt,name=start_date,json=startDate,proto3" json:"start_date,omitempty"`
+	// The last day, YYYY-MM-DD, empty when open.
+	EndDate       string `protobuf:"bytes,7,opt,name=end_date,json=endDate,proto3" json:"end_date,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientRelationship) Reset() {
+	*x = ClientRelationship{}
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientRelationship) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientRelationship) ProtoMessage() {}
+
+func (x *ClientRelationship) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientRelationship.ProtoReflect.Descriptor instead.
+func (*ClientRelationship) Descriptor() ([]byte, []int) {
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ClientRelationship) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetShares() string {
+	if x != nil {
+		return x.Shares
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetPercentage() string {
+	if x != nil {
+		return x.Percentage
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetStartDate() string {
+	if x != nil {
+		return x.StartDate
+	}
+	return ""
+}
+
+func (x *ClientRelationship) GetEndDate() string {
+	if x != nil {
+		return x.EndDate
+	}
+	return ""
+}
+
+// ClientCustomField is a field that the practice defined at the provider.
+type ClientCustomField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value as text.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCustomField) Reset() {
+	*x = ClientCustomField{}
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCustomField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCustomField) ProtoMessage() {}
+
+func (x *ClientCustomField) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCustomField.ProtoReflect.Descriptor instead.
+func (*ClientCustomField) Descriptor() ([]byte, []int) {
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ClientCustomField) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ClientCustomField) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Blocker is a named reason why a client can't leave yet.
 type Blocker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -441,7 +632,7 @@ type Blocker struct {
 
 func (x *Blocker) Reset() {
 	*x = Blocker{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[1]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +644,7 @@ func (x *Blocker) String() string {
 func (*Blocker) ProtoMessage() {}
 
 func (x *Blocker) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[1]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +657,7 @@ func (x *Blocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blocker.ProtoReflect.Descriptor instead.
 func (*Blocker) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{1}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Blocker) GetKind() string {
@@ -517,7 +708,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[2]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +720,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[2]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +733,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{2}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Contact) GetName() string {
@@ -625,7 +816,7 @@ type ContactRelation struct {
 
 func (x *ContactRelation) Reset() {
 	*x = ContactRelation{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[3]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +828,7 @@ func (x *ContactRelation) String() string {
 func (*ContactRelation) ProtoMessage() {}
 
 func (x *ContactRelation) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[3]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +841,7 @@ func (x *ContactRelation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactRelation.ProtoReflect.Descriptor instead.
 func (*ContactRelation) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContactRelation) GetClient() string {
@@ -728,7 +919,7 @@ type Offboarding struct {
 
 func (x *Offboarding) Reset() {
 	*x = Offboarding{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[4]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +931,7 @@ func (x *Offboarding) String() string {
 func (*Offboarding) ProtoMessage() {}
 
 func (x *Offboarding) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[4]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +944,7 @@ func (x *Offboarding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offboarding.ProtoReflect.Descriptor instead.
 func (*Offboarding) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Offboarding) GetName() string {
@@ -902,7 +1093,7 @@ type OffboardingStep struct {
 
 func (x *OffboardingStep) Reset() {
 	*x = OffboardingStep{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[5]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1105,7 @@ func (x *OffboardingStep) String() string {
 func (*OffboardingStep) ProtoMessage() {}
 
 func (x *OffboardingStep) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[5]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1118,7 @@ func (x *OffboardingStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardingStep.ProtoReflect.Descriptor instead.
 func (*OffboardingStep) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OffboardingStep) GetOccurTime() *timestamppb.Timestamp {
@@ -965,7 +1156,7 @@ type HistoryEntry struct {
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[6]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1168,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[6]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1181,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *HistoryEntry) GetSequence() int64 {
@@ -1056,7 +1247,7 @@ type ListClientsRequest struct {
 
 func (x *ListClientsRequest) Reset() {
 	*x = ListClientsRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[7]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1259,7 @@ func (x *ListClientsRequest) String() string {
 func (*ListClientsRequest) ProtoMessage() {}
 
 func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[7]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1272,7 @@ func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsRequest.ProtoReflect.Descriptor instead.
 func (*ListClientsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListClientsRequest) GetParent() string {
@@ -1141,7 +1332,7 @@ type ListClientsResponse struct {
 
 func (x *ListClientsResponse) Reset() {
 	*x = ListClientsResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[8]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1344,7 @@ func (x *ListClientsResponse) String() string {
 func (*ListClientsResponse) ProtoMessage() {}
 
 func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[8]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1357,7 @@ func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsResponse.ProtoReflect.Descriptor instead.
 func (*ListClientsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListClientsResponse) GetClients() []*Client {
@@ -1201,7 +1392,7 @@ type GetClientRequest struct {
 
 func (x *GetClientRequest) Reset() {
 	*x = GetClientRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[9]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1404,7 @@ func (x *GetClientRequest) String() string {
 func (*GetClientRequest) ProtoMessage() {}
 
 func (x *GetClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[9]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1417,7 @@ func (x *GetClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClientRequest.ProtoReflect.Descriptor instead.
 func (*GetClientRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetClientRequest) GetName() string {
@@ -1247,7 +1438,7 @@ type GetClientResponse struct {
 
 func (x *GetClientResponse) Reset() {
 	*x = GetClientResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[10]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1450,7 @@ func (x *GetClientResponse) String() string {
 func (*GetClientResponse) ProtoMessage() {}
 
 func (x *GetClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[10]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1463,7 @@ func (x *GetClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetClientResponse.ProtoReflect.Descriptor instead.
 func (*GetClientResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetClientResponse) GetClient() *Client {
@@ -1297,7 +1488,7 @@ type CreateClientRequest struct {
 
 func (x *CreateClientRequest) Reset() {
 	*x = CreateClientRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[11]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1500,7 @@ func (x *CreateClientRequest) String() string {
 func (*CreateClientRequest) ProtoMessage() {}
 
 func (x *CreateClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[11]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1513,7 @@ func (x *CreateClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateClientRequest.ProtoReflect.Descriptor instead.
 func (*CreateClientRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateClientRequest) GetParent() string {
@@ -1357,7 +1548,7 @@ type CreateClientResponse struct {
 
 func (x *CreateClientResponse) Reset() {
 	*x = CreateClientResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[12]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1560,7 @@ func (x *CreateClientResponse) String() string {
 func (*CreateClientResponse) ProtoMessage() {}
 
 func (x *CreateClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[12]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1573,7 @@ func (x *CreateClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateClientResponse.ProtoReflect.Descriptor instead.
 func (*CreateClientResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{12}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateClientResponse) GetClient() *Client {
@@ -1403,7 +1594,7 @@ type PreviewOffboardingRequest struct {
 
 func (x *PreviewOffboardingRequest) Reset() {
 	*x = PreviewOffboardingRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[13]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1606,7 @@ func (x *PreviewOffboardingRequest) String() string {
 func (*PreviewOffboardingRequest) ProtoMessage() {}
 
 func (x *PreviewOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[13]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1619,7 @@ func (x *PreviewOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*PreviewOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{13}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PreviewOffboardingRequest) GetName() string {
@@ -1459,7 +1650,7 @@ type PreviewOffboardingResponse struct {
 
 func (x *PreviewOffboardingResponse) Reset() {
 	*x = PreviewOffboardingResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[14]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1662,7 @@ func (x *PreviewOffboardingResponse) String() string {
 func (*PreviewOffboardingResponse) ProtoMessage() {}
 
 func (x *PreviewOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[14]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1675,7 @@ func (x *PreviewOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*PreviewOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{14}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PreviewOffboardingResponse) GetBlockers() []*Blocker {
@@ -1546,7 +1737,7 @@ type OffboardClientRequest struct {
 
 func (x *OffboardClientRequest) Reset() {
 	*x = OffboardClientRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[15]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1749,7 @@ func (x *OffboardClientRequest) String() string {
 func (*OffboardClientRequest) ProtoMessage() {}
 
 func (x *OffboardClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[15]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1762,7 @@ func (x *OffboardClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardClientRequest.ProtoReflect.Descriptor instead.
 func (*OffboardClientRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{15}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OffboardClientRequest) GetName() string {
@@ -1613,7 +1804,7 @@ type OffboardClientResponse struct {
 
 func (x *OffboardClientResponse) Reset() {
 	*x = OffboardClientResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[16]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1816,7 @@ func (x *OffboardClientResponse) String() string {
 func (*OffboardClientResponse) ProtoMessage() {}
 
 func (x *OffboardClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[16]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1829,7 @@ func (x *OffboardClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardClientResponse.ProtoReflect.Descriptor instead.
 func (*OffboardClientResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{16}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OffboardClientResponse) GetOffboarding() *Offboarding {
@@ -1663,7 +1854,7 @@ type RestoreClientRequest struct {
 
 func (x *RestoreClientRequest) Reset() {
 	*x = RestoreClientRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[17]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1866,7 @@ func (x *RestoreClientRequest) String() string {
 func (*RestoreClientRequest) ProtoMessage() {}
 
 func (x *RestoreClientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[17]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1879,7 @@ func (x *RestoreClientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreClientRequest.ProtoReflect.Descriptor instead.
 func (*RestoreClientRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{17}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreClientRequest) GetName() string {
@@ -1723,7 +1914,7 @@ type RestoreClientResponse struct {
 
 func (x *RestoreClientResponse) Reset() {
 	*x = RestoreClientResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[18]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1926,7 @@ func (x *RestoreClientResponse) String() string {
 func (*RestoreClientResponse) ProtoMessage() {}
 
 func (x *RestoreClientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[18]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1939,7 @@ func (x *RestoreClientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreClientResponse.ProtoReflect.Descriptor instead.
 func (*RestoreClientResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{18}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestoreClientResponse) GetOffboarding() *Offboarding {
@@ -1769,7 +1960,7 @@ type GetOffboardingRequest struct {
 
 func (x *GetOffboardingRequest) Reset() {
 	*x = GetOffboardingRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[19]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1972,7 @@ func (x *GetOffboardingRequest) String() string {
 func (*GetOffboardingRequest) ProtoMessage() {}
 
 func (x *GetOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[19]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1985,7 @@ func (x *GetOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*GetOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{19}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetOffboardingRequest) GetName() string {
@@ -1815,7 +2006,7 @@ type GetOffboardingResponse struct {
 
 func (x *GetOffboardingResponse) Reset() {
 	*x = GetOffboardingResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[20]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +2018,7 @@ func (x *GetOffboardingResponse) String() string {
 func (*GetOffboardingResponse) ProtoMessage() {}
 
 func (x *GetOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[20]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +2031,7 @@ func (x *GetOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*GetOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{20}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetOffboardingResponse) GetOffboarding() *Offboarding {
@@ -1867,7 +2058,7 @@ type ListOffboardingsRequest struct {
 
 func (x *ListOffboardingsRequest) Reset() {
 	*x = ListOffboardingsRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[21]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2070,7 @@ func (x *ListOffboardingsRequest) String() string {
 func (*ListOffboardingsRequest) ProtoMessage() {}
 
 func (x *ListOffboardingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[21]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2083,7 @@ func (x *ListOffboardingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffboardingsRequest.ProtoReflect.Descriptor instead.
 func (*ListOffboardingsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{21}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListOffboardingsRequest) GetParent() string {
@@ -1936,7 +2127,7 @@ type ListOffboardingsResponse struct {
 
 func (x *ListOffboardingsResponse) Reset() {
 	*x = ListOffboardingsResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[22]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2139,7 @@ func (x *ListOffboardingsResponse) String() string {
 func (*ListOffboardingsResponse) ProtoMessage() {}
 
 func (x *ListOffboardingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[22]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2152,7 @@ func (x *ListOffboardingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffboardingsResponse.ProtoReflect.Descriptor instead.
 func (*ListOffboardingsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{22}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListOffboardingsResponse) GetOffboardings() []*Offboarding {
@@ -1991,7 +2182,7 @@ type CancelOffboardingRequest struct {
 
 func (x *CancelOffboardingRequest) Reset() {
 	*x = CancelOffboardingRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[23]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2194,7 @@ func (x *CancelOffboardingRequest) String() string {
 func (*CancelOffboardingRequest) ProtoMessage() {}
 
 func (x *CancelOffboardingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[23]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2207,7 @@ func (x *CancelOffboardingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOffboardingRequest.ProtoReflect.Descriptor instead.
 func (*CancelOffboardingRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{23}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelOffboardingRequest) GetName() string {
@@ -2044,7 +2235,7 @@ type CancelOffboardingResponse struct {
 
 func (x *CancelOffboardingResponse) Reset() {
 	*x = CancelOffboardingResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[24]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2247,7 @@ func (x *CancelOffboardingResponse) String() string {
 func (*CancelOffboardingResponse) ProtoMessage() {}
 
 func (x *CancelOffboardingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[24]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2260,7 @@ func (x *CancelOffboardingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOffboardingResponse.ProtoReflect.Descriptor instead.
 func (*CancelOffboardingResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{24}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelOffboardingResponse) GetOffboarding() *Offboarding {
@@ -2096,7 +2287,7 @@ type ListClientHistoryRequest struct {
 
 func (x *ListClientHistoryRequest) Reset() {
 	*x = ListClientHistoryRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[25]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2299,7 @@ func (x *ListClientHistoryRequest) String() string {
 func (*ListClientHistoryRequest) ProtoMessage() {}
 
 func (x *ListClientHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[25]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2312,7 @@ func (x *ListClientHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientHistoryRequest.ProtoReflect.Descriptor instead.
 func (*ListClientHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{25}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListClientHistoryRequest) GetParent() string {
@@ -2165,7 +2356,7 @@ type ListClientHistoryResponse struct {
 
 func (x *ListClientHistoryResponse) Reset() {
 	*x = ListClientHistoryResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[26]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2368,7 @@ func (x *ListClientHistoryResponse) String() string {
 func (*ListClientHistoryResponse) ProtoMessage() {}
 
 func (x *ListClientHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[26]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2381,7 @@ func (x *ListClientHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientHistoryResponse.ProtoReflect.Descriptor instead.
 func (*ListClientHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{26}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListClientHistoryResponse) GetEntries() []*HistoryEntry {
@@ -2220,7 +2411,7 @@ type ExportClientHistoryRequest struct {
 
 func (x *ExportClientHistoryRequest) Reset() {
 	*x = ExportClientHistoryRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[27]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2423,7 @@ func (x *ExportClientHistoryRequest) String() string {
 func (*ExportClientHistoryRequest) ProtoMessage() {}
 
 func (x *ExportClientHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[27]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2436,7 @@ func (x *ExportClientHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportClientHistoryRequest.ProtoReflect.Descriptor instead.
 func (*ExportClientHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{27}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportClientHistoryRequest) GetParent() string {
@@ -2273,7 +2464,7 @@ type ExportClientHistoryResponse struct {
 
 func (x *ExportClientHistoryResponse) Reset() {
 	*x = ExportClientHistoryResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[28]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2476,7 @@ func (x *ExportClientHistoryResponse) String() string {
 func (*ExportClientHistoryResponse) ProtoMessage() {}
 
 func (x *ExportClientHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[28]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2489,7 @@ func (x *ExportClientHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportClientHistoryResponse.ProtoReflect.Descriptor instead.
 func (*ExportClientHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{28}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExportClientHistoryResponse) GetData() []byte {
@@ -2329,7 +2520,7 @@ type ListContactsRequest struct {
 
 func (x *ListContactsRequest) Reset() {
 	*x = ListContactsRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[29]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2532,7 @@ func (x *ListContactsRequest) String() string {
 func (*ListContactsRequest) ProtoMessage() {}
 
 func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[29]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2545,7 @@ func (x *ListContactsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsRequest.ProtoReflect.Descriptor instead.
 func (*ListContactsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{29}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListContactsRequest) GetParent() string {
@@ -2412,7 +2603,7 @@ type ListContactsResponse struct {
 
 func (x *ListContactsResponse) Reset() {
 	*x = ListContactsResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[30]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2615,7 @@ func (x *ListContactsResponse) String() string {
 func (*ListContactsResponse) ProtoMessage() {}
 
 func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[30]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2628,7 @@ func (x *ListContactsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListContactsResponse.ProtoReflect.Descriptor instead.
 func (*ListContactsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{30}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListContactsResponse) GetContacts() []*Contact {
@@ -2465,7 +2656,7 @@ type GetContactRequest struct {
 
 func (x *GetContactRequest) Reset() {
 	*x = GetContactRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[31]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2668,7 @@ func (x *GetContactRequest) String() string {
 func (*GetContactRequest) ProtoMessage() {}
 
 func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[31]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2681,7 @@ func (x *GetContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactRequest.ProtoReflect.Descriptor instead.
 func (*GetContactRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{31}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetContactRequest) GetName() string {
@@ -2511,7 +2702,7 @@ type GetContactResponse struct {
 
 func (x *GetContactResponse) Reset() {
 	*x = GetContactResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[32]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2714,7 @@ func (x *GetContactResponse) String() string {
 func (*GetContactResponse) ProtoMessage() {}
 
 func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[32]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2727,7 @@ func (x *GetContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetContactResponse.ProtoReflect.Descriptor instead.
 func (*GetContactResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{32}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetContactResponse) GetContact() *Contact {
@@ -2559,7 +2750,7 @@ type UpdateContactRequest struct {
 
 func (x *UpdateContactRequest) Reset() {
 	*x = UpdateContactRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[33]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2762,7 @@ func (x *UpdateContactRequest) String() string {
 func (*UpdateContactRequest) ProtoMessage() {}
 
 func (x *UpdateContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[33]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2775,7 @@ func (x *UpdateContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateContactRequest.ProtoReflect.Descriptor instead.
 func (*UpdateContactRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{33}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateContactRequest) GetContact() *Contact {
@@ -2612,7 +2803,7 @@ type UpdateContactResponse struct {
 
 func (x *UpdateContactResponse) Reset() {
 	*x = UpdateContactResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[34]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2815,7 @@ func (x *UpdateContactResponse) String() string {
 func (*UpdateContactResponse) ProtoMessage() {}
 
 func (x *UpdateContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[34]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2828,7 @@ func (x *UpdateContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateContactResponse.ProtoReflect.Descriptor instead.
 func (*UpdateContactResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{34}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpdateContactResponse) GetContact() *Contact {
@@ -2660,7 +2851,7 @@ type DeleteContactRequest struct {
 
 func (x *DeleteContactRequest) Reset() {
 	*x = DeleteContactRequest{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[35]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2863,7 @@ func (x *DeleteContactRequest) String() string {
 func (*DeleteContactRequest) ProtoMessage() {}
 
 func (x *DeleteContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[35]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2876,7 @@ func (x *DeleteContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteContactRequest.ProtoReflect.Descriptor instead.
 func (*DeleteContactRequest) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{35}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteContactRequest) GetName() string {
@@ -2711,7 +2902,7 @@ type DeleteContactResponse struct {
 
 func (x *DeleteContactResponse) Reset() {
 	*x = DeleteContactResponse{}
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[36]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2914,7 @@ func (x *DeleteContactResponse) String() string {
 func (*DeleteContactResponse) ProtoMessage() {}
 
 func (x *DeleteContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_sync_v1_client_service_proto_msgTypes[36]
+	mi := &file_concord_sync_v1_client_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,14 +2927,14 @@ func (x *DeleteContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteContactResponse.ProtoReflect.Descriptor instead.
 func (*DeleteContactResponse) Descriptor() ([]byte, []int) {
-	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{36}
+	return file_concord_sync_v1_client_service_proto_rawDescGZIP(), []int{38}
 }
 
 var File_concord_sync_v1_client_service_proto protoreflect.FileDescriptor
 
 const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\n" +
-	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x04\n" +
+	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\a\n" +
 	"\x06Client\x12 \n" +
 	"\x04name\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
@@ -2764,7 +2955,27 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"updateTime\x12B\n" +
 	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerB\f\xbaH\x05\x92\x01\x02\x10d\xa0\xb5\x18\x01R\bblockers\x12.\n" +
 	"\voffboarding\x18\r \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\voffboarding\x12\x1b\n" +
-	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"x\n" +
+	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12%\n" +
+	"\x06groups\x18\x0f \x03(\tB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\x06groups\x12X\n" +
+	"\rrelationships\x18\x10 \x03(\v2#.concord.sync.v1.ClientRelationshipB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\rrelationships\x12V\n" +
+	"\rcustom_fields\x18\x11 \x03(\v2\".concord.sync.v1.ClientCustomFieldB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\fcustomFields\x12C\n" +
+	"\fdetails_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\vdetailsTime\"\x96\x02\n" +
+	"\x12ClientRelationship\x12\x1b\n" +
+	"\x04type\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04type\x12 \n" +
+	"\x06client\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06client\x12+\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdisplayName\x12\x1f\n" +
+	"\x06shares\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06shares\x12'\n" +
+	"\n" +
+	"percentage\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
+	"percentage\x12&\n" +
+	"\n" +
+	"start_date\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18\n" +
+	"R\tstartDate\x12\"\n" +
+	"\bend_date\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\n" +
+	"R\aendDate\"Q\n" +
+	"\x11ClientCustomField\x12\x1c\n" +
+	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x04name\x12\x1e\n" +
+	"\x05value\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x90NR\x05value\"x\n" +
 	"\aBlocker\x12\x1b\n" +
 	"\x04kind\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x182R\x04kind\x12*\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\vdescription\x12$\n" +
@@ -3013,116 +3224,121 @@ func file_concord_sync_v1_client_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_sync_v1_client_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_concord_sync_v1_client_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_concord_sync_v1_client_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_concord_sync_v1_client_service_proto_goTypes = []any{
 	(ErrorReason)(0),                    // 0: concord.sync.v1.ErrorReason
 	(ClientState)(0),                    // 1: concord.sync.v1.ClientState
 	(OffboardingState)(0),               // 2: concord.sync.v1.OffboardingState
 	(*Client)(nil),                      // 3: concord.sync.v1.Client
-	(*Blocker)(nil),                     // 4: concord.sync.v1.Blocker
-	(*Contact)(nil),                     // 5: concord.sync.v1.Contact
-	(*ContactRelation)(nil),             // 6: concord.sync.v1.ContactRelation
-	(*Offboarding)(nil),                 // 7: concord.sync.v1.Offboarding
-	(*OffboardingStep)(nil),             // 8: concord.sync.v1.OffboardingStep
-	(*HistoryEntry)(nil),                // 9: concord.sync.v1.HistoryEntry
-	(*ListClientsRequest)(nil),          // 10: concord.sync.v1.ListClientsRequest
-	(*ListClientsResponse)(nil),         // 11: concord.sync.v1.ListClientsResponse
-	(*GetClientRequest)(nil),            // 12: concord.sync.v1.GetClientRequest
-	(*GetClientResponse)(nil),           // 13: concord.sync.v1.GetClientResponse
-	(*CreateClientRequest)(nil),         // 14: concord.sync.v1.CreateClientRequest
-	(*CreateClientResponse)(nil),        // 15: concord.sync.v1.CreateClientResponse
-	(*PreviewOffboardingRequest)(nil),   // 16: concord.sync.v1.PreviewOffboardingRequest
-	(*PreviewOffboardingResponse)(nil),  // 17: concord.sync.v1.PreviewOffboardingResponse
-	(*OffboardClientRequest)(nil),       // 18: concord.sync.v1.OffboardClientRequest
-	(*OffboardClientResponse)(nil),      // 19: concord.sync.v1.OffboardClientResponse
-	(*RestoreClientRequest)(nil),        // 20: concord.sync.v1.RestoreClientRequest
-	(*RestoreClientResponse)(nil),       // 21: concord.sync.v1.RestoreClientResponse
-	(*GetOffboardingRequest)(nil),       // 22: concord.sync.v1.GetOffboardingRequest
-	(*GetOffboardingResponse)(nil),      // 23: concord.sync.v1.GetOffboardingResponse
-	(*ListOffboardingsRequest)(nil),     // 24: concord.sync.v1.ListOffboardingsRequest
-	(*ListOffboardingsResponse)(nil),    // 25: concord.sync.v1.ListOffboardingsResponse
-	(*CancelOffboardingRequest)(nil),    // 26: concord.sync.v1.CancelOffboardingRequest
-	(*CancelOffboardingResponse)(nil),   // 27: concord.sync.v1.CancelOffboardingResponse
-	(*ListClientHistoryRequest)(nil),    // 28: concord.sync.v1.ListClientHistoryRequest
-	(*ListClientHistoryResponse)(nil),   // 29: concord.sync.v1.ListClientHistoryResponse
-	(*ExportClientHistoryRequest)(nil),  // 30: concord.sync.v1.ExportClientHistoryRequest
-	(*ExportClientHistoryResponse)(nil), // 31: concord.sync.v1.ExportClientHistoryResponse
-	(*ListContactsRequest)(nil),         // 32: concord.sync.v1.ListContactsRequest
-	(*ListContactsResponse)(nil),        // 33: concord.sync.v1.ListContactsResponse
-	(*GetContactRequest)(nil),           // 34: concord.sync.v1.GetContactRequest
-	(*GetContactResponse)(nil),          // 35: concord.sync.v1.GetContactResponse
-	(*UpdateContactRequest)(nil),        // 36: concord.sync.v1.UpdateContactRequest
-	(*UpdateContactResponse)(nil),       // 37: concord.sync.v1.UpdateContactResponse
-	(*DeleteContactRequest)(nil),        // 38: concord.sync.v1.DeleteContactRequest
-	(*DeleteContactResponse)(nil),       // 39: concord.sync.v1.DeleteContactResponse
-	(*timestamppb.Timestamp)(nil),       // 40: google.protobuf.Timestamp
+	(*ClientRelationship)(nil),          // 4: concord.sync.v1.ClientRelationship
+	(*ClientCustomField)(nil),           // 5: concord.sync.v1.ClientCustomField
+	(*Blocker)(nil),                     // 6: concord.sync.v1.Blocker
+	(*Contact)(nil),                     // 7: concord.sync.v1.Contact
+	(*ContactRelation)(nil),             // 8: concord.sync.v1.ContactRelation
+	(*Offboarding)(nil),                 // 9: concord.sync.v1.Offboarding
+	(*OffboardingStep)(nil),             // 10: concord.sync.v1.OffboardingStep
+	(*HistoryEntry)(nil),                // 11: concord.sync.v1.HistoryEntry
+	(*ListClientsRequest)(nil),          // 12: concord.sync.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),         // 13: concord.sync.v1.ListClientsResponse
+	(*GetClientRequest)(nil),            // 14: concord.sync.v1.GetClientRequest
+	(*GetClientResponse)(nil),           // 15: concord.sync.v1.GetClientResponse
+	(*CreateClientRequest)(nil),         // 16: concord.sync.v1.CreateClientRequest
+	(*CreateClientResponse)(nil),        // 17: concord.sync.v1.CreateClientResponse
+	(*PreviewOffboardingRequest)(nil),   // 18: concord.sync.v1.PreviewOffboardingRequest
+	(*PreviewOffboardingResponse)(nil),  // 19: concord.sync.v1.PreviewOffboardingResponse
+	(*OffboardClientRequest)(nil),       // 20: concord.sync.v1.OffboardClientRequest
+	(*OffboardClientResponse)(nil),      // 21: concord.sync.v1.OffboardClientResponse
+	(*RestoreClientRequest)(nil),        // 22: concord.sync.v1.RestoreClientRequest
+	(*RestoreClientResponse)(nil),       // 23: concord.sync.v1.RestoreClientResponse
+	(*GetOffboardingRequest)(nil),       // 24: concord.sync.v1.GetOffboardingRequest
+	(*GetOffboardingResponse)(nil),      // 25: concord.sync.v1.GetOffboardingResponse
+	(*ListOffboardingsRequest)(nil),     // 26: concord.sync.v1.ListOffboardingsRequest
+	(*ListOffboardingsResponse)(nil),    // 27: concord.sync.v1.ListOffboardingsResponse
+	(*CancelOffboardingRequest)(nil),    // 28: concord.sync.v1.CancelOffboardingRequest
+	(*CancelOffboardingResponse)(nil),   // 29: concord.sync.v1.CancelOffboardingResponse
+	(*ListClientHistoryRequest)(nil),    // 30: concord.sync.v1.ListClientHistoryRequest
+	(*ListClientHistoryResponse)(nil),   // 31: concord.sync.v1.ListClientHistoryResponse
+	(*ExportClientHistoryRequest)(nil),  // 32: concord.sync.v1.ExportClientHistoryRequest
+	(*ExportClientHistoryResponse)(nil), // 33: concord.sync.v1.ExportClientHistoryResponse
+	(*ListContactsRequest)(nil),         // 34: concord.sync.v1.ListContactsRequest
+	(*ListContactsResponse)(nil),        // 35: concord.sync.v1.ListContactsResponse
+	(*GetContactRequest)(nil),           // 36: concord.sync.v1.GetContactRequest
+	(*GetContactResponse)(nil),          // 37: concord.sync.v1.GetContactResponse
+	(*UpdateContactRequest)(nil),        // 38: concord.sync.v1.UpdateContactRequest
+	(*UpdateContactResponse)(nil),       // 39: concord.sync.v1.UpdateContactResponse
+	(*DeleteContactRequest)(nil),        // 40: concord.sync.v1.DeleteContactRequest
+	(*DeleteContactResponse)(nil),       // 41: concord.sync.v1.DeleteContactResponse
+	(*timestamppb.Timestamp)(nil),       // 42: google.protobuf.Timestamp
 }
 var file_concord_sync_v1_client_service_proto_depIdxs = []int32{
 	1,  // 0: concord.sync.v1.Client.state:type_name -> concord.sync.v1.ClientState
-	40, // 1: concord.sync.v1.Client.create_time:type_name -> google.protobuf.Timestamp
-	40, // 2: concord.sync.v1.Client.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 3: concord.sync.v1.Client.blockers:type_name -> concord.sync.v1.Blocker
-	6,  // 4: concord.sync.v1.Contact.relations:type_name -> concord.sync.v1.ContactRelation
-	2,  // 5: concord.sync.v1.Offboarding.state:type_name -> concord.sync.v1.OffboardingState
-	4,  // 6: concord.sync.v1.Offboarding.blockers:type_name -> concord.sync.v1.Blocker
-	8,  // 7: concord.sync.v1.Offboarding.steps:type_name -> concord.sync.v1.OffboardingStep
-	40, // 8: concord.sync.v1.Offboarding.create_time:type_name -> google.protobuf.Timestamp
-	40, // 9: concord.sync.v1.Offboarding.archive_time:type_name -> google.protobuf.Timestamp
-	40, // 10: concord.sync.v1.Offboarding.end_time:type_name -> google.protobuf.Timestamp
-	40, // 11: concord.sync.v1.OffboardingStep.occur_time:type_name -> google.protobuf.Timestamp
-	40, // 12: concord.sync.v1.HistoryEntry.occur_time:type_name -> google.protobuf.Timestamp
-	1,  // 13: concord.sync.v1.ListClientsRequest.state:type_name -> concord.sync.v1.ClientState
-	3,  // 14: concord.sync.v1.ListClientsResponse.clients:type_name -> concord.sync.v1.Client
-	3,  // 15: concord.sync.v1.GetClientResponse.client:type_name -> concord.sync.v1.Client
-	3,  // 16: concord.sync.v1.CreateClientRequest.client:type_name -> concord.sync.v1.Client
-	3,  // 17: concord.sync.v1.CreateClientResponse.client:type_name -> concord.sync.v1.Client
-	4,  // 18: concord.sync.v1.PreviewOffboardingResponse.blockers:type_name -> concord.sync.v1.Blocker
-	7,  // 19: concord.sync.v1.OffboardClientResponse.offboarding:type_name -> concord.sync.v1.Offboarding
-	7,  // 20: concord.sync.v1.RestoreClientResponse.offboarding:type_name -> concord.sync.v1.Offboarding
-	7,  // 21: concord.sync.v1.GetOffboardingResponse.offboarding:type_name -> concord.sync.v1.Offboarding
-	2,  // 22: concord.sync.v1.ListOffboardingsRequest.state:type_name -> concord.sync.v1.OffboardingState
-	7,  // 23: concord.sync.v1.ListOffboardingsResponse.offboardings:type_name -> concord.sync.v1.Offboarding
-	7,  // 24: concord.sync.v1.CancelOffboardingResponse.offboarding:type_name -> concord.sync.v1.Offboarding
-	9,  // 25: concord.sync.v1.ListClientHistoryResponse.entries:type_name -> concord.sync.v1.HistoryEntry
-	5,  // 26: concord.sync.v1.ListContactsResponse.contacts:type_name -> concord.sync.v1.Contact
-	5,  // 27: concord.sync.v1.GetContactResponse.contact:type_name -> concord.sync.v1.Contact
-	5,  // 28: concord.sync.v1.UpdateContactRequest.contact:type_name -> concord.sync.v1.Contact
-	5,  // 29: concord.sync.v1.UpdateContactResponse.contact:type_name -> concord.sync.v1.Contact
-	10, // 30: concord.sync.v1.ClientService.ListClients:input_type -> concord.sync.v1.ListClientsRequest
-	12, // 31: concord.sync.v1.ClientService.GetClient:input_type -> concord.sync.v1.GetClientRequest
-	14, // 32: concord.sync.v1.ClientService.CreateClient:input_type -> concord.sync.v1.CreateClientRequest
-	16, // 33: concord.sync.v1.ClientService.PreviewOffboarding:input_type -> concord.sync.v1.PreviewOffboardingRequest
-	18, // 34: concord.sync.v1.ClientService.OffboardClient:input_type -> concord.sync.v1.OffboardClientRequest
-	20, // 35: concord.sync.v1.ClientService.RestoreClient:input_type -> concord.sync.v1.RestoreClientRequest
-	22, // 36: concord.sync.v1.ClientService.GetOffboarding:input_type -> concord.sync.v1.GetOffboardingRequest
-	24, // 37: concord.sync.v1.ClientService.ListOffboardings:input_type -> concord.sync.v1.ListOffboardingsRequest
-	26, // 38: concord.sync.v1.ClientService.CancelOffboarding:input_type -> concord.sync.v1.CancelOffboardingRequest
-	28, // 39: concord.sync.v1.ClientService.ListClientHistory:input_type -> concord.sync.v1.ListClientHistoryRequest
-	30, // 40: concord.sync.v1.ClientService.ExportClientHistory:input_type -> concord.sync.v1.ExportClientHistoryRequest
-	32, // 41: concord.sync.v1.ContactService.ListContacts:input_type -> concord.sync.v1.ListContactsRequest
-	34, // 42: concord.sync.v1.ContactService.GetContact:input_type -> concord.sync.v1.GetContactRequest
-	36, // 43: concord.sync.v1.ContactService.UpdateContact:input_type -> concord.sync.v1.UpdateContactRequest
-	38, // 44: concord.sync.v1.ContactService.DeleteContact:input_type -> concord.sync.v1.DeleteContactRequest
-	11, // 45: concord.sync.v1.ClientService.ListClients:output_type -> concord.sync.v1.ListClientsResponse
-	13, // 46: concord.sync.v1.ClientService.GetClient:output_type -> concord.sync.v1.GetClientResponse
-	15, // 47: concord.sync.v1.ClientService.CreateClient:output_type -> concord.sync.v1.CreateClientResponse
-	17, // 48: concord.sync.v1.ClientService.PreviewOffboarding:output_type -> concord.sync.v1.PreviewOffboardingResponse
-	19, // 49: concord.sync.v1.ClientService.OffboardClient:output_type -> concord.sync.v1.OffboardClientResponse
-	21, // 50: concord.sync.v1.ClientService.RestoreClient:output_type -> concord.sync.v1.RestoreClientResponse
-	23, // 51: concord.sync.v1.ClientService.GetOffboarding:output_type -> concord.sync.v1.GetOffboardingResponse
-	25, // 52: concord.sync.v1.ClientService.ListOffboardings:output_type -> concord.sync.v1.ListOffboardingsResponse
-	27, // 53: concord.sync.v1.ClientService.CancelOffboarding:output_type -> concord.sync.v1.CancelOffboardingResponse
-	29, // 54: concord.sync.v1.ClientService.ListClientHistory:output_type -> concord.sync.v1.ListClientHistoryResponse
-	31, // 55: concord.sync.v1.ClientService.ExportClientHistory:output_type -> concord.sync.v1.ExportClientHistoryResponse
-	33, // 56: concord.sync.v1.ContactService.ListContacts:output_type -> concord.sync.v1.ListContactsResponse
-	35, // 57: concord.sync.v1.ContactService.GetContact:output_type -> concord.sync.v1.GetContactResponse
-	37, // 58: concord.sync.v1.ContactService.UpdateContact:output_type -> concord.sync.v1.UpdateContactResponse
-	39, // 59: concord.sync.v1.ContactService.DeleteContact:output_type -> concord.sync.v1.DeleteContactResponse
-	45, // [45:60] is the sub-list for method output_type
-	30, // [30:45] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	42, // 1: concord.sync.v1.Client.create_time:type_name -> google.protobuf.Timestamp
+	42, // 2: concord.sync.v1.Client.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: concord.sync.v1.Client.blockers:type_name -> concord.sync.v1.Blocker
+	4,  // 4: concord.sync.v1.Client.relationships:type_name -> concord.sync.v1.ClientRelationship
+	5,  // 5: concord.sync.v1.Client.custom_fields:type_name -> concord.sync.v1.ClientCustomField
+	42, // 6: concord.sync.v1.Client.details_time:type_name -> google.protobuf.Timestamp
+	8,  // 7: concord.sync.v1.Contact.relations:type_name -> concord.sync.v1.ContactRelation
+	2,  // 8: concord.sync.v1.Offboarding.state:type_name -> concord.sync.v1.OffboardingState
+	6,  // 9: concord.sync.v1.Offboarding.blockers:type_name -> concord.sync.v1.Blocker
+	10, // 10: concord.sync.v1.Offboarding.steps:type_name -> concord.sync.v1.OffboardingStep
+	42, // 11: concord.sync.v1.Offboarding.create_time:type_name -> google.protobuf.Timestamp
+	42, // 12: concord.sync.v1.Offboarding.archive_time:type_name -> google.protobuf.Timestamp
+	42, // 13: concord.sync.v1.Offboarding.end_time:type_name -> google.protobuf.Timestamp
+	42, // 14: concord.sync.v1.OffboardingStep.occur_time:type_name -> google.protobuf.Timestamp
+	42, // 15: concord.sync.v1.HistoryEntry.occur_time:type_name -> google.protobuf.Timestamp
+	1,  // 16: concord.sync.v1.ListClientsRequest.state:type_name -> concord.sync.v1.ClientState
+	3,  // 17: concord.sync.v1.ListClientsResponse.clients:type_name -> concord.sync.v1.Client
+	3,  // 18: concord.sync.v1.GetClientResponse.client:type_name -> concord.sync.v1.Client
+	3,  // 19: concord.sync.v1.CreateClientRequest.client:type_name -> concord.sync.v1.Client
+	3,  // 20: concord.sync.v1.CreateClientResponse.client:type_name -> concord.sync.v1.Client
+	6,  // 21: concord.sync.v1.PreviewOffboardingResponse.blockers:type_name -> concord.sync.v1.Blocker
+	9,  // 22: concord.sync.v1.OffboardClientResponse.offboarding:type_name -> concord.sync.v1.Offboarding
+	9,  // 23: concord.sync.v1.RestoreClientResponse.offboarding:type_name -> concord.sync.v1.Offboarding
+	9,  // 24: concord.sync.v1.GetOffboardingResponse.offboarding:type_name -> concord.sync.v1.Offboarding
+	2,  // 25: concord.sync.v1.ListOffboardingsRequest.state:type_name -> concord.sync.v1.OffboardingState
+	9,  // 26: concord.sync.v1.ListOffboardingsResponse.offboardings:type_name -> concord.sync.v1.Offboarding
+	9,  // 27: concord.sync.v1.CancelOffboardingResponse.offboarding:type_name -> concord.sync.v1.Offboarding
+	11, // 28: concord.sync.v1.ListClientHistoryResponse.entries:type_name -> concord.sync.v1.HistoryEntry
+	7,  // 29: concord.sync.v1.ListContactsResponse.contacts:type_name -> concord.sync.v1.Contact
+	7,  // 30: concord.sync.v1.GetContactResponse.contact:type_name -> concord.sync.v1.Contact
+	7,  // 31: concord.sync.v1.UpdateContactRequest.contact:type_name -> concord.sync.v1.Contact
+	7,  // 32: concord.sync.v1.UpdateContactResponse.contact:type_name -> concord.sync.v1.Contact
+	12, // 33: concord.sync.v1.ClientService.ListClients:input_type -> concord.sync.v1.ListClientsRequest
+	14, // 34: concord.sync.v1.ClientService.GetClient:input_type -> concord.sync.v1.GetClientRequest
+	16, // 35: concord.sync.v1.ClientService.CreateClient:input_type -> concord.sync.v1.CreateClientRequest
+	18, // 36: concord.sync.v1.ClientService.PreviewOffboarding:input_type -> concord.sync.v1.PreviewOffboardingRequest
+	20, // 37: concord.sync.v1.ClientService.OffboardClient:input_type -> concord.sync.v1.OffboardClientRequest
+	22, // 38: concord.sync.v1.ClientService.RestoreClient:input_type -> concord.sync.v1.RestoreClientRequest
+	24, // 39: concord.sync.v1.ClientService.GetOffboarding:input_type -> concord.sync.v1.GetOffboardingRequest
+	26, // 40: concord.sync.v1.ClientService.ListOffboardings:input_type -> concord.sync.v1.ListOffboardingsRequest
+	28, // 41: concord.sync.v1.ClientService.CancelOffboarding:input_type -> concord.sync.v1.CancelOffboardingRequest
+	30, // 42: concord.sync.v1.ClientService.ListClientHistory:input_type -> concord.sync.v1.ListClientHistoryRequest
+	32, // 43: concord.sync.v1.ClientService.ExportClientHistory:input_type -> concord.sync.v1.ExportClientHistoryRequest
+	34, // 44: concord.sync.v1.ContactService.ListContacts:input_type -> concord.sync.v1.ListContactsRequest
+	36, // 45: concord.sync.v1.ContactService.GetContact:input_type -> concord.sync.v1.GetContactRequest
+	38, // 46: concord.sync.v1.ContactService.UpdateContact:input_type -> concord.sync.v1.UpdateContactRequest
+	40, // 47: concord.sync.v1.ContactService.DeleteContact:input_type -> concord.sync.v1.DeleteContactRequest
+	13, // 48: concord.sync.v1.ClientService.ListClients:output_type -> concord.sync.v1.ListClientsResponse
+	15, // 49: concord.sync.v1.ClientService.GetClient:output_type -> concord.sync.v1.GetClientResponse
+	17, // 50: concord.sync.v1.ClientService.CreateClient:output_type -> concord.sync.v1.CreateClientResponse
+	19, // 51: concord.sync.v1.ClientService.PreviewOffboarding:output_type -> concord.sync.v1.PreviewOffboardingResponse
+	21, // 52: concord.sync.v1.ClientService.OffboardClient:output_type -> concord.sync.v1.OffboardClientResponse
+	23, // 53: concord.sync.v1.ClientService.RestoreClient:output_type -> concord.sync.v1.RestoreClientResponse
+	25, // 54: concord.sync.v1.ClientService.GetOffboarding:output_type -> concord.sync.v1.GetOffboardingResponse
+	27, // 55: concord.sync.v1.ClientService.ListOffboardings:output_type -> concord.sync.v1.ListOffboardingsResponse
+	29, // 56: concord.sync.v1.ClientService.CancelOffboarding:output_type -> concord.sync.v1.CancelOffboardingResponse
+	31, // 57: concord.sync.v1.ClientService.ListClientHistory:output_type -> concord.sync.v1.ListClientHistoryResponse
+	33, // 58: concord.sync.v1.ClientService.ExportClientHistory:output_type -> concord.sync.v1.ExportClientHistoryResponse
+	35, // 59: concord.sync.v1.ContactService.ListContacts:output_type -> concord.sync.v1.ListContactsResponse
+	37, // 60: concord.sync.v1.ContactService.GetContact:output_type -> concord.sync.v1.GetContactResponse
+	39, // 61: concord.sync.v1.ContactService.UpdateContact:output_type -> concord.sync.v1.UpdateContactResponse
+	41, // 62: concord.sync.v1.ContactService.DeleteContact:output_type -> concord.sync.v1.DeleteContactResponse
+	48, // [48:63] is the sub-list for method output_type
+	33, // [33:48] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_concord_sync_v1_client_service_proto_init() }
@@ -3136,7 +3352,7 @@ func file_concord_sync_v1_client_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_sync_v1_client_service_proto_rawDesc), len(file_concord_sync_v1_client_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -35,6 +36,8 @@ const (
 	RunKind_RUN_KIND_MANUAL RunKind = 1
 	// The complete listing; the only kind that removes.
 	RunKind_RUN_KIND_FULL RunKind = 2
+	// Maps what a legacy connection had to the provider's ids of today. Never removes.
+	RunKind_RUN_KIND_UPGRADE RunKind = 3
 )
 
 // Enum value maps for RunKind.
@@ -43,11 +46,13 @@ var (
 		0: "RUN_KIND_UNSPECIFIED",
 		1: "RUN_KIND_MANUAL",
 		2: "RUN_KIND_FULL",
+		3: "RUN_KIND_UPGRADE",
 	}
 	RunKind_value = map[string]int32{
 		"RUN_KIND_UNSPECIFIED": 0,
 		"RUN_KIND_MANUAL":      1,
 		"RUN_KIND_FULL":        2,
+		"RUN_KIND_UPGRADE":     3,
 	}
 )
 
@@ -167,6 +172,8 @@ const (
 	RunPhase_RUN_PHASE_REMOVE RunPhase = 4
 	// Closing the books.
 	RunPhase_RUN_PHASE_FINISH RunPhase = 5
+	// Legacy links are mapped to records.
+	RunPhase_RUN_PHASE_MAP RunPhase = 6
 )
 
 // Enum value maps for RunPhase.
@@ -178,6 +185,7 @@ var (
 		3: "RUN_PHASE_APPLY",
 		4: "RUN_PHASE_REMOVE",
 		5: "RUN_PHASE_FINISH",
+		6: "RUN_PHASE_MAP",
 	}
 	RunPhase_value = map[string]int32{
 		"RUN_PHASE_UNSPECIFIED": 0,
@@ -186,6 +194,7 @@ var (
 		"RUN_PHASE_APPLY":       3,
 		"RUN_PHASE_REMOVE":      4,
 		"RUN_PHASE_FINISH":      5,
+		"RUN_PHASE_MAP":         6,
 	}
 )
 
@@ -726,9 +735,15 @@ type RunCounts struct {
 	// Candidates that something blocks.
 	RemovalsBlocked int64 `protobuf:"varint,12,opt,name=removals_blocked,json=removalsBlocked,proto3" json:"removals_blocked,omitempty"`
 	// Candidates that are only outside the chosen contact types.
-	OutOfScope    int64 `protobuf:"varint,13,opt,name=out_of_scope,json=outOfScope,proto3" json:"out_of_scope,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OutOfScope int64 `protobuf:"varint,13,opt,name=out_of_scope,json=outOfScope,proto3" json:"out_of_scope,omitempty"`
+	// Legacy links that were mapped.
+	LegacyMapped int64 `protobuf:"varint,14,opt,name=legacy_mapped,json=legacyMapped,proto3" json:"legacy_mapped,omitempty"`
+	// Legacy links for which there is a suggestion to decide on.
+	LegacySuggested int64 `protobuf:"varint,15,opt,name=legacy_suggested,json=legacySuggested,proto3" json:"legacy_suggested,omitempty"`
+	// Legacy links that fit no record.
+	LegacyUnmapped int64 `protobuf:"varint,16,opt,name=legacy_unmapped,json=legacyUnmapped,proto3" json:"legacy_unmapped,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RunCounts) Reset() {
@@ -848,6 +863,27 @@ func (x *RunCounts) GetRemovalsBlocked() int64 {
 func (x *RunCounts) GetOutOfScope() int64 {
 	if x != nil {
 		return x.OutOfScope
+	}
+	return 0
+}
+
+func (x *RunCounts) GetLegacyMapped() int64 {
+	if x != nil {
+		return x.LegacyMapped
+	}
+	return 0
+}
+
+func (x *RunCounts) GetLegacySuggested() int64 {
+	if x != nil {
+		return x.LegacySuggested
+	}
+	return 0
+}
+
+func (x *RunCounts) GetLegacyUnmapped() int64 {
+	if x != nil {
+		return x.LegacyUnmapped
 	}
 	return 0
 }
@@ -2296,11 +2332,184 @@ func (x *DecideSuggestionResponse) GetChange() *Change {
 	return nil
 }
 
+// EstimateRunRequest describes a run.
+type EstimateRunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The connection, of the same firm.
+	Connection string `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The kind.
+	Kind          RunKind `protobuf:"varint,3,opt,name=kind,proto3,enum=concord.sync.v1.RunKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateRunRequest) Reset() {
+	*x = EstimateRunRequest{}
+	mi := &file_concord_sync_v1_run_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateRunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateRunRequest) ProtoMessage() {}
+
+func (x *EstimateRunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_sync_v1_run_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateRunRequest.ProtoReflect.Descriptor instead.
+func (*EstimateRunRequest) Descriptor() ([]byte, []int) {
+	return file_concord_sync_v1_run_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EstimateRunRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *EstimateRunRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *EstimateRunRequest) GetKind() RunKind {
+	if x != nil {
+		return x.Kind
+	}
+	return RunKind_RUN_KIND_UNSPECIFIED
+}
+
+// EstimateRunResponse is what it would cost.
+type EstimateRunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls to the provider.
+	Calls int32 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// How long the provider's limits make it last.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// Calls the provider lets pass in a day.
+	DayLimit int32 `protobuf:"varint,3,opt,name=day_limit,json=dayLimit,proto3" json:"day_limit,omitempty"`
+	// Calls left today for runs.
+	DayLeft int32 `protobuf:"varint,4,opt,name=day_left,json=dayLeft,proto3" json:"day_left,omitempty"`
+	// The share of the day, in thousandths.
+	DaySharePermille int32 `protobuf:"varint,5,opt,name=day_share_permille,json=daySharePermille,proto3" json:"day_share_permille,omitempty"`
+	// When it can begin.
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	// When it would be done.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// What the estimate was made from, in a sentence: "2,000 clients and 3,100 contacts at the last full sync".
+	Basis         string `protobuf:"bytes,8,opt,name=basis,proto3" json:"basis,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateRunResponse) Reset() {
+	*x = EstimateRunResponse{}
+	mi := &file_concord_sync_v1_run_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateRunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateRunResponse) ProtoMessage() {}
+
+func (x *EstimateRunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_sync_v1_run_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateRunResponse.ProtoReflect.Descriptor instead.
+func (*EstimateRunResponse) Descriptor() ([]byte, []int) {
+	return file_concord_sync_v1_run_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EstimateRunResponse) GetCalls() int32 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *EstimateRunResponse) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *EstimateRunResponse) GetDayLimit() int32 {
+	if x != nil {
+		return x.DayLimit
+	}
+	return 0
+}
+
+func (x *EstimateRunResponse) GetDayLeft() int32 {
+	if x != nil {
+		return x.DayLeft
+	}
+	return 0
+}
+
+func (x *EstimateRunResponse) GetDaySharePermille() int32 {
+	if x != nil {
+		return x.DaySharePermille
+	}
+	return 0
+}
+
+func (x *EstimateRunResponse) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *EstimateRunResponse) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *EstimateRunResponse) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
 var File_concord_sync_v1_run_service_proto protoreflect.FileDescriptor
 
 const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\n" +
-	"!concord/sync/v1/run_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a$concord/sync/v1/client_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x06\n" +
+	"!concord/sync/v1/run_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a$concord/sync/v1/client_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x06\n" +
 	"\x03Run\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
@@ -2329,7 +2538,7 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"wait_until\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\twaitUntil\x122\n" +
 	"\x06counts\x18\x13 \x01(\v2\x1a.concord.sync.v1.RunCountsR\x06counts\x12\x16\n" +
 	"\x06proven\x18\x14 \x01(\bR\x06proven\x12'\n" +
-	"\x0funproven_reason\x18\x15 \x01(\tR\x0eunprovenReason\"\xae\x04\n" +
+	"\x0funproven_reason\x18\x15 \x01(\tR\x0eunprovenReason\"\xa7\x05\n" +
 	"\tRunCounts\x12'\n" +
 	"\x0fclients_created\x18\x01 \x01(\x03R\x0eclientsCreated\x12'\n" +
 	"\x0fclients_updated\x18\x02 \x01(\x03R\x0eclientsUpdated\x12+\n" +
@@ -2345,7 +2554,10 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\x10removals_refuted\x18\v \x01(\x03R\x0fremovalsRefuted\x12)\n" +
 	"\x10removals_blocked\x18\f \x01(\x03R\x0fremovalsBlocked\x12 \n" +
 	"\fout_of_scope\x18\r \x01(\x03R\n" +
-	"outOfScope\"\xed\x02\n" +
+	"outOfScope\x12#\n" +
+	"\rlegacy_mapped\x18\x0e \x01(\x03R\flegacyMapped\x12)\n" +
+	"\x10legacy_suggested\x18\x0f \x01(\x03R\x0flegacySuggested\x12'\n" +
+	"\x0flegacy_unmapped\x18\x10 \x01(\x03R\x0elegacyUnmapped\"\xed\x02\n" +
 	"\x04Plan\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\tR\x03run\x12\x1e\n" +
@@ -2461,11 +2673,29 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"K\n" +
 	"\x18DecideSuggestionResponse\x12/\n" +
-	"\x06change\x18\x01 \x01(\v2\x17.concord.sync.v1.ChangeR\x06change*K\n" +
+	"\x06change\x18\x01 \x01(\v2\x17.concord.sync.v1.ChangeR\x06change\"\xb1\x02\n" +
+	"\x12EstimateRunRequest\x12P\n" +
+	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12\x8e\x01\n" +
+	"\n" +
+	"connection\x18\x02 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
+	"connection\x128\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x18.concord.sync.v1.RunKindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\"\xd0\x02\n" +
+	"\x13EstimateRunResponse\x12\x14\n" +
+	"\x05calls\x18\x01 \x01(\x05R\x05calls\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x1b\n" +
+	"\tday_limit\x18\x03 \x01(\x05R\bdayLimit\x12\x19\n" +
+	"\bday_left\x18\x04 \x01(\x05R\adayLeft\x12,\n" +
+	"\x12day_share_permille\x18\x05 \x01(\x05R\x10daySharePermille\x129\n" +
+	"\n" +
+	"begin_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x125\n" +
+	"\bend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x14\n" +
+	"\x05basis\x18\b \x01(\tR\x05basis*a\n" +
 	"\aRunKind\x12\x18\n" +
 	"\x14RUN_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fRUN_KIND_MANUAL\x10\x01\x12\x11\n" +
-	"\rRUN_KIND_FULL\x10\x02*\xd1\x01\n" +
+	"\rRUN_KIND_FULL\x10\x02\x12\x14\n" +
+	"\x10RUN_KIND_UPGRADE\x10\x03*\xd1\x01\n" +
 	"\bRunState\x12\x19\n" +
 	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n" +
@@ -2474,14 +2704,15 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x1f\n" +
 	"\x1bRUN_STATE_REMOVALS_WITHHELD\x10\x05\x12\x14\n" +
 	"\x10RUN_STATE_FAILED\x10\x06\x12\x17\n" +
-	"\x13RUN_STATE_CANCELLED\x10\a*\x8f\x01\n" +
+	"\x13RUN_STATE_CANCELLED\x10\a*\xa2\x01\n" +
 	"\bRunPhase\x12\x19\n" +
 	"\x15RUN_PHASE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fRUN_PHASE_FETCH\x10\x01\x12\x12\n" +
 	"\x0eRUN_PHASE_PLAN\x10\x02\x12\x13\n" +
 	"\x0fRUN_PHASE_APPLY\x10\x03\x12\x14\n" +
 	"\x10RUN_PHASE_REMOVE\x10\x04\x12\x14\n" +
-	"\x10RUN_PHASE_FINISH\x10\x05*r\n" +
+	"\x10RUN_PHASE_FINISH\x10\x05\x12\x11\n" +
+	"\rRUN_PHASE_MAP\x10\x06*r\n" +
 	"\tPlanState\x12\x1a\n" +
 	"\x16PLAN_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12PLAN_STATE_SETTLED\x10\x01\x12\x16\n" +
@@ -2509,11 +2740,13 @@ const file_concord_sync_v1_run_service_proto_rawDesc = "" +
 	"\x1fSUGGESTION_DECISION_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18SUGGESTION_DECISION_LINK\x10\x01\x12\x1e\n" +
 	"\x1aSUGGESTION_DECISION_CREATE\x10\x02\x12\x1e\n" +
-	"\x1aSUGGESTION_DECISION_IGNORE\x10\x032\xcb\x05\n" +
+	"\x1aSUGGESTION_DECISION_IGNORE\x10\x032\xf3\x06\n" +
 	"\n" +
 	"RunService\x12\x92\x01\n" +
 	"\bStartRun\x12 .concord.sync.v1.StartRunRequest\x1a!.concord.sync.v1.StartRunResponse\"A\x8a\xb5\x18\x19\n" +
-	"\trun.start\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/{parent=firms/*}/runs\x12\x86\x01\n" +
+	"\trun.start\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/{parent=firms/*}/runs\x12\xa5\x01\n" +
+	"\vEstimateRun\x12#.concord.sync.v1.EstimateRunRequest\x1a$.concord.sync.v1.EstimateRunResponse\"K\x8a\xb5\x18\x1d\n" +
+	"\frun.estimate\x12\x03\x03\x04\x05*\x06parent0\x02\x82\xd3\xe4\x93\x02$\x12\"/v1/{parent=firms/*}/runs:estimate\x12\x86\x01\n" +
 	"\x06GetRun\x12\x1e.concord.sync.v1.GetRunRequest\x1a\x1f.concord.sync.v1.GetRunResponse\";\x8a\xb5\x18\x16\n" +
 	"\arun.get\x12\x03\x03\x04\x05*\x04name0\x02\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=firms/*/runs/*}\x12\x8f\x01\n" +
 	"\bListRuns\x12 .concord.sync.v1.ListRunsRequest\x1a!.concord.sync.v1.ListRunsResponse\">\x8a\xb5\x18\x19\n" +
@@ -2549,7 +2782,7 @@ func file_concord_sync_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_sync_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_concord_sync_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_concord_sync_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_concord_sync_v1_run_service_proto_goTypes = []any{
 	(RunKind)(0),                     // 0: concord.sync.v1.RunKind
 	(RunState)(0),                    // 1: concord.sync.v1.RunState
@@ -2582,26 +2815,29 @@ var file_concord_sync_v1_run_service_proto_goTypes = []any{
 	(*DecidePlanResponse)(nil),       // 28: concord.sync.v1.DecidePlanResponse
 	(*DecideSuggestionRequest)(nil),  // 29: concord.sync.v1.DecideSuggestionRequest
 	(*DecideSuggestionResponse)(nil), // 30: concord.sync.v1.DecideSuggestionResponse
-	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
-	(*Blocker)(nil),                  // 32: concord.sync.v1.Blocker
+	(*EstimateRunRequest)(nil),       // 31: concord.sync.v1.EstimateRunRequest
+	(*EstimateRunResponse)(nil),      // 32: concord.sync.v1.EstimateRunResponse
+	(*timestamppb.Timestamp)(nil),    // 33: google.protobuf.Timestamp
+	(*Blocker)(nil),                  // 34: concord.sync.v1.Blocker
+	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
 }
 var file_concord_sync_v1_run_service_proto_depIdxs = []int32{
 	0,  // 0: concord.sync.v1.Run.kind:type_name -> concord.sync.v1.RunKind
 	1,  // 1: concord.sync.v1.Run.state:type_name -> concord.sync.v1.RunState
 	2,  // 2: concord.sync.v1.Run.phase:type_name -> concord.sync.v1.RunPhase
-	31, // 3: concord.sync.v1.Run.eta:type_name -> google.protobuf.Timestamp
-	31, // 4: concord.sync.v1.Run.create_time:type_name -> google.protobuf.Timestamp
-	31, // 5: concord.sync.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	31, // 6: concord.sync.v1.Run.first_visible_time:type_name -> google.protobuf.Timestamp
-	31, // 7: concord.sync.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	31, // 8: concord.sync.v1.Run.wait_until:type_name -> google.protobuf.Timestamp
+	33, // 3: concord.sync.v1.Run.eta:type_name -> google.protobuf.Timestamp
+	33, // 4: concord.sync.v1.Run.create_time:type_name -> google.protobuf.Timestamp
+	33, // 5: concord.sync.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	33, // 6: concord.sync.v1.Run.first_visible_time:type_name -> google.protobuf.Timestamp
+	33, // 7: concord.sync.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	33, // 8: concord.sync.v1.Run.wait_until:type_name -> google.protobuf.Timestamp
 	8,  // 9: concord.sync.v1.Run.counts:type_name -> concord.sync.v1.RunCounts
 	3,  // 10: concord.sync.v1.Plan.state:type_name -> concord.sync.v1.PlanState
-	31, // 11: concord.sync.v1.Plan.create_time:type_name -> google.protobuf.Timestamp
+	33, // 11: concord.sync.v1.Plan.create_time:type_name -> google.protobuf.Timestamp
 	4,  // 12: concord.sync.v1.Change.kind:type_name -> concord.sync.v1.ChangeKind
 	5,  // 13: concord.sync.v1.Change.state:type_name -> concord.sync.v1.ChangeState
-	32, // 14: concord.sync.v1.Change.blockers:type_name -> concord.sync.v1.Blocker
-	31, // 15: concord.sync.v1.Change.decide_time:type_name -> google.protobuf.Timestamp
+	34, // 14: concord.sync.v1.Change.blockers:type_name -> concord.sync.v1.Blocker
+	33, // 15: concord.sync.v1.Change.decide_time:type_name -> google.protobuf.Timestamp
 	0,  // 16: concord.sync.v1.StartRunRequest.kind:type_name -> concord.sync.v1.RunKind
 	7,  // 17: concord.sync.v1.StartRunResponse.run:type_name -> concord.sync.v1.Run
 	7,  // 18: concord.sync.v1.GetRunResponse.run:type_name -> concord.sync.v1.Run
@@ -2617,31 +2853,37 @@ var file_concord_sync_v1_run_service_proto_depIdxs = []int32{
 	9,  // 28: concord.sync.v1.DecidePlanResponse.plan:type_name -> concord.sync.v1.Plan
 	6,  // 29: concord.sync.v1.DecideSuggestionRequest.decision:type_name -> concord.sync.v1.SuggestionDecision
 	10, // 30: concord.sync.v1.DecideSuggestionResponse.change:type_name -> concord.sync.v1.Change
-	11, // 31: concord.sync.v1.RunService.StartRun:input_type -> concord.sync.v1.StartRunRequest
-	13, // 32: concord.sync.v1.RunService.GetRun:input_type -> concord.sync.v1.GetRunRequest
-	15, // 33: concord.sync.v1.RunService.ListRuns:input_type -> concord.sync.v1.ListRunsRequest
-	17, // 34: concord.sync.v1.RunService.WatchRun:input_type -> concord.sync.v1.WatchRunRequest
-	19, // 35: concord.sync.v1.RunService.CancelRun:input_type -> concord.sync.v1.CancelRunRequest
-	21, // 36: concord.sync.v1.PlanService.GetPlan:input_type -> concord.sync.v1.GetPlanRequest
-	23, // 37: concord.sync.v1.PlanService.ListPlans:input_type -> concord.sync.v1.ListPlansRequest
-	25, // 38: concord.sync.v1.PlanService.ListPlanChanges:input_type -> concord.sync.v1.ListPlanChangesRequest
-	27, // 39: concord.sync.v1.PlanService.DecidePlan:input_type -> concord.sync.v1.DecidePlanRequest
-	29, // 40: concord.sync.v1.PlanService.DecideSuggestion:input_type -> concord.sync.v1.DecideSuggestionRequest
-	12, // 41: concord.sync.v1.RunService.StartRun:output_type -> concord.sync.v1.StartRunResponse
-	14, // 42: concord.sync.v1.RunService.GetRun:output_type -> concord.sync.v1.GetRunResponse
-	16, // 43: concord.sync.v1.RunService.ListRuns:output_type -> concord.sync.v1.ListRunsResponse
-	18, // 44: concord.sync.v1.RunService.WatchRun:output_type -> concord.sync.v1.WatchRunResponse
-	20, // 45: concord.sync.v1.RunService.CancelRun:output_type -> concord.sync.v1.CancelRunResponse
-	22, // 46: concord.sync.v1.PlanService.GetPlan:output_type -> concord.sync.v1.GetPlanResponse
-	24, // 47: concord.sync.v1.PlanService.ListPlans:output_type -> concord.sync.v1.ListPlansResponse
-	26, // 48: concord.sync.v1.PlanService.ListPlanChanges:output_type -> concord.sync.v1.ListPlanChangesResponse
-	28, // 49: concord.sync.v1.PlanService.DecidePlan:output_type -> concord.sync.v1.DecidePlanResponse
-	30, // 50: concord.sync.v1.PlanService.DecideSuggestion:output_type -> concord.sync.v1.DecideSuggestionResponse
-	41, // [41:51] is the sub-list for method output_type
-	31, // [31:41] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	0,  // 31: concord.sync.v1.EstimateRunRequest.kind:type_name -> concord.sync.v1.RunKind
+	35, // 32: concord.sync.v1.EstimateRunResponse.duration:type_name -> google.protobuf.Duration
+	33, // 33: concord.sync.v1.EstimateRunResponse.begin_time:type_name -> google.protobuf.Timestamp
+	33, // 34: concord.sync.v1.EstimateRunResponse.end_time:type_name -> google.protobuf.Timestamp
+	11, // 35: concord.sync.v1.RunService.StartRun:input_type -> concord.sync.v1.StartRunRequest
+	31, // 36: concord.sync.v1.RunService.EstimateRun:input_type -> concord.sync.v1.EstimateRunRequest
+	13, // 37: concord.sync.v1.RunService.GetRun:input_type -> concord.sync.v1.GetRunRequest
+	15, // 38: concord.sync.v1.RunService.ListRuns:input_type -> concord.sync.v1.ListRunsRequest
+	17, // 39: concord.sync.v1.RunService.WatchRun:input_type -> concord.sync.v1.WatchRunRequest
+	19, // 40: concord.sync.v1.RunService.CancelRun:input_type -> concord.sync.v1.CancelRunRequest
+	21, // 41: concord.sync.v1.PlanService.GetPlan:input_type -> concord.sync.v1.GetPlanRequest
+	23, // 42: concord.sync.v1.PlanService.ListPlans:input_type -> concord.sync.v1.ListPlansRequest
+	25, // 43: concord.sync.v1.PlanService.ListPlanChanges:input_type -> concord.sync.v1.ListPlanChangesRequest
+	27, // 44: concord.sync.v1.PlanService.DecidePlan:input_type -> concord.sync.v1.DecidePlanRequest
+	29, // 45: concord.sync.v1.PlanService.DecideSuggestion:input_type -> concord.sync.v1.DecideSuggestionRequest
+	12, // 46: concord.sync.v1.RunService.StartRun:output_type -> concord.sync.v1.StartRunResponse
+	32, // 47: concord.sync.v1.RunService.EstimateRun:output_type -> concord.sync.v1.EstimateRunResponse
+	14, // 48: concord.sync.v1.RunService.GetRun:output_type -> concord.sync.v1.GetRunResponse
+	16, // 49: concord.sync.v1.RunService.ListRuns:output_type -> concord.sync.v1.ListRunsResponse
+	18, // 50: concord.sync.v1.RunService.WatchRun:output_type -> concord.sync.v1.WatchRunResponse
+	20, // 51: concord.sync.v1.RunService.CancelRun:output_type -> concord.sync.v1.CancelRunResponse
+	22, // 52: concord.sync.v1.PlanService.GetPlan:output_type -> concord.sync.v1.GetPlanResponse
+	24, // 53: concord.sync.v1.PlanService.ListPlans:output_type -> concord.sync.v1.ListPlansResponse
+	26, // 54: concord.sync.v1.PlanService.ListPlanChanges:output_type -> concord.sync.v1.ListPlanChangesResponse
+	28, // 55: concord.sync.v1.PlanService.DecidePlan:output_type -> concord.sync.v1.DecidePlanResponse
+	30, // 56: concord.sync.v1.PlanService.DecideSuggestion:output_type -> concord.sync.v1.DecideSuggestionResponse
+	46, // [46:57] is the sub-list for method output_type
+	35, // [35:46] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_concord_sync_v1_run_service_proto_init() }
@@ -2656,7 +2898,7 @@ func file_concord_sync_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_sync_v1_run_service_proto_rawDesc), len(file_concord_sync_v1_run_service_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

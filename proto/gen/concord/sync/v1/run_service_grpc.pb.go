@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RunService_StartRun_FullMethodName  = "/concord.sync.v1.RunService/StartRun"
-	RunService_GetRun_FullMethodName    = "/concord.sync.v1.RunService/GetRun"
-	RunService_ListRuns_FullMethodName  = "/concord.sync.v1.RunService/ListRuns"
-	RunService_WatchRun_FullMethodName  = "/concord.sync.v1.RunService/WatchRun"
-	RunService_CancelRun_FullMethodName = "/concord.sync.v1.RunService/CancelRun"
+	RunService_StartRun_FullMethodName    = "/concord.sync.v1.RunService/StartRun"
+	RunService_EstimateRun_FullMethodName = "/concord.sync.v1.RunService/EstimateRun"
+	RunService_GetRun_FullMethodName      = "/concord.sync.v1.RunService/GetRun"
+	RunService_ListRuns_FullMethodName    = "/concord.sync.v1.RunService/ListRuns"
+	RunService_WatchRun_FullMethodName    = "/concord.sync.v1.RunService/WatchRun"
+	RunService_CancelRun_FullMethodName   = "/concord.sync.v1.RunService/CancelRun"
 )
 
 // RunServiceClient is the client API for RunService service.
@@ -34,6 +35,8 @@ const (
 type RunServiceClient interface {
 	// StartRun starts a run of a connection. One listing run per connection at a time.
 	StartRun(ctx context.Context, in *StartRunRequest, opts ...grpc.CallOption) (*StartRunResponse, error)
+	// EstimateRun says what a run would cost before it is started: calls, time, and its share of the provider's day.
+	EstimateRun(ctx context.Context, in *EstimateRunRequest, opts ...grpc.CallOption) (*EstimateRunResponse, error)
 	// GetRun answers one run.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
 	// ListRuns lists runs, newest first.
@@ -56,6 +59,16 @@ func (c *runServiceClient) StartRun(ctx context.Context, in *StartRunRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StartRunResponse)
 	err := c.cc.Invoke(ctx, RunService_StartRun_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *runServiceClient) EstimateRun(ctx context.Context, in *EstimateRunRequest, opts ...grpc.CallOption) (*EstimateRunResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EstimateRunResponse)
+	err := c.cc.Invoke(ctx, RunService_EstimateRun_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +132,8 @@ func (c *runServiceClient) CancelRun(ctx context.Context, in *CancelRunRequest, 
 type RunServiceServer interface {
 	// StartRun starts a run of a connection. One listing run per connection at a time.
 	StartRun(context.Context, *StartRunRequest) (*StartRunResponse, error)
+	// EstimateRun says what a run would cost before it is started: calls, time, and its share of the provider's day.
+	EstimateRun(context.Context, *EstimateRunRequest) (*EstimateRunResponse, error)
 	// GetRun answers one run.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)
 	// ListRuns lists runs, newest first.
@@ -139,6 +154,9 @@ type UnimplementedRunServiceServer struct{}
 
 func (UnimplementedRunServiceServer) StartRun(context.Context, *StartRunRequest) (*StartRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StartRun not implemented")
+}
+func (UnimplementedRunServiceServer) EstimateRun(context.Context, *EstimateRunRequest) (*EstimateRunResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EstimateRun not implemented")
 }
 func (UnimplementedRunServiceServer) GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRun not implemented")
@@ -187,6 +205,24 @@ func _RunService_StartRun_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RunServiceServer).StartRun(ctx, req.(*StartRunRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RunService_EstimateRun_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EstimateRunRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RunServiceServer).EstimateRun(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RunService_EstimateRun_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RunServiceServer).EstimateRun(ctx, req.(*EstimateRunRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -266,6 +302,10 @@ var RunService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "StartRun",
 			Handler:    _RunService_StartRun_Handler,
+		},
+		{
+			MethodName: "EstimateRun",
+			Handler:    _RunService_EstimateRun_Handler,
 		},
 		{
 			MethodName: "GetRun",

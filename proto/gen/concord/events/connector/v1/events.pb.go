@@ -310,6 +310,189 @@ func (x *ConnectionRemoved) GetRemovedBy() string {
 	return ""
 }
 
+// ConnectionUpgraded says that a legacy connection became one by OAuth 2. It stands in the place of ConnectionEstablished.
+type ConnectionUpgraded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection as it is now; its name is the legacy connection's.
+	Connection *v1.Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Who confirmed it, "staff/{id}".
+	ConfirmedBy   string `protobuf:"bytes,2,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionUpgraded) Reset() {
+	*x = ConnectionUpgraded{}
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionUpgraded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionUpgraded) ProtoMessage() {}
+
+func (x *ConnectionUpgraded) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionUpgraded.ProtoReflect.Descriptor instead.
+func (*ConnectionUpgraded) Descriptor() ([]byte, []int) {
+	return file_concord_events_connector_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ConnectionUpgraded) GetConnection() *v1.Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *ConnectionUpgraded) GetConfirmedBy() string {
+	if x != nil {
+		return x.ConfirmedBy
+	}
+	return ""
+}
+
+// ConnectionDegraded says that the provider can't be used for now. ConnectionRecovered follows when it can.
+type ConnectionDegraded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, "firms/{firm}/connections/{connection}".
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Why, in words.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When.
+	OccurTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occur_time,json=occurTime,proto3" json:"occur_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionDegraded) Reset() {
+	*x = ConnectionDegraded{}
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionDegraded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionDegraded) ProtoMessage() {}
+
+func (x *ConnectionDegraded) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionDegraded.ProtoReflect.Descriptor instead.
+func (*ConnectionDegraded) Descriptor() ([]byte, []int) {
+	return file_concord_events_connector_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ConnectionDegraded) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *ConnectionDegraded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ConnectionDegraded) GetOccurTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OccurTime
+	}
+	return nil
+}
+
+// RecordsChanged says that records changed at the provider, as its webhook told. What changed in them it does not say.
+type RecordsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, "firms/{firm}/connections/{connection}".
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The provider's ids of the records, at most 500.
+	RecordIds []string `protobuf:"bytes,2,rep,name=record_ids,json=recordIds,proto3" json:"record_ids,omitempty"`
+	// The time of the last of these changes by the provider's clock.
+	OccurTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occur_time,json=occurTime,proto3" json:"occur_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordsChanged) Reset() {
+	*x = RecordsChanged{}
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordsChanged) ProtoMessage() {}
+
+func (x *RecordsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_events_connector_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordsChanged.ProtoReflect.Descriptor instead.
+func (*RecordsChanged) Descriptor() ([]byte, []int) {
+	return file_concord_events_connector_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RecordsChanged) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *RecordsChanged) GetRecordIds() []string {
+	if x != nil {
+		return x.RecordIds
+	}
+	return nil
+}
+
+func (x *RecordsChanged) GetOccurTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OccurTime
+	}
+	return nil
+}
+
 var File_concord_events_connector_v1_events_proto protoreflect.FileDescriptor
 
 const file_concord_events_connector_v1_events_proto_rawDesc = "" +
@@ -348,7 +531,30 @@ const file_concord_events_connector_v1_events_proto_rawDesc = "" +
 	"connection\x12\x1d\n" +
 	"\n" +
 	"removed_by\x18\x02 \x01(\tR\tremovedBy:%\x92\xb5\x18!\n" +
-	"\x1fconnector.v1.connection_removedBZZXgithub.com/concord-suite/concord/proto/gen/concord/events/connector/v1;connectoreventsv1b\x06proto3"
+	"\x1fconnector.v1.connection_removed\"\xa1\x01\n" +
+	"\x12ConnectionUpgraded\x12@\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2 .concord.connector.v1.ConnectionR\n" +
+	"connection\x12!\n" +
+	"\fconfirmed_by\x18\x02 \x01(\tR\vconfirmedBy:&\x92\xb5\x18\"\n" +
+	" connector.v1.connection_upgraded\"\xaf\x01\n" +
+	"\x12ConnectionDegraded\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"occur_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\toccurTime:&\x92\xb5\x18\"\n" +
+	" connector.v1.connection_degraded\"\xae\x01\n" +
+	"\x0eRecordsChanged\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x1d\n" +
+	"\n" +
+	"record_ids\x18\x02 \x03(\tR\trecordIds\x129\n" +
+	"\n" +
+	"occur_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\toccurTime:\"\x92\xb5\x18\x1e\n" +
+	"\x1cconnector.v1.records_changedBZZXgithub.com/concord-suite/concord/proto/gen/concord/events/connector/v1;connectoreventsv1b\x06proto3"
 
 var (
 	file_concord_events_connector_v1_events_proto_rawDescOnce sync.Once
@@ -362,26 +568,32 @@ func file_concord_events_connector_v1_events_proto_rawDescGZIP() []byte {
 	return file_concord_events_connector_v1_events_proto_rawDescData
 }
 
-var file_concord_events_connector_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_concord_events_connector_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_concord_events_connector_v1_events_proto_goTypes = []any{
 	(*ConnectionEstablished)(nil), // 0: concord.events.connector.v1.ConnectionEstablished
 	(*ConnectionUpdated)(nil),     // 1: concord.events.connector.v1.ConnectionUpdated
 	(*ConnectionNeedsReauth)(nil), // 2: concord.events.connector.v1.ConnectionNeedsReauth
 	(*ConnectionRecovered)(nil),   // 3: concord.events.connector.v1.ConnectionRecovered
 	(*ConnectionRemoved)(nil),     // 4: concord.events.connector.v1.ConnectionRemoved
-	(*v1.Connection)(nil),         // 5: concord.connector.v1.Connection
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*ConnectionUpgraded)(nil),    // 5: concord.events.connector.v1.ConnectionUpgraded
+	(*ConnectionDegraded)(nil),    // 6: concord.events.connector.v1.ConnectionDegraded
+	(*RecordsChanged)(nil),        // 7: concord.events.connector.v1.RecordsChanged
+	(*v1.Connection)(nil),         // 8: concord.connector.v1.Connection
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_concord_events_connector_v1_events_proto_depIdxs = []int32{
-	5, // 0: concord.events.connector.v1.ConnectionEstablished.connection:type_name -> concord.connector.v1.Connection
-	5, // 1: concord.events.connector.v1.ConnectionUpdated.connection:type_name -> concord.connector.v1.Connection
-	6, // 2: concord.events.connector.v1.ConnectionNeedsReauth.occur_time:type_name -> google.protobuf.Timestamp
-	6, // 3: concord.events.connector.v1.ConnectionRecovered.occur_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8, // 0: concord.events.connector.v1.ConnectionEstablished.connection:type_name -> concord.connector.v1.Connection
+	8, // 1: concord.events.connector.v1.ConnectionUpdated.connection:type_name -> concord.connector.v1.Connection
+	9, // 2: concord.events.connector.v1.ConnectionNeedsReauth.occur_time:type_name -> google.protobuf.Timestamp
+	9, // 3: concord.events.connector.v1.ConnectionRecovered.occur_time:type_name -> google.protobuf.Timestamp
+	8, // 4: concord.events.connector.v1.ConnectionUpgraded.connection:type_name -> concord.connector.v1.Connection
+	9, // 5: concord.events.connector.v1.ConnectionDegraded.occur_time:type_name -> google.protobuf.Timestamp
+	9, // 6: concord.events.connector.v1.RecordsChanged.occur_time:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_concord_events_connector_v1_events_proto_init() }
@@ -395,7 +607,7 @@ func file_concord_events_connector_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_events_connector_v1_events_proto_rawDesc), len(file_concord_events_connector_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
