@@ -45,6 +45,9 @@ func (c Config) complete() (Config, Mistakes) {
 	if c.Clients == 0 {
 		c.Clients = DefaultClients
 	}
+	if c.Contacts == 0 {
+		c.Contacts = DefaultContacts
+	}
 	if c.ClockFactor == 0 {
 		c.ClockFactor = 1
 	}
@@ -62,6 +65,9 @@ func (c Config) complete() (Config, Mistakes) {
 	}
 	if c.Clients < 1 || c.Clients > maxClients {
 		mistake("clients", "must be 1 to %d", maxClients)
+	}
+	if c.Contacts < 1 || c.Contacts > maxClients {
+		mistake("contacts", "must be 1 to %d", maxClients)
 	}
 	if !(c.ClockFactor >= 1 && c.ClockFactor <= maxFactor) { // so that NaN is refused too
 		mistake("clock-factor", "must be 1 to %d", maxFactor)

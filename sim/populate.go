@@ -45,7 +45,7 @@ const (
 	SecondOrganisation = "Simulated Charity Inc"
 )
 
-// secondPractice is how many clients the other practice has: enough to be noticed where they do not
+// secondPractice is how many clients, and contacts, the other practice and organisation have: enough to be noticed where they do not
 // belong.
 const secondPractice = 40
 
@@ -54,9 +54,14 @@ func populate(store *world.Store, cfg Config) error {
 	fresh := false
 	store.View(func(s *world.State) { fresh = s.Tenants.Len() == 0 })
 	var first, second *practice.Data
+	var organisations []*practice.Organisation
 	if fresh {
 		first = mainPractice(cfg, store)
 		second = practice.Generate(SecondPracticeName, secondPractice, cfg.Seed+1, store.Now())
+		organisations = []*practice.Organisation{
+			practice.GenerateOrganisation(OrganisationName, cfg.Contacts, cfg.Seed, store.Now()),
+			practice.GenerateOrganisation(SecondOrganisation, secondPractice, cfg.Seed+1, store.Now()),
+		}
 	}
 	return store.Update(func(tx *world.Tx) error {
 		for _, app := range append(defaultApps(), cfg.Apps...) {
@@ -69,7 +74,10 @@ func populate(store *world.Store, cfg Config) error {
 		tx.Settings.Put(tx, world.SettingsKey, &rules)
 		first.Store(tx)
 		second.Store(tx)
-		addPeople(tx, first, second, addOrganisations(tx))
+		for _, o := range organisations {
+			o.Store(tx)
+		}
+		addPeople(tx, first, second, organisations)
 		return nil
 	})
 }
@@ -93,21 +101,11 @@ func defaultApps() []App {
 	}
 }
 
-func addOrganisations(tx *world.Tx) []string {
-	var ids []string
-	for _, name := range []string{OrganisationName, SecondOrganisation} {
-		t := &world.Tenant{ID: world.NewID(), Name: name, Type: world.TypeOrganisation, Country: "AU", Created: tx.Now, Order: tx.Tenants.Len()}
-		tx.Tenants.Put(tx, t.ID, t)
-		ids = append(ids, t.ID)
-	}
-	return ids
-}
-
-func addPeople(tx *world.Tx, first, second *practice.Data, organisations []string) {
+func addPeople(tx *world.Tx, first, second *practice.Data, organisations []*practice.Organisation) {
 	role := func(d *practice.Data, staff int, full bool) world.Role {
 		return world.Role{Tenant: d.Tenant.ID, FullAccess: full, Staff: d.Staff[staff].UUID}
 	}
-	both := []world.Role{{Tenant: organisations[0]}, {Tenant: organisations[1]}}
+	both := []world.Role{{Tenant: organisations[0].Tenant.ID}, {Tenant: organisations[1].Tenant.ID}}
 	for _, p := range []world.Person{
 		{Name: "Pelva Fictional", Email: Owner, Members: append(slices.Clone(both), role(first, 0, true))},
 		{Name: "Umbro Fictional", Email: Junior, Members: []world.Role{role(first, 1, false)}},

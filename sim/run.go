@@ -23,6 +23,7 @@ func Run(ctx context.Context, args []string, now func() time.Time, stdout, stder
 	flags.BoolVar(&cfg.AllowRemote, "allow-remote", false, "permit addresses that are not loopback; whoever reaches them can change the world")
 	flags.StringVar(&cfg.Practice, "practice", "", "CSV of clients or folder of recorded exchanges, in place of a generated practice")
 	flags.IntVar(&cfg.Clients, "clients", DefaultClients, "active clients of the generated practice")
+	flags.IntVar(&cfg.Contacts, "contacts", DefaultContacts, "active contacts of the generated organisation")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "another seed makes another practice")
 	flags.Float64Var(&cfg.ClockFactor, "clock-factor", 1, "how much faster than real time call limits pass")
 	wrong, err := parseFlags(flags, args)
@@ -34,6 +35,9 @@ func Run(ctx context.Context, args []string, now func() time.Time, stdout, stder
 	}
 	if cfg.Clients == 0 { // Config takes zero for the default, a person who types it does not
 		cfg.Clients = -1
+	}
+	if cfg.Contacts == 0 {
+		cfg.Contacts = -1
 	}
 	if cfg.ClockFactor == 0 {
 		cfg.ClockFactor = -1
@@ -72,7 +76,7 @@ func announce(ctx context.Context, w *World, cfg Config, out io.Writer) {
 	}
 	fmt.Fprintf(out, "  inbox      %s/inbox\n  control    %s/control/state\n", w.URL(), w.URL())
 	fmt.Fprintf(out, "  consent    %s/identity/connect/authorize (client_id %s, secret %s)\n", w.URL(), ClientID, ClientSecret)
-	fmt.Fprintf(out, "  practice   %s/practicemanager/3.1/\n", w.URL())
+	fmt.Fprintf(out, "  practice   %s/practicemanager/3.1/\n  accounting %s/api.xro/2.0/\n", w.URL(), w.URL())
 	state, err := w.Remote().State(ctx)
 	if err != nil {
 		return // ended before it could be asked

@@ -1,5 +1,5 @@
-// Package sim is the upstream world of Concord, simulated: an identity service and a practice
-// management API that behave like Xero's as far as a client can tell, an SMS service, a mail server,
+// Package sim is the upstream world of Concord, simulated: an identity service, a practice management
+// API and the contacts of an accounting API that behave like Xero's as far as a client can tell, an SMS service, a mail server,
 // and a control API to change the world and to make it fail.
 //
 // It is a product of its own: everything is real HTTP and SMTP on loopback, limits are counted,
@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/concord-suite/concord/sim/accounting"
 	"github.com/concord-suite/concord/sim/control"
 	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/gateway"
@@ -33,7 +34,7 @@ type App = world.App
 // Config says where a world lives and what it holds when it is new.
 type Config struct {
 	// Dir keeps the world's state; empty keeps it in memory. A folder that has a world is continued
-	// as it is: Practice, Clients and Seed matter to a new world only.
+	// as it is: Practice, Clients, Contacts and Seed matter to a new world only.
 	Dir string
 	// HTTPAddr and SMTPAddr are where it listens, host:port. The default is any free loopback port.
 	HTTPAddr, SMTPAddr string
@@ -43,7 +44,10 @@ type Config struct {
 	Practice string
 	// Clients is the number of active clients of a generated practice; default DefaultClients.
 	Clients int
-	// Seed makes a generated practice another one.
+	// Contacts is the number of active contacts of the first generated organisation; default
+	// DefaultContacts.
+	Contacts int
+	// Seed makes a generated practice and organisation another one.
 	Seed uint64
 	// ClockFactor is how much faster than real time limit windows pass: with 60 a minute's limit
 	// starts afresh every second. Token lives and dates are not affected. Default 1.
@@ -58,6 +62,10 @@ type Config struct {
 
 // DefaultClients is the size of a generated practice unless Config says otherwise: a mid-sized firm.
 const DefaultClients = 2000
+
+// DefaultContacts is the size of a generated organisation unless Config says otherwise: several pages of the
+// usual size, one of the largest.
+const DefaultContacts = 400
 
 // World is a running simulated world.
 type World struct {
@@ -137,6 +145,7 @@ func (w *World) handler(cfg Config, injector *faults.Injector, inbox *sinks.Inbo
 		mux.Handle(path, injector.Wrap(idMux))
 	}
 	mux.Handle("/practicemanager/", guard.Wrap(xpm.Scopes, injector.Wrap(xpm.New(w.store).Handler())))
+	mux.Handle("/api.xro/", guard.Wrap(accounting.Scopes, injector.Wrap(accounting.New(w.store).Handler())))
 	mux.Handle("/2010-04-01/", injector.Wrap(w.sms.Handler()))
 	inbox.Register(mux)
 	control.New(w.store, guard).Register(mux)

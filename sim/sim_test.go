@@ -119,7 +119,16 @@ type session struct {
 
 func connect(t *testing.T, w *sim.World, person, tenantName string) session {
 	t.Helper()
-	token, status := tokenCall(t, w, redeem(consent(t, w, person, tenantName)))
+	return connectFor(t, w, person, tenantName, allScopes)
+}
+
+func connectFor(t *testing.T, w *sim.World, person, tenantName, scope string) session {
+	t.Helper()
+	next, err := remote.Consent(t.Context(), consentURL(w, func(q url.Values) { q.Set("scope", scope) }), remote.Choice{Person: person, Tenant: tenantName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, status := tokenCall(t, w, redeem(next.Query().Get("code")))
 	if status != http.StatusOK {
 		t.Fatalf("token: %d %s", status, token.Error)
 	}

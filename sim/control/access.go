@@ -109,6 +109,8 @@ type newSettings struct {
 	RefreshTTL   *world.Duration `json:"refresh_ttl"`
 	RefreshGrace *world.Duration `json:"refresh_grace"`
 	CodeTTL      *world.Duration `json:"code_ttl"`
+	Remember     *world.Duration `json:"remember"`
+	NotModified  *bool           `json:"not_modified"`
 	PerMinute    *int            `json:"per_minute"`
 	PerDay       *int            `json:"per_day"`
 	Concurrent   *int            `json:"concurrent"`
@@ -120,7 +122,8 @@ func (a *API) settings(n newSettings) (any, error) {
 	err := a.store.Update(func(tx *world.Tx) error {
 		rules = tx.Rules()
 		for target, value := range map[*world.Duration]*world.Duration{&rules.AccessTTL: n.AccessTTL,
-			&rules.RefreshTTL: n.RefreshTTL, &rules.RefreshGrace: n.RefreshGrace, &rules.CodeTTL: n.CodeTTL} {
+			&rules.RefreshTTL: n.RefreshTTL, &rules.RefreshGrace: n.RefreshGrace, &rules.CodeTTL: n.CodeTTL,
+			&rules.Remember: n.Remember} {
 			if value != nil {
 				*target = *value
 			}
@@ -136,6 +139,9 @@ func (a *API) settings(n newSettings) (any, error) {
 			if *target < 1 {
 				return bad("a limit must be at least 1")
 			}
+		}
+		if n.NotModified != nil {
+			rules.NotModified = *n.NotModified
 		}
 		tx.Settings.Put(tx, world.SettingsKey, &rules)
 		return nil

@@ -63,6 +63,14 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /control/contacts/link", post(a.linkContact))
 	mux.HandleFunc("POST /control/contacts/unlink", post(a.unlinkContact))
 
+	mux.HandleFunc("GET /control/accounting/contacts", get(a.listParties))
+	mux.HandleFunc("GET /control/accounting/contacts/{id}", get(a.getParty))
+	mux.HandleFunc("POST /control/accounting/contacts/add", post(a.addParty))
+	mux.HandleFunc("POST /control/accounting/contacts/edit", post(a.editParties))
+	mux.HandleFunc("GET /control/accounting/groups", get(a.listPartyGroups))
+	mux.HandleFunc("POST /control/accounting/groups", post(a.changePartyGroup))
+	mux.HandleFunc("POST /control/organisations", post(a.addOrganisation))
+
 	mux.HandleFunc("POST /control/practices", post(a.addPractice))
 	mux.HandleFunc("POST /control/people", post(a.putPerson))
 	mux.HandleFunc("POST /control/apps", post(a.putApp))
@@ -139,7 +147,8 @@ func reply(w http.ResponseWriter, result any, err error) {
 	_, _ = w.Write(text) // an error here means the caller has gone
 }
 
-// tenantState is one tenant in GET /control/state.
+// tenantState is one tenant in GET /control/state. The contacts of an organisation count as archived, or
+// as deleted when they asked to be erased; those of a practice are neither.
 type tenantState struct {
 	world.Tenant
 	Clients  int `json:"clients"` // active ones
@@ -211,6 +220,21 @@ func tally(s *world.State) []*tenantState {
 	}
 	for _, g := range s.Groups.All() {
 		byID[g.Tenant].Groups++
+	}
+	for _, p := range s.Parties.All() {
+		switch t := byID[p.Tenant]; p.Status {
+		case world.PartyActive:
+			t.Contacts++
+		case world.PartyArchived:
+			t.Archived++
+		default:
+			t.Deleted++
+		}
+	}
+	for _, g := range s.PartyGroups.All() {
+		if !g.Deleted {
+			byID[g.Tenant].Groups++
+		}
 	}
 	for _, st := range s.Staff.All() {
 		byID[st.Tenant].Staff++

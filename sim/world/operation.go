@@ -23,13 +23,19 @@ type Settings struct {
 	PerDay       int `json:"per_day"`
 	Concurrent   int `json:"concurrent"`
 	AppPerMinute int `json:"app_per_minute"`
+	// Remember is how long the answer to a request with an idempotency key is kept; 0: the default.
+	Remember Duration `json:"remember,omitempty"`
+	// NotModified answers a listing of the accounting API with 304 in place of an empty list when it
+	// asked for what changed and nothing did.
+	NotModified bool `json:"not_modified,omitempty"`
 	// SigningKey is the PKCS#1 private key of the identity service.
 	SigningKey []byte `json:"signing_key,omitempty"`
 }
 
 // DefaultSettings returns the provider's published values: access tokens 30 minutes, refresh tokens
 // 60 days with 30 minutes of grace, codes 5 minutes; 60 calls a minute, 5,000 a day and 5 at once
-// per tenant, 10,000 a minute per app.
+// per tenant, 10,000 a minute per app. Idempotency keys are remembered for 6 minutes, the shortest time
+// heard of: who relies on more finds out here.
 func DefaultSettings() Settings {
 	return Settings{
 		AccessTTL:    Duration(30 * time.Minute),
@@ -37,14 +43,20 @@ func DefaultSettings() Settings {
 		RefreshGrace: Duration(30 * time.Minute),
 		CodeTTL:      Duration(5 * time.Minute),
 		PerMinute:    60, PerDay: 5000, Concurrent: 5, AppPerMinute: 10000,
+		Remember: Duration(6 * time.Minute),
 	}
 }
 
 func (s *State) settings() Settings {
-	if row := s.Settings.Get(SettingsKey); row != nil {
-		return *row
+	row := s.Settings.Get(SettingsKey)
+	if row == nil {
+		return DefaultSettings()
 	}
-	return DefaultSettings()
+	rules := *row
+	if rules.Remember == 0 { // written before there was such a setting
+		rules.Remember = DefaultSettings().Remember
+	}
+	return rules
 }
 
 // Rules returns the settings in force.

@@ -12,6 +12,7 @@ type sortedViews struct {
 	mu       sync.Mutex
 	clients  map[string]view[Client]
 	contacts map[string]view[Contact]
+	parties  map[string]view[Party] // by order and tenant
 }
 
 type view[T any] struct {
@@ -29,7 +30,7 @@ func (s *Store) ClientsByName(tenant string) []*Client {
 	if s.sorted.clients == nil {
 		s.sorted.clients = map[string]view[Client]{}
 	}
-	return sortedRows(s.state.Clients, s.sorted.clients, tenant,
+	return sortedRows(s.state.Clients, s.sorted.clients, tenant, tenant,
 		func(c *Client) (string, string) {
 			if c.Purged {
 				return "", ""
@@ -48,12 +49,14 @@ func (s *Store) ContactsByName(tenant string) []*Contact {
 	if s.sorted.contacts == nil {
 		s.sorted.contacts = map[string]view[Contact]{}
 	}
-	return sortedRows(s.state.Contacts, s.sorted.contacts, tenant,
+	return sortedRows(s.state.Contacts, s.sorted.contacts, tenant, tenant,
 		func(c *Contact) (string, string) { return c.Tenant, sortKey(c.Name, c.UUID) })
 }
 
-func sortedRows[T any](t *Table[T], views map[string]view[T], tenant string, key func(*T) (tenant, sort string)) []*T {
-	if v, ok := views[tenant]; ok && v.version == t.version {
+// sortedRows returns the tenant's rows in the order of their keys, from the view kept under id if nothing
+// changed since.
+func sortedRows[T any](t *Table[T], views map[string]view[T], id, tenant string, key func(*T) (tenant, sort string)) []*T {
+	if v, ok := views[id]; ok && v.version == t.version {
 		return v.rows
 	}
 	type keyed struct {
@@ -71,7 +74,7 @@ func sortedRows[T any](t *Table[T], views map[string]view[T], tenant string, key
 	for i, f := range found {
 		rows[i] = f.row
 	}
-	views[tenant] = view[T]{t.version, rows}
+	views[id] = view[T]{t.version, rows}
 	return rows
 }
 

@@ -1,5 +1,5 @@
 // Package world is everything the simulated upstream world remembers: practices with their clients
-// and contacts, people, grants, messages, limit windows and faults, in memory and on disk.
+// and contacts, organisations with the parties they trade with, people, grants, messages, limit windows and faults, in memory and on disk.
 //
 // Reads and writes go through Store.View and Store.Update. A write is atomic, and on disk when
 // Update returns; a process killed at any moment finds what it answered for. The package knows no
@@ -38,6 +38,11 @@ type State struct {
 	Faults      *Table[Fault]
 	Windows     *Table[Window]
 	Calls       *Table[CallCount]
+	Parties     *Table[Party]
+	PartyGroups *Table[PartyGroup]
+	Remembered  *Table[Remembered]
+	Hooks       *Table[Hook]
+	HookEvents  *Table[HookEvent]
 }
 
 type anyTable interface {
@@ -111,6 +116,11 @@ func (s *Store) makeTables() {
 	st.Faults = register[Fault](s, "fault")
 	st.Windows = register[Window](s, "window")
 	st.Calls = register[CallCount](s, "calls")
+	st.Parties = register[Party](s, "party")
+	st.PartyGroups = register[PartyGroup](s, "partygroup")
+	st.Remembered = register[Remembered](s, "remembered")
+	st.Hooks = register[Hook](s, "hook")
+	st.HookEvents = register[HookEvent](s, "hookevent")
 }
 
 func register[T any](s *Store, kind string) *Table[T] {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -19,7 +20,7 @@ func (s *Service) listClients(c *call) (content, error) {
 	if !since.IsZero() {
 		clients = keep(clients, func(cl *world.Client) bool { return !cl.Modified.Before(since) })
 	}
-	return s.clients(c, spoilRows(c, clients), c.listDetail()), nil
+	return s.clients(c, faults.Rows(c.fault, clients), c.listDetail()), nil
 }
 
 // searchClients finds text in the names, e-mail and code of all clients that are not deleted.
@@ -31,7 +32,7 @@ func (s *Service) searchClients(c *call) (content, error) {
 	})
 	d := c.listDetail()
 	d.dateTime = false
-	return s.clients(c, spoilRows(c, found), d), nil
+	return s.clients(c, faults.Rows(c.fault, found), d), nil
 }
 
 // since reads modifiedsince; a name without a value counts as absent, as recorded.

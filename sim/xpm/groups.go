@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -20,7 +21,7 @@ func (s *Service) listGroups(c *call) (content, error) {
 	slices.SortFunc(groups, func(a, b *world.Group) int {
 		return strings.Compare(strings.ToLower(a.Name)+a.UUID, strings.ToLower(b.Name)+b.UUID)
 	})
-	groups = spoilRows(c, groups)
+	groups = faults.Rows(c.fault, groups)
 	return func(w *writer) {
 		w.list("Groups", len(groups), func(i int) { w.group(groups[i], nil) })
 	}, nil

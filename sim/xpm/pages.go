@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"sort"
 	"strconv"
 
@@ -24,7 +23,7 @@ func (s *Service) pageClients(c *call) (content, error) {
 	if err := s.insertMeanwhile(c); err != nil {
 		return nil, err
 	}
-	rows := spoilRows(c, keep(s.store.ClientsByName(c.tenant), (*world.Client).Active))
+	rows := faults.Rows(c.fault, keep(s.store.ClientsByName(c.tenant), (*world.Client).Active))
 	page, next, err := paginate(c, rows, world.ClientKey)
 	if err != nil {
 		return nil, err
@@ -36,7 +35,7 @@ func (s *Service) pageClients(c *call) (content, error) {
 // pageContacts lists the contacts that are not deleted, by name. It does not say which clients they
 // belong to: only the unpaged client list and the single client do.
 func (s *Service) pageContacts(c *call) (content, error) {
-	rows := spoilRows(c, keep(s.store.ContactsByName(c.tenant), func(r *world.Contact) bool { return !r.Deleted }))
+	rows := faults.Rows(c.fault, keep(s.store.ContactsByName(c.tenant), func(r *world.Contact) bool { return !r.Deleted }))
 	page, next, err := paginate(c, rows, world.ContactKey)
 	if err != nil {
 		return nil, err
@@ -67,7 +66,7 @@ func paginate[T any](c *call, rows []*T, key func(*T) string) ([]*T, string, err
 	if to < len(rows) {
 		next = base64.RawURLEncoding.EncodeToString([]byte(key(rows[to-1])))
 	}
-	return drift(c.fault, rows, from, to), next, nil
+	return faults.Page(c.fault, rows, from, to), next, nil
 }
 
 func (c *call) pageSize() (int, error) {
@@ -98,33 +97,6 @@ func (c *call) links(w *writer, next string) {
 	w.close("Pagination")
 }
 
-// defaultShift is how many rows a drifting page is off when the fault does not say.
-const defaultShift = 5
-
-// drift returns the rows of a page, or with a drift fault what a page looks like whose rows moved
-// since the one before.
-func drift[T any](f *world.Fault, rows []*T, from, to int) []*T {
-	if f == nil || f.Kind != faults.Drift {
-		return rows[from:to]
-	}
-	shift := f.Shift
-	if shift == 0 {
-		shift = defaultShift
-	}
-	switch f.Order {
-	case "repeat":
-		return rows[max(from-shift, 0):max(to-shift, 0)]
-	case "reverse":
-		page := slices.Clone(rows[len(rows)-to : len(rows)-from])
-		slices.Reverse(page)
-		return page
-	case "insert":
-		return rows[from:to]
-	default: // skip
-		return rows[min(from+shift, to):to]
-	}
-}
-
 // insertMeanwhile acts out drift by insertion: clients that sort before everything appear now, so a
 // caller who is past the first page never sees them.
 func (s *Service) insertMeanwhile(c *call) error {
@@ -141,12 +113,4 @@ func (s *Service) insertMeanwhile(c *call) error {
 		}
 		return nil
 	})
-}
-
-// spoilRows empties a listing when a fault says so.
-func spoilRows[T any](c *call, rows []*T) []*T {
-	if c.fault != nil && c.fault.Kind == faults.Empty {
-		return nil
-	}
-	return rows
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -22,7 +23,7 @@ func (s *Service) staff(c *call) []*world.Staff {
 }
 
 func (s *Service) listStaff(c *call) (content, error) {
-	list := spoilRows(c, s.staff(c))
+	list := faults.Rows(c.fault, s.staff(c))
 	return func(w *writer) {
 		w.list("StaffList", len(list), func(i int) { w.staff(list[i]) })
 	}, nil
