@@ -6,7 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/concord-suite/concord/services/connector/internal/api/flow"
 	"github.com/concord-suite/concord/services/connector/internal/connection"
@@ -49,6 +53,7 @@ type Xero struct {
 // XPM is Xero Practice Manager.
 type XPM struct {
 	APIURL       *url.URL `config:"api_url" default:"https://api.xero.com/practicemanager/3.1/" doc:"The address of the API with its version."`
+	LegacyAPIURL *url.URL `config:"legacy_api_url" default:"https://api.xero.com/practicemanager/3.0/" doc:"The address of the version whose answers carry the ids from before OAuth 2 beside the present ones. Upgrades read it."`
 	Scopes       []string `config:"scopes" default:"openid,profile,email,offline_access,practicemanager.client" doc:"What consent is asked for."`
 	Concurrent   int      `config:"concurrent" default:"5" min:"2" max:"1000" doc:"Calls at once per practice."`
 	PerMinute    int      `config:"per_minute" default:"60" min:"10" max:"100000" doc:"Calls a minute per practice."`
@@ -61,6 +66,7 @@ type Budget struct {
 	MinuteWindow time.Duration `config:"minute_window" default:"1m" min:"100ms" max:"10m" doc:"How long the provider's minute is."`
 	DayWindow    time.Duration `config:"day_window" default:"24h" min:"1s" max:"48h" doc:"How long the provider's day is."`
 	MaxWait      time.Duration `config:"max_wait" default:"90s" min:"100ms" max:"10m" doc:"How long a call waits for its turn; beyond it the caller is told when to come back."`
+	Weights      []string      `config:"weights" doc:"Shares of firms in the app's minute when it is short, firm id=share, …; 1 for every other firm."`
 }
 
 // Connect is the time people and providers have for making a connection.
@@ -103,7 +109,9 @@ func (x *Xero) Validate() error {
 }
 
 // Validate checks what one setting says about another.
-func (x *XPM) Validate() error { return safe("xpm.api_url", x.APIURL) }
+func (x *XPM) Validate() error {
+	return errors.Join(safe("xpm.api_url", x.APIURL), safe("xpm.legacy_api_url", x.LegacyAPIURL))
+}
 
 // Validate checks what one setting says about another.
 func (r *Refresh) Validate() error {
@@ -111,6 +119,29 @@ func (r *Refresh) Validate() error {
 		return errors.New("refresh.lease is shorter than refresh.grace: what a dead replica left is taken up within it")
 	}
 	return nil
+}
+
+// Validate checks what the format of a setting does not.
+func (b *Budget) Validate() error {
+	_, err := b.shares()
+	return err
+}
+
+// maxShare bounds the share of a firm: beyond it the others would have next to nothing.
+const maxShare = 1000
+
+// shares reads the weights.
+func (b *Budget) shares() (map[string]int, error) {
+	shares := map[string]int{}
+	for _, item := range b.Weights {
+		firm, text, found := strings.Cut(item, "=")
+		share, err := strconv.Atoi(text)
+		if !found || uuid.Validate(firm) != nil || err != nil || share < 1 || share > maxShare || shares[firm] != 0 {
+			return nil, fmt.Errorf("budget.weights: want firm id=share from 1 to %d, each firm once, not %q", maxShare, item)
+		}
+		shares[firm] = share
+	}
+	return shares, nil
 }
 
 // safe refuses addresses that codes and tokens would travel to in the clear.
@@ -133,28 +164,32 @@ func (c Config) providers(client *http.Client, now func() time.Time) (provider.R
 	}
 	app := "xero/" + c.Xero.ClientID
 	identity := xero.New(xero.Config{
-		ClientID: c.Xero.ClientID, ClientSecret: c.Xero.ClientSecret, RedirectURL: c.Xero.RedirectURL.String(), Scopes: c.XPM.Scopes,
+		ClientID: c.Xero.ClientID, ClientSecret: c.Xero.ClientSecret, RedirectURL: c.Xero.RedirectURL.String(),
 		AuthorizeURL: c.Xero.AuthorizeURL, IdentityURL: c.Xero.IdentityURL, APIURL: c.Xero.APIURL, Issuer: c.Xero.Issuer, Timeout: c.Xero.Timeout,
 	}, client, now)
 	identities[app] = identity
 	all[connection.XPM] = provider.Definition{
-		Provider: connection.XPM, App: app, TenantType: "PRACTICEMANAGER", TenantNoun: "Xero Practice Manager practice",
-		BaseURL: c.XPM.APIURL, Identity: identity, Adapter: xpm.Adapter{}, Limits: c.XPM.limits(),
+		Provider: connection.XPM, App: app, Scopes: c.XPM.Scopes, TenantType: "PRACTICEMANAGER", TenantNoun: "Xero Practice Manager practice",
+		LegacyIDs: true, TenantHeader: xpm.XPM.TenantHeader, BaseURL: c.XPM.APIURL, Identity: identity,
+		Adapter: xpm.New(xpm.XPM, c.XPM.LegacyAPIURL, now), Limits: c.XPM.limits(),
 	}
 	return all, identities
 }
 
 // reserved is the part of each limit that is kept for people: a tenth of the minute, a twentieth of the day, one of the
-// calls at once. What is kept is lost to background work, so it is little; a person makes a handful of calls.
+// calls at once. What is kept is lost to background work, so it is little; a person makes a handful of calls. Reading
+// details, which can take days, leaves runs another of the calls at once and a tenth of the day.
 func (x XPM) limits() provider.Limits {
 	return provider.Limits{
 		Concurrent: x.Concurrent, PerMinute: x.PerMinute, PerDay: x.PerDay, AppPerMinute: x.AppPerMinute,
 		Reserve: provider.Reserve{Concurrent: 1, PerMinute: x.PerMinute / 10, PerDay: x.PerDay / 20, AppPerMinute: x.AppPerMinute / 20},
+		Runs:    provider.Reserve{Concurrent: 1, PerDay: x.PerDay / 10},
 	}
 }
 
 func (c Config) budget() budget.Config {
-	return budget.Config{Minute: c.Budget.MinuteWindow, Day: c.Budget.DayWindow, MaxWait: c.Budget.MaxWait}
+	weights, _ := c.Budget.shares() // Validate has refused what is wrong with them
+	return budget.Config{Minute: c.Budget.MinuteWindow, Day: c.Budget.DayWindow, MaxWait: c.Budget.MaxWait, Weights: weights}
 }
 
 func (c Config) custody() custody.Config {

@@ -165,6 +165,7 @@ func simulated(w *sim.World) []string {
 		"CONCORD_CONNECTOR_XERO_API_URL":         w.URL(),
 		"CONCORD_CONNECTOR_XERO_ISSUER":          w.URL(),
 		"CONCORD_CONNECTOR_XPM_API_URL":          w.URL() + "/practicemanager/3.1/",
+		"CONCORD_CONNECTOR_XPM_LEGACY_API_URL":   w.URL() + "/practicemanager/3.0/",
 		"CONCORD_CONNECTOR_BUDGET_MINUTE_WINDOW": (time.Minute / clockFactor).String(),
 		"CONCORD_CONNECTOR_BUDGET_DAY_WINDOW":    (24 * time.Hour / clockFactor).String(),
 	}

@@ -30,6 +30,8 @@ const (
 	NeedsReauth State = "NEEDS_REAUTH"
 	// Disconnected was removed by an administrator.
 	Disconnected State = "DISCONNECTED"
+	// Legacy was imported from the time before OAuth 2. It waits for its upgrade and can do nothing.
+	Legacy State = "LEGACY"
 )
 
 // Ref names a row of a firm. The two always go together: nothing is ever looked up by id alone on behalf of a person.
@@ -44,7 +46,8 @@ type Ref struct {
 type Connection struct {
 	Ref
 	Provider Provider
-	// TenantID, TenantName and TenantType are the provider's words for what is connected.
+	// TenantID, TenantName and TenantType are the provider's words for what is connected. Of a legacy connection only the
+	// name is known.
 	TenantID, TenantName, TenantType string
 	// UpstreamID is the provider's id of the connection itself, which is not the tenant's.
 	UpstreamID string

@@ -7,6 +7,7 @@ package provider
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	Contacts
 	// ChangedClients is the clients changed since a time, each followed by its contacts.
 	ChangedClients
+	// LegacyIDs is every client, archived ones too, with the id it had before OAuth 2: outlines of clients. Its pages come
+	// out of one answer that is still being read, so only the last one says that it was whole.
+	LegacyIDs
 )
 
 // Query asks for a listing.
@@ -45,6 +49,9 @@ type Page struct {
 	Next string
 	// Total is what the provider announced for the whole listing, -1 when it announces nothing.
 	Total int64
+	// Gathered is set when the records were put together out of pages of something else. Drifted then tells whether those
+	// moved while they were read.
+	Gathered, Drifted bool
 	// ServerTime is the provider's clock when it answered.
 	ServerTime time.Time
 }
@@ -66,16 +73,34 @@ type Adapter interface {
 	Requirement() string
 	// Privilege says in words what a person lacks whom Probe finds without privileges, and how to get it.
 	Privilege() string
-	// Words returns what an error answer says in the provider's own words, "" when it has none.
-	Words(body []byte) string
+	// Refusal reads an error answer that is the API's own, with its HTTP status, and returns nil for any other.
+	Refusal(status int, body []byte) *Error
+}
+
+// Detailer is an adapter of a provider that keeps some of a client apart from it.
+type Detailer interface {
+	// Detail reads one client with groups, relationships and the practice's own fields. memory is what to remember things
+	// under that are the same for all clients of the tenant, for example the id of the connection.
+	Detail(ctx context.Context, c Caller, memory, id string) (record.Record, time.Time, error)
 }
 
 // Request is one API call.
 type Request struct {
 	Method string
+	// Base is the API's address, with a trailing slash, when it is another one than the definition's; else nil.
+	Base *url.URL
 	// Path is relative to the provider's API address, without a leading slash.
 	Path  string
 	Query url.Values
+	// Header is what is sent beside the usual; a name without values is left out.
+	Header http.Header
+	// Body is sent unless it is nil.
+	Body []byte
+	// Repeatable is set for a call that writes and may be sent again when its answer is lost: the provider knows it again.
+	// Calls that only read always may.
+	Repeatable bool
+	// Optional is set for calls that can be done without: that they are not allowed says nothing of the connection.
+	Optional bool
 	// Heavy is set for calls whose answer grows with the practice; they get more time.
 	Heavy bool
 }
@@ -84,6 +109,8 @@ type Request struct {
 type Answer struct {
 	// Body ends with an error when it was cut off or grows beyond what is read.
 	Body io.Reader
+	// NotModified is set, and Body empty, when nothing changed since the time that the request named.
+	NotModified bool
 	// ContentType is the header of that name.
 	ContentType string
 	// ServerTime is the provider's clock when it answered.
@@ -99,8 +126,9 @@ type Caller interface {
 
 // Identity is the sign-in service of a provider.
 type Identity interface {
-	// AuthorizeURL is where a person consents. verifier is the PKCE verifier; its S256 challenge goes into the address.
-	AuthorizeURL(state, verifier string) string
+	// AuthorizeURL is where a person consents to scopes. verifier is the PKCE verifier; its S256 challenge goes into the
+	// address.
+	AuthorizeURL(state, verifier string, scopes []string) string
 	// Issuer is what the service calls itself in its answers (RFC 9207).
 	Issuer() string
 	// Exchange turns the code of a consent into tokens.
@@ -121,11 +149,28 @@ type Limits struct {
 	Concurrent, PerMinute, PerDay int
 	// AppPerMinute is over all tenants.
 	AppPerMinute int
-	// Reserve is what background work leaves of each.
-	Reserve Reserve
+	// Reserve is what background work leaves of each for people, Runs what work that can wait leaves besides for runs.
+	Reserve, Runs Reserve
 }
 
-// Reserve is the part of the limits that only interactive calls may use.
+// Costs is how many calls things take at a provider.
+type Costs struct {
+	// Listings are the listings there are.
+	Listings map[Listing]ListingCost
+	// Read is for one client, Detail for one with its groups, relationships and fields of the practice's own.
+	Read, Detail int
+}
+
+// ListingCost is what a listing costs.
+type ListingCost struct {
+	// Ahead are the calls before the first page.
+	Ahead int
+	// Page is how many clients, or with OfContacts contacts, one call brings; 0 for all of them.
+	Page       int
+	OfContacts bool
+}
+
+// Reserve is a part of the limits that is kept for something.
 type Reserve struct{ Concurrent, PerMinute, PerDay, AppPerMinute int }
 
 // Definition is one configured provider.
@@ -134,17 +179,26 @@ type Definition struct {
 	// App names the registration at the provider that calls are counted against, for example "xero/<client id>". Grants
 	// belong to it: providers with the same app share the identity service and the person's consent.
 	App string
+	// Scopes are what consent is asked for, and what it must cover.
+	Scopes []string
 	// TenantType is the provider's word for the tenants that can be connected here.
 	TenantType string
 	// TenantNoun is the word for people, for example "practice".
 	TenantNoun string
 	// ContactTypes tells whether there are contact types to choose from.
 	ContactTypes bool
+	// LegacyIDs tells whether clients can be listed with the ids they had before OAuth 2, and so whether a connection from
+	// then can be upgraded.
+	LegacyIDs bool
+	// TenantHeader is the header of every call that names the tenant, xero-tenant-id unless it is set.
+	TenantHeader string
 	// BaseURL is the address of the API, with a trailing slash.
 	BaseURL  *url.URL
 	Identity Identity
 	Adapter  Adapter
 	Limits   Limits
+	// Costs are the calls that the adapter makes.
+	Costs Costs
 }
 
 // Registry holds the providers configured in this installation.

@@ -13,9 +13,13 @@ import (
 const hashVersion = "concord/record/1"
 
 // Hash returns the SHA-256, in hex, over the record's state and fields in canonical form. Equal hashes mean that nothing
-// changed. Groups are left out: one listing of a provider carries them and another does not, and the same client must
-// have the same hash in both. The order of a contact's links does not matter.
+// changed. Groups, relationships and the practice's own fields are left out: one listing of a provider carries them and
+// another does not, and the same client must have the same hash in both. So are the legacy id and the scope, which are no
+// fields of the record. The order of a contact's links does not matter. An outline has no hash: "".
 func (r Record) Hash() string {
+	if r.Outline {
+		return ""
+	}
 	c := canon{text: []byte(hashVersion)}
 	c.add(r.ID, string(rune('0'+r.State)))
 	if r.Client != nil {

@@ -38,6 +38,20 @@ func (w *Watch) Page(records []Record, full int, more bool) {
 		w.drifted = true
 	}
 	w.pages++
+	w.look(records)
+}
+
+// Gathered looks at records that were put together out of pages of something else: their number and order say nothing.
+// drifted is what was seen of those pages.
+func (w *Watch) Gathered(records []Record, drifted bool) {
+	w.drifted = w.drifted || drifted
+	w.ordered = false
+	w.pages++
+	w.look(records)
+}
+
+// look notices what comes a second time.
+func (w *Watch) look(records []Record) {
 	for _, r := range records {
 		key := short(r.ID)
 		if _, twice := w.seen[key]; twice {

@@ -11,7 +11,8 @@ import (
 // TestHashCoversEveryField sets one field after the other by reflection, so that a field added later and forgotten in the
 // hash fails.
 func TestHashCoversEveryField(t *testing.T) {
-	left := map[string]bool{"Groups": true, "GroupsRead": true} // the package says why
+	left := map[string]bool{"Groups": true, "GroupsRead": true, "CustomFields": true, "CustomFieldsRead": true,
+		"Relationships": true, "RelationshipsRead": true} // the package says why
 	base := Record{ID: "1", State: Active, Client: &Client{Name: "A"}}
 	seen := map[string]string{base.Hash(): "base"}
 	typ := reflect.TypeFor[Client]()
@@ -34,8 +35,11 @@ func TestHashCoversEveryField(t *testing.T) {
 	}
 	requireNew(t, seen, Record{ID: "1", State: Archived, Client: &Client{Name: "A"}}, "State")
 	requireNew(t, seen, Record{ID: "2", State: Active, Client: &Client{Name: "A"}}, "ID")
-	grouped := Record{ID: "1", State: Active, Client: &Client{Name: "A", Groups: []string{"G"}, GroupsRead: true}}
-	require.Equal(t, base.Hash(), grouped.Hash(), "the same client from a listing that carries groups")
+	detailed := Record{ID: "1", State: Active, LegacyID: "7", OutOfScope: true, Client: &Client{Name: "A", Groups: []string{"G"}, GroupsRead: true,
+		CustomFields: []CustomField{{ID: "f", Name: "F", Value: "v"}}, CustomFieldsRead: true,
+		Relationships: []Relationship{{Type: "Director", Related: "2"}}, RelationshipsRead: true}}
+	require.Equal(t, base.Hash(), detailed.Hash(), "the same client from an answer that carries details")
+	require.Empty(t, Record{ID: "1", State: Active, Outline: true, Client: &Client{Name: "A"}}.Hash(), "what is not known has no hash")
 }
 
 func TestHashOfContacts(t *testing.T) {

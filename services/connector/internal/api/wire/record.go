@@ -14,6 +14,8 @@ func Listing(l connectorv1.Listing) provider.Listing {
 		return provider.Contacts
 	case connectorv1.Listing_LISTING_CHANGED_CLIENTS:
 		return provider.ChangedClients
+	case connectorv1.Listing_LISTING_LEGACY_IDS:
+		return provider.LegacyIDs
 	default:
 		return provider.Clients
 	}
@@ -27,8 +29,10 @@ var recordStates = map[record.State]connectorv1.RecordState{
 
 // ToRecord writes a record with its hash.
 func ToRecord(r record.Record) *connectorv1.Record {
-	w := &connectorv1.Record{RecordId: r.ID, State: recordStates[r.State], Hash: r.Hash()}
+	w := &connectorv1.Record{RecordId: r.ID, State: recordStates[r.State], Hash: r.Hash(), LegacyId: r.LegacyID, OutOfScope: r.OutOfScope}
 	switch {
+	case r.Client != nil && r.Outline:
+		w.Kind = &connectorv1.Record_Client{Client: &connectorv1.ClientFields{Name: r.Client.Name, Code: r.Client.Code, Unread: outline}}
 	case r.Client != nil:
 		w.Kind = &connectorv1.Record_Client{Client: toClient(r.Client)}
 	case r.Contact != nil:
@@ -45,11 +49,36 @@ func toClient(c *record.Client) *connectorv1.ClientFields {
 		TaxNumber: c.TaxNumber, BusinessNumber: c.BusinessNumber, CompanyNumber: c.CompanyNumber, BirthDate: c.BirthDate,
 		Groups: c.Groups,
 	}
-	if !c.GroupsRead {
-		w.Unread = []string{"groups"}
+	for _, f := range c.CustomFields {
+		w.CustomFields = append(w.CustomFields, &connectorv1.CustomField{FieldId: f.ID, Name: f.Name, Value: f.Value})
+	}
+	for _, r := range c.Relationships {
+		w.Relationships = append(w.Relationships, &connectorv1.Relationship{Type: r.Type, RelatedRecordId: r.Related, RelatedName: r.RelatedName,
+			Shares: r.Shares, Percentage: r.Percentage, StartDate: r.Start, EndDate: r.End})
+	}
+	for _, f := range []struct {
+		name string
+		read bool
+	}{{"groups", c.GroupsRead}, {"custom_fields", c.CustomFieldsRead}, {"relationships", c.RelationshipsRead}} {
+		if !f.read {
+			w.Unread = append(w.Unread, f.name)
+		}
 	}
 	return w
 }
+
+// outline is what an outline of a client does not carry: every field but its name and code.
+var outline = func() (unread []string) {
+	fields := (*connectorv1.ClientFields)(nil).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		switch name := string(fields.Get(i).Name()); name {
+		case "name", "code", "unread":
+		default:
+			unread = append(unread, name)
+		}
+	}
+	return unread
+}()
 
 // toAddress writes an address, or nothing for an empty one.
 func toAddress(a record.Address) *connectorv1.Address {

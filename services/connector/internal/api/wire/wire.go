@@ -42,6 +42,7 @@ var states = map[connectorv1.ConnectionState]connection.State{
 	connectorv1.ConnectionState_CONNECTION_STATE_DEGRADED:     connection.Degraded,
 	connectorv1.ConnectionState_CONNECTION_STATE_NEEDS_REAUTH: connection.NeedsReauth,
 	connectorv1.ConnectionState_CONNECTION_STATE_DISCONNECTED: connection.Disconnected,
+	connectorv1.ConnectionState_CONNECTION_STATE_LEGACY:       connection.Legacy,
 }
 
 var newRecords = map[connectorv1.NewRecordPolicy]connection.Policy{

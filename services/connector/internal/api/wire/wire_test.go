@@ -104,23 +104,33 @@ func TestEveryEnumValueHasACounterpart(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	address := record.Address{Street: "a", City: "b", Region: "c", PostalCode: "d", Country: "e"}
-	client := record.Record{ID: "1", State: record.Archived, Client: &record.Client{
+	client := record.Record{ID: "1", State: record.Archived, LegacyID: "24", OutOfScope: true, Client: &record.Client{
 		Name: "1", Code: "2", EntityType: "3", FirstName: "4", LastName: "5", Email: "6", Phone: "7", Mobile: "8", OtherPhone: "9",
 		Website: "10", Postal: address, Physical: address, TaxNumber: "11", BusinessNumber: "12", CompanyNumber: "13", BirthDate: "14",
-		Groups: []string{"15"},
+		Groups: []string{"15"}, CustomFields: []record.CustomField{{ID: "16", Name: "17", Value: "18"}},
+		Relationships: []record.Relationship{{Type: "19", Related: "20", RelatedName: "21", Shares: "22", Percentage: "23", Start: "24", End: "25"}},
 	}}
 	m := ToRecord(client)
 	requireFull(t, m, "contact")
 	requireFull(t, m.GetClient())
 	requireFull(t, m.GetClient().GetPostalAddress())
+	requireFull(t, m.GetClient().GetCustomFields()[0])
+	requireFull(t, m.GetClient().GetRelationships()[0])
 	require.Equal(t, client.Hash(), m.GetHash())
-	client.Client.GroupsRead = true
+	require.Equal(t, []string{"groups", "custom_fields", "relationships"}, m.GetClient().GetUnread())
+	client.Client.GroupsRead, client.Client.CustomFieldsRead, client.Client.RelationshipsRead = true, true, true
 	require.Empty(t, ToRecord(client).GetClient().GetUnread())
+	client.Outline = true
+	m = ToRecord(client)
+	require.Empty(t, m.GetHash())
+	require.Equal(t, "1", m.GetClient().GetName())
+	require.Len(t, m.GetClient().GetUnread(), m.GetClient().ProtoReflect().Descriptor().Fields().Len()-3)
+	require.Nil(t, m.GetClient().GetPostalAddress())
 	require.Nil(t, ToRecord(record.Record{ID: "1", State: record.Active, Client: &record.Client{Name: "a"}}).GetClient().GetPostalAddress())
 
 	contact := ToRecord(record.Record{ID: "2", State: record.Active, Contact: &record.Contact{Name: "1", Email: "2", Phone: "3", Mobile: "4", Salutation: "5",
 		Links: []record.Link{{Client: "1", Position: "2", Primary: true}}}})
-	requireFull(t, contact, "client")
+	requireFull(t, contact, "client", "legacy_id", "out_of_scope")
 	requireFull(t, contact.GetContact())
 	requireFull(t, contact.GetContact().GetLinks()[0])
 	require.Nil(t, ToRecord(record.Record{ID: "3", State: record.Deleted}).GetKind())

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +30,8 @@ func (c *Caller) once(ctx context.Context, token custody.Token, r provider.Reque
 	if err != nil {
 		return err
 	}
-	key := budget.Key{App: c.def.App, Tenant: c.tenant}
-	permit, err := c.up.budget.Acquire(ctx, key, c.def.Limits, c.lane, timeout+permitSlack)
+	permit, err := c.up.budget.Acquire(ctx, budget.Ask{Key: budget.Key{App: c.def.App, Tenant: c.tenant}, Firm: c.firm, Lane: c.lane,
+		Limits: c.def.Limits, Life: timeout + permitSlack})
 	if err != nil {
 		return err
 	}
@@ -44,17 +46,30 @@ func (c *Caller) once(ctx context.Context, token custody.Token, r provider.Reque
 }
 
 func (c *Caller) request(r provider.Request, token custody.Token) (*http.Request, error) {
-	at := c.def.BaseURL.JoinPath(r.Path)
+	base := c.def.BaseURL
+	if r.Base != nil {
+		base = r.Base
+	}
+	at := base.JoinPath(r.Path)
 	at.RawQuery = r.Query.Encode()
-	request, err := http.NewRequest(r.Method, at.String(), nil)
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	request, err := http.NewRequest(r.Method, at.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %s %s: the address is not valid", r.Method, r.Path)
 	}
 	request.Header.Set("Authorization", "Bearer "+token.Access())
-	request.Header.Set("xero-tenant-id", c.tenant)
+	request.Header.Set(cmp.Or(c.def.TenantHeader, "xero-tenant-id"), c.tenant)
 	// XPM asks for the content type on every request, and answers XML whatever is accepted.
 	request.Header.Set("Content-Type", "application/xml")
 	request.Header.Set("Accept", "application/xml")
+	for name, values := range r.Header {
+		if request.Header.Del(name); len(values) > 0 {
+			request.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
 	return request, nil
 }
 
@@ -67,13 +82,15 @@ func (c *Caller) exchange(request *http.Request, read func(provider.Answer) erro
 	}
 	defer resp.Body.Close()
 	now := c.up.now()
+	told.Answered = now
 	body := &watched{in: resp.Body}
 	resp.Body = body
 	told.DayLeft = transport.Left(resp.Header, "X-DayLimit-Remaining")
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		err = transport.Problem(resp, now, c.def.Adapter.Words)
+	same := resp.StatusCode == http.StatusNotModified && request.Header.Get("If-Modified-Since") != ""
+	if !same && (resp.StatusCode < 200 || resp.StatusCode > 299) {
+		err = transport.Problem(resp, now, c.def.Adapter.Refusal)
 	} else {
-		err = read(provider.Answer{Body: body, ContentType: resp.Header.Get("Content-Type"),
+		err = read(provider.Answer{Body: body, NotModified: same, ContentType: resp.Header.Get("Content-Type"),
 			ServerTime: transport.ServerTime(resp.Header, now)})
 	}
 	if refused, ok := errors.AsType[*provider.Error](err); ok && errors.Is(err, provider.ErrLimit) {

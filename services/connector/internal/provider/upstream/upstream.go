@@ -57,6 +57,7 @@ type Caller struct {
 	up     *Upstream
 	def    provider.Definition
 	tenant string
+	firm   string // empty for a tenant that is no connection yet
 	lane   budget.Lane
 	tokens tokens
 	calls  int
@@ -68,7 +69,7 @@ var _ provider.Caller = (*Caller)(nil)
 
 // Of returns a caller for a connection.
 func (u *Upstream) Of(c connection.Connection, def provider.Definition, lane budget.Lane) *Caller {
-	return &Caller{up: u, def: def, tenant: c.TenantID, lane: lane, tokens: granted{u.custody, c.Grant},
+	return &Caller{up: u, def: def, tenant: c.TenantID, firm: c.Firm, lane: lane, tokens: granted{u.custody, c.Grant},
 		health: func(ctx context.Context, err error) error { return u.report(ctx, c, def, err) }}
 }
 
@@ -110,12 +111,15 @@ const (
 	maxLimited = 5
 )
 
-// Call makes a call. Calls that only read are repeated when the provider is not available; with a refused token the call
+// Call makes a call. Calls that only read, and those that the provider knows again, are repeated when it is not available; with a refused token the call
 // is repeated once with a new one, and a call refused for a limit waits as long as the provider asks, or ends with
 // *budget.Exhausted.
 func (c *Caller) Call(ctx context.Context, r provider.Request, read func(provider.Answer) error) error {
 	ctx = aside(ctx)
 	err := c.insist(ctx, r, read)
+	if r.Optional && (errors.Is(err, provider.ErrScope) || errors.Is(err, provider.ErrForbidden)) {
+		return err
+	}
 	if c.health != nil && ctx.Err() == nil {
 		err = c.health(ctx, err)
 	}
@@ -140,7 +144,7 @@ func (c *Caller) insist(ctx context.Context, r provider.Request, read func(provi
 			renewed = true
 		case errors.Is(err, provider.ErrLimit) && limited < maxLimited:
 			limited++
-		case errors.Is(err, provider.ErrUnavailable) && r.Method == http.MethodGet && tries < maxTries:
+		case errors.Is(err, provider.ErrUnavailable) && (r.Method == http.MethodGet || r.Repeatable) && tries < maxTries:
 			if err := pause(ctx, c.up.cfg.Again<<(tries-1)); err != nil {
 				return err
 			}

@@ -39,8 +39,8 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		err := decode(provider.Answer{Body: bytes.NewReader(doc)}, listLimit, func(r *reader, _ string) error {
-			return r.clients(func(client) { n++ })
+		err := decode(provider.Answer{Body: bytes.NewReader(doc)}, bounds.list, func(r *reader, _ string) error {
+			return r.clients(func(client) error { n++; return nil })
 		})
 		if err != nil || n != 2000 {
 			b.Fatal(n, err)

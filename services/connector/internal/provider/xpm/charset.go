@@ -24,9 +24,10 @@ var charsets = map[string]encoding.Encoding{
 // decodeText returns the document as UTF-8, and how an encoding named in the document itself is to be read. A byte order
 // mark decides, then the charset of the HTTP header, then the document's declaration: a server that writes a document
 // into a string declares the string's encoding, UTF-16, whatever it sends.
-func decodeText(in io.Reader, contentType string) (io.Reader, func(string, io.Reader) (io.Reader, error), error) {
-	text := bufio.NewReaderSize(in, 16<<10)
+func (r *reader) decodeText(contentType string) (io.Reader, func(string, io.Reader) (io.Reader, error), error) {
+	text := bufio.NewReaderSize(r.src, 16<<10)
 	asIs := func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+	r.src.token = maxToken
 	mark, err := text.Peek(3)
 	if err != nil && len(mark) == 0 {
 		return nil, nil, err
@@ -36,22 +37,27 @@ func decodeText(in io.Reader, contentType string) (io.Reader, func(string, io.Re
 		_, err := text.Discard(3)
 		return text, asIs, err
 	case bytes.HasPrefix(mark, []byte{0xFF, 0xFE}), bytes.HasPrefix(mark, []byte{0xFE, 0xFF}):
-		return charsets["utf-16"].NewDecoder().Reader(text), asIs, nil
-	}
-	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
-		out, err := decoder(params["charset"], text)
+		out, err := r.decoder("utf-16", text)
 		return out, asIs, err
 	}
-	return text, decoder, nil
+	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
+		out, err := r.decoder(params["charset"], text)
+		return out, asIs, err
+	}
+	return text, r.decoder, nil
 }
 
-func decoder(name string, in io.Reader) (io.Reader, error) {
+// maxCharset bounds what is repeated of an encoding's name.
+const maxCharset = 40
+
+func (r *reader) decoder(name string, in io.Reader) (io.Reader, error) {
 	enc, known := charsets[strings.ToLower(strings.TrimSpace(name))]
 	if !known {
-		return nil, fmt.Errorf("its encoding %q is not supported", name)
+		return nil, flaw(fmt.Sprintf("its encoding %q is not supported", name[:min(len(name), maxCharset)]))
 	}
 	if enc == nil {
 		return in, nil
 	}
+	r.turned = true
 	return enc.NewDecoder().Reader(in), nil
 }

@@ -21,10 +21,10 @@ const anID = "0b63ab7c-0000-4000-8000-0000000000a1"
 func readClients(t *testing.T, a provider.Answer) ([]client, error) {
 	t.Helper()
 	var all []client
-	err := decode(a, pageLimit, func(r *reader, name string) error {
+	err := decode(a, bounds.page, func(r *reader, name string) error {
 		switch name {
 		case "Clients":
-			return r.clients(func(c client) { all = append(all, c) })
+			return r.clients(func(c client) error { all = append(all, c); return nil })
 		case "Client":
 			c, err := r.client()
 			all = append(all, c)
@@ -71,7 +71,7 @@ func TestEveryFieldOfAClient(t *testing.T) {
 		Postal:    record.Address{Street: "Level 3, The House\nPO Box 1", City: "Fremantle", Region: "WA", PostalCode: "6160", Country: "AU"},
 		Physical:  record.Address{Street: "1 High St", City: "Perth", Region: "WA", PostalCode: "6000", Country: "Australia"},
 		TaxNumber: "******123", BusinessNumber: "51 824", CompanyNumber: "005", BirthDate: "1970-11-26",
-		Groups: []string{"Family", "VIP"}, GroupsRead: true,
+		Groups: []string{"Family", "VIP"}, GroupsRead: true, RelationshipsRead: true,
 	}}, r)
 	require.Len(t, c.contacts, 1)
 	contact := c.contacts[0]
@@ -120,7 +120,7 @@ func TestDates(t *testing.T) {
 		"1970-11-26": "1970-11-26", "1970-11-26T00:00:00": "1970-11-26", "1970-11-26T00:00:00Z": "1970-11-26",
 		"19701126": "1970-11-26", "1970-11-26 00:00:00": "1970-11-26", "0001-01-01T00:00:00": "", "26/11/1970": "", "1970-02-30": "", "": "",
 	} {
-		require.Equal(t, want, date(text), text)
+		require.Equal(t, want, birthday(text), text)
 	}
 }
 
@@ -135,11 +135,11 @@ func TestRefusals(t *testing.T) {
 		all, err := readClients(t, answer(doc))
 		require.ErrorIs(t, err, kind, words)
 		require.Empty(t, all)
-		require.Contains(t, Adapter{}.Words([]byte(doc)), words)
+		require.Contains(t, Adapter{}.Refusal(400, []byte(doc)).Text, words)
 	}
 	_, err := readClients(t, answer(`<Response><Status>ERROR</Status><ErrorDescription>`+strings.Repeat("long ", 500)+`</ErrorDescription></Response>`))
 	require.Less(t, len(provider.Text(err)), 310)
-	require.Empty(t, Adapter{}.Words([]byte(`{"Title":"Unauthorized"}`)))
+	require.Nil(t, Adapter{}.Refusal(400, []byte(`{"Title":"Unauthorized"}`)))
 }
 
 func TestNothingIsTakenFromADocumentThatIsNotWhole(t *testing.T) {
@@ -231,6 +231,6 @@ func TestCharsets(t *testing.T) {
 
 func TestErrorsOfBodyAreKept(t *testing.T) {
 	own := errors.New("own")
-	err := decode(answer(`<Response><Status>OK</Status><X/></Response>`), pageLimit, func(*reader, string) error { return own })
+	err := decode(answer(`<Response><Status>OK</Status><X/></Response>`), bounds.page, func(*reader, string) error { return own })
 	require.ErrorIs(t, err, provider.ErrInvalid)
 }

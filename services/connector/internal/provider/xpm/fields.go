@@ -1,6 +1,7 @@
 package xpm
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // client is one Client element.
 type client struct {
-	uuid              string
+	uuid, legacy      string
 	archived, deleted bool
 	fields            record.Client
 	contacts          []contact
@@ -26,10 +27,20 @@ type contact struct {
 	fields           record.Contact
 }
 
+// parts are the elements that a client has one of.
+var parts = single("UUID", "ID", "Name", "ExportCode", "BusinessStructure", "FirstName", "LastName", "Email", "Phone", "Fax",
+	"Website|WebSite", "TaxNumber", "BusinessNumber", "CompanyNumber", "DateOfBirth", "IsArchived", "IsDeleted", "Contacts", "Groups",
+	"Relationships", "Address", "City", "Region", "PostCode|Postcode", "Country",
+	"PostalAddress", "PostalCity", "PostalRegion", "PostalPostCode", "PostalCountry")
+
 // client reads the element last opened.
 func (r *reader) client() (client, error) {
 	var c client
+	var there seen
 	err := r.each(func(name string) error {
+		if there.twice(parts, name) {
+			return errTwice
+		}
 		if target := c.text(name); target != nil {
 			v, err := r.value()
 			*target = line(v)
@@ -40,16 +51,23 @@ func (r *reader) client() (client, error) {
 	if err != nil {
 		return c, err
 	}
-	c.uuid = strings.ToLower(c.uuid)
-	if len(c.uuid) != len(uuid.Nil.String()) || uuid.Validate(c.uuid) != nil {
+	if c.uuid = identifier(c.uuid); c.uuid == "" {
 		return c, provider.Errorf(provider.ErrInvalid, "a client in the provider's answer has no valid UUID")
 	}
 	f := &c.fields
 	if f.EntityType == "" && (f.FirstName != "" || f.LastName != "") {
 		f.EntityType = "Individual" // only individuals have these elements
 	}
-	f.BirthDate = date(f.BirthDate)
+	f.BirthDate = birthday(f.BirthDate)
 	return c, nil
+}
+
+// identifier returns a UUID in lower case, or "" for what is none.
+func identifier(v string) string {
+	if len(v) != len(uuid.Nil.String()) || uuid.Validate(v) != nil {
+		return ""
+	}
+	return strings.ToLower(v)
 }
 
 // text returns where the text of an element belongs, or nil. The provider calls the practice's code ExportCode.
@@ -58,6 +76,8 @@ func (c *client) text(name string) *string {
 	switch name {
 	case "UUID":
 		return &c.uuid
+	case "ID":
+		return &c.legacy
 	case "Name":
 		return &f.Name
 	case "ExportCode":
@@ -98,7 +118,7 @@ func (c *client) addressText(name string) *string {
 		return &a.City
 	case "Region":
 		return &a.Region
-	case "PostCode":
+	case "PostCode", "Postcode":
 		return &a.PostalCode
 	case "Country":
 		return &a.Country
@@ -122,6 +142,9 @@ func (r *reader) clientPart(c *client, name string) (err error) {
 	case "Groups":
 		c.fields.GroupsRead = true
 		c.fields.Groups, err = r.groups()
+	case "Relationships":
+		c.fields.RelationshipsRead = true
+		c.fields.Relationships, err = r.relationships()
 	}
 	return err
 }
@@ -139,12 +162,19 @@ func (r *reader) contacts() (all []contact, err error) {
 	return all, err
 }
 
+// personParts are the elements that a contact has one of.
+var personParts = single("UUID", "ID", "Name", "Salutation", "Mobile", "Email", "Phone", "Position", "IsPrimary", "IsDeleted")
+
 // contact reads the element last opened. In version 3.0 a contact has an integer ID and no UUID.
 func (r *reader) contact() (contact, error) {
 	var c contact
+	var there seen
 	var id, legacy string
 	err := r.each(func(name string) (err error) {
 		target := &c.position
+		if there.twice(personParts, name) {
+			return errTwice
+		}
 		switch name {
 		case "IsDeleted":
 			c.deleted, err = r.flag(name)
@@ -236,17 +266,25 @@ func line(v string) string {
 	return v
 }
 
-// date returns a date of birth as YYYY-MM-DD. The provider writes it with and without a time. A year that nobody was
-// born in, such as the provider's 0001, and a text that is no date count as none.
-func date(v string) string {
+// birthday returns a date of birth as YYYY-MM-DD. A year that nobody was born in, such as the provider's 0001, and a text that
+// is no date count as none.
+func birthday(v string) string {
+	if day, ok := date(v); ok && day >= "1800" {
+		return day
+	}
+	return ""
+}
+
+// date returns a day as YYYY-MM-DD. The provider writes it with and without a time.
+func date(v string) (string, bool) {
 	day, _, _ := strings.Cut(v, "T")
 	day, _, _ = strings.Cut(day, " ")
 	for _, layout := range []string{time.DateOnly, "20060102"} {
-		if at, err := time.Parse(layout, day); err == nil && at.Year() >= 1800 {
-			return at.Format(time.DateOnly)
+		if at, err := time.Parse(layout, day); err == nil {
+			return at.Format(time.DateOnly), true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // record returns the client in the shape all providers share.
@@ -259,7 +297,23 @@ func (c client) record() record.Record {
 		state = record.Archived
 	}
 	fields := c.fields
-	return record.Record{ID: c.uuid, State: state, Client: &fields}
+	return record.Record{ID: c.uuid, State: state, Client: &fields, LegacyID: c.integer()}
+}
+
+// outline returns what an upgrade knows a client by.
+func (c client) outline() record.Record {
+	r := c.record()
+	r.Outline, r.Client = true, &record.Client{Name: c.fields.Name, Code: c.fields.Code}
+	return r
+}
+
+// integer returns the id of the time before OAuth 2, "" where there is none. What is no number is none: a client is found by
+// it, and nobody's is found by "".
+func (c client) integer() string {
+	if _, err := strconv.ParseUint(c.legacy, 10, 64); err != nil {
+		return ""
+	}
+	return c.legacy
 }
 
 // record returns the contact, tied to the clients given.

@@ -98,10 +98,10 @@ func compare(t *testing.T, body []byte, contentType string) []client {
 	require.NoError(t, xml.Unmarshal(body, &want))
 	var clients []client
 	var contacts []contact
-	err := decode(provider.Answer{Body: bytes.NewReader(body), ContentType: contentType}, pageLimit, func(r *reader, name string) error {
+	err := decode(provider.Answer{Body: bytes.NewReader(body), ContentType: contentType}, bounds.page, func(r *reader, name string) error {
 		switch name {
 		case "Clients":
-			return r.clients(func(c client) { clients = append(clients, c) })
+			return r.clients(func(c client) error { clients = append(clients, c); return nil })
 		case "Client":
 			c, err := r.client()
 			clients = append(clients, c)
@@ -169,7 +169,7 @@ func TestInteropRecordedRefusals(t *testing.T) {
 // read is what the connector does with an answer.
 func (e exchange) read() error {
 	if e.Status == http.StatusOK {
-		return decode(provider.Answer{Body: bytes.NewReader(e.body), ContentType: e.Headers["content-type"]}, pageLimit,
+		return decode(provider.Answer{Body: bytes.NewReader(e.body), ContentType: e.Headers["content-type"]}, bounds.page,
 			func(*reader, string) error { return nil })
 	}
 	resp := &http.Response{StatusCode: e.Status, Header: http.Header{}, Body: http.NoBody}
@@ -179,7 +179,7 @@ func (e exchange) read() error {
 	if e.body != nil {
 		resp.Body = io.NopCloser(bytes.NewReader(e.body))
 	}
-	return transport.Problem(resp, time.Time{}, Adapter{}.Words)
+	return transport.Problem(resp, time.Time{}, Adapter{}.Refusal)
 }
 
 // TestInteropLegacyDocuments reads the sample documents of the first version, which carry both ids.
@@ -191,7 +191,7 @@ func TestInteropLegacyDocuments(t *testing.T) {
 		body, err := os.ReadFile(file)
 		require.NoError(t, err)
 		var found []client
-		err = decode(provider.Answer{Body: bytes.NewReader(body)}, pageLimit, func(r *reader, name string) error {
+		err = decode(provider.Answer{Body: bytes.NewReader(body)}, bounds.page, func(r *reader, name string) error {
 			if name != "Client" {
 				return nil
 			}
@@ -251,15 +251,16 @@ func TestInteropAdapter(t *testing.T) {
 	api := recordedAPI{server.URL}
 
 	const got = "0183f65c-08c6-47b7-af05-3da072e901ae"
-	one, at, err := Adapter{}.Record(t.Context(), api, got)
+	adapter := New(XPM, nil, time.Now)
+	one, at, err := adapter.Record(t.Context(), api, got)
 	require.NoError(t, err)
 	require.Equal(t, "Get Client Test", one.Client.Name)
 	require.False(t, at.IsZero())
-	_, _, err = Adapter{}.Record(t.Context(), api, "11111111-1111-1111-1111-111111111111")
+	_, _, err = adapter.Record(t.Context(), api, "11111111-1111-1111-1111-111111111111")
 	require.ErrorIs(t, err, provider.ErrInvalid, "another client than the one asked for")
 
 	for since, want := range map[time.Time]int{time.Unix(0, 0): 12, time.Date(2020, 5, 5, 6, 24, 31, 0, time.UTC): 1} {
-		page, err := Adapter{}.List(api, provider.Query{Listing: provider.ChangedClients, Since: since}).Next(t.Context())
+		page, err := adapter.List(api, provider.Query{Listing: provider.ChangedClients, Since: since}).Next(t.Context())
 		require.NoError(t, err)
 		clients := 0
 		for _, r := range page.Records {
@@ -270,7 +271,7 @@ func TestInteropAdapter(t *testing.T) {
 		require.Equal(t, want, clients)
 		require.Greater(t, len(page.Records), clients, "their contacts come too")
 	}
-	found, err := readLinks(t.Context(), api)
+	found, err := readLinks(t.Context(), api, bounds.list)
 	require.NoError(t, err)
 	require.NotEmpty(t, found.all)
 }

@@ -31,12 +31,12 @@ type link struct {
 
 // readLinks reads the unpaged list of clients, whose contacts say what the list of contacts does not. It is one call.
 // Archived clients are in it too: a contact of a client that is about to leave is still that client's.
-func readLinks(ctx context.Context, c provider.Caller) (*links, error) {
+func readLinks(ctx context.Context, c provider.Caller, limit int64) (*links, error) {
 	var found *links
 	request := provider.Request{Method: http.MethodGet, Path: "client.api/list", Query: url.Values{"detailed": {"false"}}, Heavy: true}
 	err := c.Call(ctx, request, func(a provider.Answer) error {
 		found = &links{index: map[string]uint32{}}
-		return decode(a, listLimit, func(r *reader, name string) error {
+		return decode(a, limit, func(r *reader, name string) error {
 			if name != "Clients" {
 				return nil
 			}
@@ -55,7 +55,7 @@ func readLinks(ctx context.Context, c provider.Caller) (*links, error) {
 	return found, nil
 }
 
-func (l *links) add(c client) {
+func (l *links) add(c client) error {
 	for _, one := range c.contacts {
 		at, known := l.index[one.position]
 		if !known {
@@ -65,6 +65,7 @@ func (l *links) add(c client) {
 		}
 		l.all = append(l.all, link{contact: key(one.id), client: uuid.MustParse(c.uuid), position: at, primary: one.primary})
 	}
+	return nil
 }
 
 // of returns the clients of a contact.

@@ -8,14 +8,6 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 )
 
-const (
-	// pageLimit bounds a page of 500 records and a single record. 500 clients with long addresses make 1.5 MB.
-	pageLimit = 32 << 20
-	// listLimit bounds a listing that is not paged. 15,000 clients with every detail were seen to make 50 MB; it is read
-	// piece by piece, so the bound is against an answer without an end.
-	listLimit = 512 << 20
-)
-
 // decode reads one answer. body is called for each element beside Status and ErrorDescription, and reads what it wants
 // of it. Nothing that body collected may be used when decode returns an error: only the end of the document tells that
 // it is whole.
@@ -40,19 +32,31 @@ func decode(a provider.Answer, limit int64, body func(r *reader, name string) er
 	return provider.Errorf(provider.ErrInvalid, "the provider's answer does not say whether it succeeded")
 }
 
+// once are the elements that an answer has one of. A second one contradicts the first, or hides it.
+var once = single("Status", "ErrorDescription", "Clients", "Client", "Contacts", "Contact", "Pagination", "Page", "TotalRecords",
+	"CustomFields", "CustomFieldDefinitions")
+
 // response reads the root element and sees that nothing follows it.
 func (r *reader) response(body func(r *reader, name string) error) (status, words string, err error) {
-	root, err := r.open()
+	root, err := r.root()
 	if err != nil {
 		return "", "", err
 	}
-	if root != "Response" {
-		return "", "", errors.New("its root is not Response")
+	switch {
+	case strings.EqualFold(root, "html"):
+		return "", "", errPage
+	case root != "Response":
+		return "", "", errRoot
 	}
+	var there seen
 	err = r.each(func(name string) (err error) {
+		if there.twice(once, name) {
+			return errTwice
+		}
 		switch name {
 		case "Status":
 			status, err = r.value()
+			r.ok = strings.EqualFold(status, "OK")
 		case "ErrorDescription":
 			words, err = r.value()
 		default:
@@ -91,11 +95,11 @@ func shorten(words string) string {
 	return words
 }
 
-// Words returns what an error answer says in the provider's own XML, "" when it is something else.
-func (Adapter) Words(body []byte) string {
-	err := decode(provider.Answer{Body: bytes.NewReader(body)}, pageLimit, func(*reader, string) error { return nil })
+// Refusal reads an error answer in the provider's own XML.
+func (Adapter) Refusal(_ int, body []byte) *provider.Error {
+	err := decode(provider.Answer{Body: bytes.NewReader(body)}, int64(len(body))+1, func(*reader, string) error { return nil })
 	if errors.Is(err, provider.ErrRefused) || errors.Is(err, provider.ErrUnknownRecord) {
-		return provider.Text(err)
+		return provider.Errorf(provider.ErrRefused, "%s", provider.Text(err))
 	}
-	return ""
+	return nil
 }
