@@ -64,6 +64,10 @@ const (
 	ErrorReason_ERROR_REASON_ETAG_MISMATCH ErrorReason = 14
 	// The change was decided already.
 	ErrorReason_ERROR_REASON_ALREADY_DECIDED ErrorReason = 15
+	// The connection's legacy links are not mapped yet; an UPGRADE run comes first, so that nobody is doubled.
+	ErrorReason_ERROR_REASON_UPGRADE_PENDING ErrorReason = 16
+	// The connection has no legacy link whose record is still looked for.
+	ErrorReason_ERROR_REASON_NOTHING_TO_UPGRADE ErrorReason = 17
 )
 
 // Enum value maps for ErrorReason.
@@ -85,6 +89,8 @@ var (
 		13: "ERROR_REASON_CONNECTION_INACTIVE",
 		14: "ERROR_REASON_ETAG_MISMATCH",
 		15: "ERROR_REASON_ALREADY_DECIDED",
+		16: "ERROR_REASON_UPGRADE_PENDING",
+		17: "ERROR_REASON_NOTHING_TO_UPGRADE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -103,6 +109,8 @@ var (
 		"ERROR_REASON_CONNECTION_INACTIVE":     13,
 		"ERROR_REASON_ETAG_MISMATCH":           14,
 		"ERROR_REASON_ALREADY_DECIDED":         15,
+		"ERROR_REASON_UPGRADE_PENDING":         16,
+		"ERROR_REASON_NOTHING_TO_UPGRADE":      17,
 	}
 )
 
@@ -3143,7 +3151,7 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tBk\xbaHhrf2d^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contacts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x17\n" +
-	"\x15DeleteContactResponse*\x99\x04\n" +
+	"\x15DeleteContactResponse*\xe0\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12 \n" +
@@ -3161,7 +3169,9 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\x1cERROR_REASON_CONTACT_RELATED\x10\f\x12$\n" +
 	" ERROR_REASON_CONNECTION_INACTIVE\x10\r\x12\x1e\n" +
 	"\x1aERROR_REASON_ETAG_MISMATCH\x10\x0e\x12 \n" +
-	"\x1cERROR_REASON_ALREADY_DECIDED\x10\x0f*{\n" +
+	"\x1cERROR_REASON_ALREADY_DECIDED\x10\x0f\x12 \n" +
+	"\x1cERROR_REASON_UPGRADE_PENDING\x10\x10\x12#\n" +
+	"\x1fERROR_REASON_NOTHING_TO_UPGRADE\x10\x11*{\n" +
 	"\vClientState\x12\x1c\n" +
 	"\x18CLIENT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CLIENT_STATE_LISTED\x10\x01\x12\x18\n" +

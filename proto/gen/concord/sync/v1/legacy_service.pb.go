@@ -526,7 +526,7 @@ func (*ImportLegacyLinksRequest_Csv) isImportLegacyLinksRequest_Source() {}
 // ImportLegacyLinksResponse says what came of it.
 type ImportLegacyLinksResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Links that are new.
+	// Links that are new, and those not mapped yet that got another code or name.
 	Imported int32 `protobuf:"varint,1,opt,name=imported,proto3" json:"imported,omitempty"`
 	// Links that were there already.
 	Unchanged int32 `protobuf:"varint,2,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
