@@ -100,6 +100,9 @@ type tx struct {
 
 func (t *tx) Commit() error {
 	f := t.faults
+	if !t.readOnly {
+		f.committing(t.ctx, false)
+	}
 	if err := f.hang(t.ctx); err != nil {
 		return err
 	}
@@ -115,7 +118,12 @@ func (t *tx) Commit() error {
 		if err := t.Tx.Commit(); err != nil {
 			return err
 		}
+		f.committing(t.ctx, true)
 		return errLost
 	}
-	return t.Tx.Commit()
+	err := t.Tx.Commit()
+	if err == nil && !t.readOnly {
+		f.committing(t.ctx, true)
+	}
+	return err
 }

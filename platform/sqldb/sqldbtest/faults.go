@@ -26,6 +26,7 @@ type Faults struct {
 	match      string
 	failing    int // statements that contain match to fail
 	frozen     chan struct{}
+	onCommit   func(ctx context.Context, done bool)
 }
 
 // NewFaults returns Faults that break nothing yet.
@@ -44,6 +45,10 @@ func (f *Faults) CommitThenFail(n int) { f.set(func() { f.commitLose = n }) }
 
 // RefuseCommit makes the next n commits roll back as a serialization failure does: sqldb runs the transaction again.
 func (f *Faults) RefuseCommit(n int) { f.set(func() { f.refuse = n }) }
+
+// OnCommit calls fn right before each commit (done is false) and right after it happened (done is true), with what the
+// context of the transaction holds. It may end the process there.
+func (f *Faults) OnCommit(fn func(ctx context.Context, done bool)) { f.set(func() { f.onCommit = fn }) }
 
 // FailExec makes the next n statements fail that contain match.
 func (f *Faults) FailExec(match string, n int) { f.set(func() { f.match, f.failing = match, n }) }
@@ -96,6 +101,16 @@ func (f *Faults) hang(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// committing tells of a commit.
+func (f *Faults) committing(ctx context.Context, done bool) {
+	f.mu.Lock()
+	fn := f.onCommit
+	f.mu.Unlock()
+	if fn != nil {
+		fn(ctx, done)
 	}
 }
 

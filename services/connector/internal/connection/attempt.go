@@ -40,6 +40,7 @@ const (
 	ProviderRefused     Failure = "PROVIDER_REFUSED"
 	ProviderInvalid     Failure = "PROVIDER_ANSWER_INVALID"
 	ProviderUnavailable Failure = "PROVIDER_UNAVAILABLE"
+	ScopeMissing        Failure = "SCOPE_MISSING"
 )
 
 // Attempt is one person's try to connect, good for one answer of the provider.

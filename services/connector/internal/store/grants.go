@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,6 +117,17 @@ func GrantOfSubject(tx *sqldb.Tx, firm, app, subject string) (*Grant, error) {
 		return nil, nil
 	}
 	return &g, err
+}
+
+// ScopesOfPerson returns the scopes of the grants that a person of a firm connected with and that are not closed, each
+// once. A grant whose consent was withdrawn counts: it is revived by a consent that covers it.
+func ScopesOfPerson(tx *sqldb.Tx, firm, app, person string) ([]string, error) {
+	rows, err := sqldb.Collect(tx, func(r *sqldb.Rows) (s string, err error) { return s, r.Scan(&s) },
+		`SELECT DISTINCT g.scopes FROM connections c JOIN grants g ON g.id = c.grant_id
+			WHERE c.firm = $1 AND c.connected_by = $3 AND g.app = $2 AND g.status IN ('ACTIVE', 'NEEDS_REAUTH')`, firm, app, person)
+	all := strings.Fields(strings.Join(rows, " "))
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // SubjectGranted reports whether a person has another live grant in any firm. The provider may end all of a person's

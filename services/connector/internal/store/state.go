@@ -27,7 +27,8 @@ func Tell(tx *sqldb.Tx, c connection.Connection, message proto.Message) error {
 }
 
 // SetState moves a connection that was read and locked in the same transaction into a state, and tells those who listen
-// when it stopped for good or works again. It does nothing when the connection is in that state for that reason already.
+// when it stopped, for now or for good, and when it works again. It does nothing when the connection is in that state for
+// that reason already.
 func SetState(tx *sqldb.Tx, c connection.Connection, state connection.State, reason string, now time.Time) error {
 	if c.State == state && c.Reason == reason {
 		return nil
@@ -44,6 +45,9 @@ func SetState(tx *sqldb.Tx, c connection.Connection, state connection.State, rea
 	switch {
 	case state == connection.NeedsReauth && before != connection.NeedsReauth:
 		return Tell(tx, c, &connectoreventsv1.ConnectionNeedsReauth{
+			Connection: ConnectionName(c.Ref), Reason: reason, OccurTime: timestamppb.New(now)})
+	case state == connection.Degraded && before != connection.Degraded:
+		return Tell(tx, c, &connectoreventsv1.ConnectionDegraded{
 			Connection: ConnectionName(c.Ref), Reason: reason, OccurTime: timestamppb.New(now)})
 	case state == connection.Active && (before == connection.NeedsReauth || before == connection.Degraded):
 		return Tell(tx, c, &connectoreventsv1.ConnectionRecovered{

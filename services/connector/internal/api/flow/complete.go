@@ -232,12 +232,20 @@ func (f *Flow) exchange(ctx context.Context, a *store.Attempt) error {
 	if err != nil {
 		return err
 	}
+	if len(t.Scopes) == 0 { // an answer that does not say grants what was asked for (RFC 6749, 5.1)
+		t.Scopes = s.Scopes
+	}
+	lacking := missing(f.Providers[a.Provider].Scopes, t.Scopes)
 	return f.mine(ctx, a, func(tx *sqldb.Tx) (err error) {
 		if a.Tokens, err = f.seal(t, attemptRow(a.Ref, "tokens")); err != nil {
 			return err
 		}
 		a.Secrets, a.Subject, a.Scopes, a.State = store.Sealed{}, t.Subject, t.Scopes, connection.Listing
 		a.ClaimUntil = f.Now().Add(f.cfg.Claim)
+		if len(lacking) > 0 {
+			return f.fail(tx, a, connection.ScopeMissing, "the consent does not cover "+words(strings.Join(lacking, ", "))+
+				"; start again and allow all of it at the provider")
+		}
 		return store.UpdateAttempt(tx, *a)
 	})
 }
@@ -295,8 +303,11 @@ func (f *Flow) privilege(ctx context.Context, def provider.Definition, tenant st
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Probe)
 	defer cancel()
 	err := def.Adapter.Probe(ctx, f.Upstream.With(def, tenant, t.Access))
-	if errors.Is(err, provider.ErrForbidden) || errors.Is(err, provider.ErrScope) {
+	switch {
+	case errors.Is(err, provider.ErrForbidden):
 		return def.Adapter.Privilege()
+	case errors.Is(err, provider.ErrScope):
+		return provider.Text(err)
 	}
 	return ""
 }

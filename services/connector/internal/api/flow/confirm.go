@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/concord-suite/concord/platform/names"
@@ -106,7 +105,7 @@ func (f *Flow) check(ctx context.Context, a store.Attempt, c Choice) error {
 		return err
 	}
 	err = def.Adapter.Probe(ctx, f.Upstream.With(def, tenant.ID, t.Access))
-	if errors.Is(err, provider.ErrForbidden) || errors.Is(err, provider.ErrScope) {
+	if errors.Is(err, provider.ErrForbidden) {
 		return reason.PrivilegeMissing.Messagef("%s", def.Adapter.Privilege()).Because(err)
 	}
 	return reason.Of(err)
@@ -335,8 +334,4 @@ func (f *Flow) renewed(tx *sqldb.Tx, g store.Grant, a store.Attempt, t provider.
 		}
 	}
 	return g, nil
-}
-
-func covers(scopes, wanted []string) bool {
-	return !slices.ContainsFunc(wanted, func(s string) bool { return !slices.Contains(scopes, s) })
 }

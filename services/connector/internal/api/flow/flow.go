@@ -67,6 +67,8 @@ type secrets struct {
 	State    string `json:"state"`
 	Binding  string `json:"binding"`
 	Verifier string `json:"verifier"`
+	// Scopes are what consent is asked for: the provider's own, and what the same person has consented to before.
+	Scopes []string `json:"scopes,omitempty"`
 	// Code is the provider's answer while it is exchanged.
 	Code string `json:"code,omitempty"`
 }

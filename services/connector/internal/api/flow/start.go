@@ -22,7 +22,8 @@ type Opening struct {
 
 // Start makes an attempt for a person of a firm, in tx. Open attempts of the same person end at once.
 func (f *Flow) Start(tx *sqldb.Tx, firm, person string, p connection.Provider) (store.Attempt, error) {
-	if _, configured := f.Providers[p]; !configured {
+	def, configured := f.Providers[p]
+	if !configured {
 		return store.Attempt{}, reason.NotConfigured
 	}
 	open, err := store.OpenAttempts(tx, firm, person)
@@ -38,8 +39,12 @@ func (f *Flow) Start(tx *sqldb.Tx, firm, person string, p connection.Provider) (
 	if err != nil {
 		return store.Attempt{}, err
 	}
+	before, err := store.ScopesOfPerson(tx, firm, def.App, person)
+	if err != nil {
+		return store.Attempt{}, err
+	}
 	now := f.Now().UTC().Truncate(time.Microsecond)
-	s := secrets{State: random(), Binding: random(), Verifier: oauth2.GenerateVerifier()}
+	s := secrets{State: random(), Binding: random(), Verifier: oauth2.GenerateVerifier(), Scopes: union(def.Scopes, before)}
 	a := store.Attempt{Attempt: connection.Attempt{
 		Ref: connection.Ref{Firm: firm, ID: id}, Person: person, Provider: p, State: connection.Waiting,
 		Created: now, Expires: now.Add(f.cfg.Life),
@@ -59,7 +64,7 @@ func (f *Flow) Opening(a store.Attempt) (Opening, error) {
 	if err := f.open(a.Secrets, attemptRow(a.Ref, "secrets"), &s); err != nil {
 		return Opening{}, err
 	}
-	return Opening{AuthorizeURL: f.Providers[a.Provider].Identity.AuthorizeURL(s.State, s.Verifier), Binding: s.Binding}, nil
+	return Opening{AuthorizeURL: f.Providers[a.Provider].Identity.AuthorizeURL(s.State, s.Verifier, s.Scopes), Binding: s.Binding}, nil
 }
 
 // end ends an attempt that was read and locked in the same transaction, and sees that what it received ends with it: a

@@ -34,6 +34,8 @@ var (
 		"access was not allowed at the provider; start again and allow it there")
 	PrivilegeMissing = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_PRIVILEGE_MISSING,
 		"the person who authorised lacks a privilege at the provider")
+	ScopeMissing = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_SCOPE_MISSING,
+		"the consent does not cover what is needed; connect again and allow all of it")
 	TenantUnknown = rpcerr.New(codes.InvalidArgument, connectorv1.ErrorReason_ERROR_REASON_TENANT_UNKNOWN,
 		"this one was not among those that access was allowed to")
 	TenantDiffers = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_TENANT_DIFFERS,
@@ -74,8 +76,10 @@ func Of(err error) error {
 		return NotFound.Because(err)
 	case upstream.Dead(err):
 		return NeedsReauth.Because(err)
-	case errors.Is(err, provider.ErrForbidden), errors.Is(err, provider.ErrScope):
+	case errors.Is(err, provider.ErrForbidden):
 		return PrivilegeMissing.Because(err)
+	case errors.Is(err, provider.ErrScope):
+		return worded(ScopeMissing, text).Because(err)
 	case errors.Is(err, provider.ErrLimit):
 		return BudgetExhausted.Because(err)
 	case errors.Is(err, provider.ErrInvalid):
@@ -102,6 +106,7 @@ var failures = map[connection.Failure]*rpcerr.Error{
 	connection.ProviderRefused:     ProviderRefused,
 	connection.ProviderInvalid:     AnswerInvalid,
 	connection.ProviderUnavailable: ProviderUnavailable,
+	connection.ScopeMissing:        ScopeMissing,
 }
 
 // OfAttempt is why nobody can go on with an attempt in this state.

@@ -32,13 +32,14 @@ import (
 
 // bench is a custodian's surroundings: a simulated identity service, a database, keys, a clock.
 type bench struct {
-	t      *testing.T
-	url    string
-	world  *sim.World
-	remote *remote.Client
-	ring   *vault.Vault
-	calls  atomic.Int32 // to the token endpoint
-	answer func()       // called when an answer of the token endpoint is here and before anybody has seen it
+	t       *testing.T
+	url     string
+	world   *sim.World
+	remote  *remote.Client
+	ring    *vault.Vault
+	keyring string       // the file that ring was read from
+	calls   atomic.Int32 // to the token endpoint
+	answer  func()       // called when an answer of the token endpoint is here and before anybody has seen it
 
 	mu    sync.Mutex
 	ahead time.Duration
@@ -52,7 +53,8 @@ func newBench(t *testing.T, url string) *bench {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.world.Close() })
 	b.remote = b.world.Remote()
-	b.ring, err = vault.OpenOrCreate(filepath.Join(t.TempDir(), "keyring.json"))
+	b.keyring = filepath.Join(t.TempDir(), "keyring.json")
+	b.ring, err = vault.OpenOrCreate(b.keyring)
 	require.NoError(t, err)
 	return b
 }
@@ -88,8 +90,8 @@ func (b *bench) identity(secret string) *xero.Identity {
 		return u
 	}
 	return xero.New(xero.Config{ClientID: sim.ClientID, ClientSecret: secret, RedirectURL: "http://localhost/cb",
-		Scopes: []string{"openid", "offline_access", "practicemanager.client"}, AuthorizeURL: at("/identity/connect/authorize"),
-		IdentityURL: at(""), APIURL: at(""), Timeout: 5 * time.Second}, &http.Client{Transport: b}, b.now)
+		AuthorizeURL: at("/identity/connect/authorize"),
+		IdentityURL:  at(""), APIURL: at(""), Timeout: 5 * time.Second}, &http.Client{Transport: b}, b.now)
 }
 
 // replica is a custodian with database connections of its own.
@@ -112,7 +114,7 @@ func (b *bench) with(identity provider.Identity, opts ...sqldb.Option) replica {
 func (b *bench) grant(r replica) store.Grant {
 	b.t.Helper()
 	identity, verifier := b.identity(sim.ClientSecret), oauth2.GenerateVerifier()
-	next, err := remote.Consent(b.t.Context(), identity.AuthorizeURL("state", verifier), remote.Choice{Person: sim.Owner, Tenant: sim.PracticeName})
+	next, err := remote.Consent(b.t.Context(), identity.AuthorizeURL("state", verifier, scopes), remote.Choice{Person: sim.Owner, Tenant: sim.PracticeName})
 	require.NoError(b.t, err)
 	tokens, err := identity.Exchange(b.t.Context(), next.Query().Get("code"), verifier)
 	require.NoError(b.t, err)

@@ -23,7 +23,6 @@ type Config struct {
 	ClientID, ClientSecret string
 	// RedirectURL is the gateway's callback, as registered.
 	RedirectURL string
-	Scopes      []string
 	// AuthorizeURL is the consent page. IdentityURL is where tokens are given out, APIURL where connections are listed.
 	AuthorizeURL, IdentityURL, APIURL *url.URL
 	// Issuer is what the service calls itself.
@@ -45,7 +44,7 @@ var _ provider.Identity = (*Identity)(nil)
 // New makes a client of the identity service.
 func New(cfg Config, client *http.Client, now func() time.Time) *Identity {
 	return &Identity{cfg: cfg, client: client, now: now, oauth: oauth2.Config{
-		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, RedirectURL: cfg.RedirectURL, Scopes: cfg.Scopes,
+		ClientID: cfg.ClientID, ClientSecret: cfg.ClientSecret, RedirectURL: cfg.RedirectURL,
 		Endpoint: oauth2.Endpoint{
 			AuthURL: cfg.AuthorizeURL.String(), TokenURL: cfg.IdentityURL.JoinPath("connect/token").String(),
 			AuthStyle: oauth2.AuthStyleInHeader,
@@ -53,9 +52,11 @@ func New(cfg Config, client *http.Client, now func() time.Time) *Identity {
 	}}
 }
 
-// AuthorizeURL is where a person consents.
-func (x *Identity) AuthorizeURL(state, verifier string) string {
-	return x.oauth.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
+// AuthorizeURL is where a person consents to scopes.
+func (x *Identity) AuthorizeURL(state, verifier string, scopes []string) string {
+	asking := x.oauth // a copy: what is asked for differs from attempt to attempt
+	asking.Scopes = scopes
+	return asking.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
 }
 
 // Issuer is what the service calls itself in its answers.

@@ -25,7 +25,7 @@ func at(t *testing.T, h http.HandlerFunc) *Identity {
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
-	return New(Config{ClientID: "id", ClientSecret: "secret", RedirectURL: "https://app.example.com/cb", Scopes: []string{"a", "b"},
+	return New(Config{ClientID: "id", ClientSecret: "secret", RedirectURL: "https://app.example.com/cb",
 		AuthorizeURL: u.JoinPath("authorize"), IdentityURL: u, APIURL: u, Issuer: "issuer", Timeout: 2 * time.Second},
 		server.Client(), func() time.Time { return noon })
 }
@@ -39,7 +39,7 @@ func answer(status int, body string) http.HandlerFunc {
 }
 
 func TestAuthorizeURL(t *testing.T) {
-	u, err := url.Parse(at(t, nil).AuthorizeURL("the-state", "the-verifier"))
+	u, err := url.Parse(at(t, nil).AuthorizeURL("the-state", "the-verifier", []string{"a", "b"}))
 	require.NoError(t, err)
 	q := u.Query()
 	require.Equal(t, "/authorize", u.Path)
