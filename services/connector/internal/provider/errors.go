@@ -14,6 +14,8 @@ var (
 	ErrInvalid = errors.New("the provider's answer is not valid")
 	// ErrRefused: understood and refused, in the provider's words.
 	ErrRefused = errors.New("the provider refused")
+	// ErrValues: understood, and values refused; the *Error says which.
+	ErrValues = errors.New("the provider refused values")
 	// ErrUnknownRecord: the provider does not know the record.
 	ErrUnknownRecord = errors.New("the provider does not know the record")
 	// ErrToken: the access token is not accepted (any more).
@@ -41,8 +43,19 @@ type Error struct {
 	Limit string
 	// RetryAfter is how long the provider asks to wait, 0 when it does not say.
 	RetryAfter time.Duration
+	// Values are the values that ErrValues is about.
+	Values []Value
 	// Cause is what was found, for logs.
 	Cause error
+}
+
+// Value is a value that a provider refused.
+type Value struct {
+	// Path is the field as the contract spells it within a client, for example "postal_address.city"; "" when the
+	// provider's words do not tell.
+	Path string
+	// Text is why, in the provider's words.
+	Text string
 }
 
 // Errorf makes an *Error with a text.

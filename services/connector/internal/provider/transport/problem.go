@@ -25,16 +25,16 @@ type problem struct {
 // maxProblem bounds what is read of an answer that says no.
 const maxProblem = 64 << 10
 
-// Problem turns an answer that is not a success into a *provider.Error. words reads a provider's own error document and
-// may be nil. It reads the body and does not close it.
-func Problem(resp *http.Response, now time.Time, words func([]byte) string) error {
+// Problem turns an answer that is not a success into a *provider.Error. refusal reads an API's own error document and may
+// be nil. It reads the body and does not close it.
+func Problem(resp *http.Response, now time.Time, refusal func(status int, body []byte) *provider.Error) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // what is missing of an explanation changes no verdict
 	var p problem
 	_ = json.Unmarshal(body, &p) // an answer without JSON, or without a body, is explained by its status
 	e := &provider.Error{RetryAfter: RetryAfter(resp.Header, now), Cause: fmt.Errorf("HTTP %d %s", resp.StatusCode, p.detail())}
-	own := ""
-	if words != nil {
-		own = words(body)
+	var own *provider.Error
+	if refusal != nil {
+		own = refusal(resp.StatusCode, body)
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized && strings.EqualFold(p.Detail, "AuthorizationUnsuccessful"):
@@ -47,8 +47,8 @@ func Problem(resp *http.Response, now time.Time, words func([]byte) string) erro
 		e.Kind, e.Text, e.Limit = provider.ErrLimit, "the provider's call limit is used up", limit(resp.Header)
 	case code >= 500, code == http.StatusRequestTimeout:
 		e.Kind, e.Text = provider.ErrUnavailable, "the provider has an error of its own"
-	case own != "":
-		e.Kind, e.Text = provider.ErrRefused, own
+	case own != nil:
+		e.Kind, e.Text, e.Values = own.Kind, own.Text, own.Values
 	case code >= 400:
 		e.Kind, e.Text = provider.ErrRefused, fmt.Sprintf("status %d %s", code, p.detail())
 	default:

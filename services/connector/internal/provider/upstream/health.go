@@ -24,7 +24,7 @@ var ErrGone = errors.New("the connection was removed at the provider")
 func (u *Upstream) report(ctx context.Context, c connection.Connection, def provider.Definition, err error) error {
 	var health error
 	switch {
-	case err == nil, errors.Is(err, provider.ErrRefused), errors.Is(err, provider.ErrUnknownRecord):
+	case err == nil, errors.Is(err, provider.ErrRefused), errors.Is(err, provider.ErrValues), errors.Is(err, provider.ErrUnknownRecord):
 		health = u.worked(ctx, c)
 	case errors.Is(err, provider.ErrForbidden):
 		err, health = u.forbidden(ctx, c, def, err)
