@@ -15,6 +15,7 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/api/flow"
 	"github.com/concord-suite/concord/services/connector/internal/connection"
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/accounting"
 	"github.com/concord-suite/concord/services/connector/internal/provider/budget"
 	"github.com/concord-suite/concord/services/connector/internal/provider/custody"
 	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
@@ -26,6 +27,8 @@ import (
 type Config struct {
 	// Xero is the registration at Xero, which all of its APIs share.
 	Xero Xero `config:"xero"`
+	// Accounting is Xero's accounting API.
+	Accounting Accounting `config:"xero_accounting"`
 	// XPM is Xero Practice Manager.
 	XPM XPM `config:"xpm"`
 	// Budget is how the providers' call limits are kept.
@@ -48,6 +51,17 @@ type Xero struct {
 	APIURL       *url.URL      `config:"api_url" default:"https://api.xero.com" doc:"Where the connections of a consent are listed and removed."`
 	Issuer       string        `config:"issuer" default:"https://identity.xero.com" doc:"What the identity service calls itself in its answers."`
 	Timeout      time.Duration `config:"timeout" default:"15s" min:"100ms" max:"20s" doc:"How long one call to the identity service may take."`
+	WebhookKey   string        `config:"webhook_key" secret:"true" doc:"The key that Xero signs its webhooks with. Unset: none is taken."`
+}
+
+// Accounting is Xero's accounting API.
+type Accounting struct {
+	APIURL       *url.URL `config:"api_url" default:"https://api.xero.com/api.xro/2.0/" doc:"The address of the API with its version."`
+	Scopes       []string `config:"scopes" default:"openid,profile,email,offline_access,accounting.contacts,accounting.settings.read" doc:"What consent is asked for."`
+	Concurrent   int      `config:"concurrent" default:"5" min:"2" max:"1000" doc:"Calls at once per organisation."`
+	PerMinute    int      `config:"per_minute" default:"60" min:"10" max:"100000" doc:"Calls a minute per organisation."`
+	PerDay       int      `config:"per_day" default:"5000" min:"20" max:"10000000" doc:"Calls a day per organisation; 1000 on Xero's smallest tier."`
+	AppPerMinute int      `config:"app_per_minute" default:"10000" min:"100" max:"10000000" doc:"Calls a minute over all organisations."`
 }
 
 // XPM is Xero Practice Manager.
@@ -107,6 +121,9 @@ func (x *Xero) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Validate checks what one setting says about another.
+func (a *Accounting) Validate() error { return safe("xero_accounting.api_url", a.APIURL) }
 
 // Validate checks what one setting says about another.
 func (x *XPM) Validate() error {
@@ -173,18 +190,30 @@ func (c Config) providers(client *http.Client, now func() time.Time) (provider.R
 		LegacyIDs: true, TenantHeader: xpm.XPM.TenantHeader, BaseURL: c.XPM.APIURL, Identity: identity,
 		Adapter: xpm.New(xpm.XPM, c.XPM.LegacyAPIURL, now), Limits: c.XPM.limits(),
 	}
+	all[connection.Xero] = provider.Definition{
+		Provider: connection.Xero, App: app, Scopes: c.Accounting.Scopes, TenantType: "ORGANISATION", TenantNoun: "Xero organisation",
+		ContactTypes: true, BaseURL: c.Accounting.APIURL, Identity: identity, Adapter: accounting.Adapter{}, Limits: c.Accounting.limits(),
+	}
 	return all, identities
 }
 
-// reserved is the part of each limit that is kept for people: a tenth of the minute, a twentieth of the day, one of the
+// limits keeps a part of each limit for people: a tenth of the minute, a twentieth of the day, one of the
 // calls at once. What is kept is lost to background work, so it is little; a person makes a handful of calls. Reading
 // details, which can take days, leaves runs another of the calls at once and a tenth of the day.
-func (x XPM) limits() provider.Limits {
+func limits(concurrent, perMinute, perDay, appPerMinute int) provider.Limits {
 	return provider.Limits{
-		Concurrent: x.Concurrent, PerMinute: x.PerMinute, PerDay: x.PerDay, AppPerMinute: x.AppPerMinute,
-		Reserve: provider.Reserve{Concurrent: 1, PerMinute: x.PerMinute / 10, PerDay: x.PerDay / 20, AppPerMinute: x.AppPerMinute / 20},
-		Runs:    provider.Reserve{Concurrent: 1, PerDay: x.PerDay / 10},
+		Concurrent: concurrent, PerMinute: perMinute, PerDay: perDay, AppPerMinute: appPerMinute,
+		Reserve: provider.Reserve{Concurrent: 1, PerMinute: perMinute / 10, PerDay: perDay / 20, AppPerMinute: appPerMinute / 20},
+		Runs:    provider.Reserve{Concurrent: 1, PerDay: perDay / 10},
 	}
+}
+
+func (a Accounting) limits() provider.Limits {
+	return limits(a.Concurrent, a.PerMinute, a.PerDay, a.AppPerMinute)
+}
+
+func (x XPM) limits() provider.Limits {
+	return limits(x.Concurrent, x.PerMinute, x.PerDay, x.AppPerMinute)
 }
 
 func (c Config) budget() budget.Config {

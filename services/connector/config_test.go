@@ -35,11 +35,18 @@ func TestXeroIsConfiguredByItsRegistration(t *testing.T) {
 	def := providers[connection.XPM]
 	require.Equal(t, "xero/id", def.App)
 	require.Equal(t, "https://api.xero.com/practicemanager/3.1/client.api/list", def.BaseURL.JoinPath("client.api/list").String())
-	require.True(t, strings.HasPrefix(def.Identity.AuthorizeURL("s", "v"), "https://login.xero.com/identity/connect/authorize?"))
+	require.True(t, strings.HasPrefix(def.Identity.AuthorizeURL("s", "v", def.Scopes), "https://login.xero.com/identity/connect/authorize?"))
 	require.True(t, def.LegacyIDs)
 	require.Equal(t, "https://api.xero.com/practicemanager/3.0/", cfg.XPM.LegacyAPIURL.String())
 	require.Equal(t, 60, def.Limits.PerMinute)
 	require.Equal(t, 6, def.Limits.Reserve.PerMinute)
+	books := providers[connection.Xero]
+	require.Equal(t, def.App, books.App, "one app, and so one consent of a person")
+	require.Equal(t, "https://api.xero.com/api.xro/2.0/Contacts", books.BaseURL.JoinPath("Contacts").String())
+	require.True(t, books.ContactTypes)
+	require.Contains(t, books.Scopes, "accounting.contacts")
+	require.NotContains(t, books.Scopes, "practicemanager.client", "asked for in a consent of its own")
+	require.Equal(t, 5000, books.Limits.PerDay)
 }
 
 func TestMistakesNameTheSetting(t *testing.T) {
@@ -48,6 +55,7 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"XERO_IDENTITY_URL=http://identity.example.com": "xero.identity_url",
 		"XERO_REDIRECT_URL=ftp://localhost/x":           "xero.redirect_url",
 		"XPM_API_URL=http://192.0.2.1/practicemanager/": "xpm.api_url",
+		"XERO_ACCOUNTING_API_URL=http://192.0.2.1/api/": "xero_accounting.api_url",
 		"XPM_LEGACY_API_URL=http://192.0.2.1/old/":      "xpm.legacy_api_url",
 		"REFRESH_GRACE=20s":                             "refresh.lease",
 		"BUDGET_MINUTE_WINDOW=0s":                       "budget.minute_window",

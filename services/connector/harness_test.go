@@ -186,7 +186,7 @@ func (s *suite) environ() []string {
 	env := []string{
 		"XERO_CLIENT_ID=" + sim.ClientID, "XERO_CLIENT_SECRET=" + sim.ClientSecret, "XERO_REDIRECT_URL=" + callback,
 		"XERO_AUTHORIZE_URL=" + s.world.URL() + "/identity/connect/authorize", "XERO_IDENTITY_URL=" + s.world.URL(),
-		"XERO_API_URL=" + s.world.URL(), "XPM_API_URL=" + s.world.URL() + "/practicemanager/3.1/",
+		"XERO_API_URL=" + s.world.URL(), "XERO_ACCOUNTING_API_URL=" + s.world.URL() + "/api.xro/2.0/", "XPM_API_URL=" + s.world.URL() + "/practicemanager/3.1/",
 		"XPM_LEGACY_API_URL=" + s.world.URL() + "/practicemanager/3.0/",
 		"BUDGET_MINUTE_WINDOW=" + window.String(), "CALL_AGAIN=5ms", "CALL_DEGRADED=50ms", "CONNECT_AGAIN=20ms",
 		"CONNECT_CLAIM=2s", "REFRESH_RETRY=20ms", "REFRESH_LEASE=2s",

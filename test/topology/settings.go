@@ -38,6 +38,7 @@ func upstream(http, smtp string) []string {
 		"CONCORD_CONNECTOR_XERO_IDENTITY_URL=" + url,
 		"CONCORD_CONNECTOR_XERO_API_URL=" + url,
 		"CONCORD_CONNECTOR_XERO_ISSUER=" + url,
+		"CONCORD_CONNECTOR_XERO_ACCOUNTING_API_URL=" + url + "/api.xro/2.0/",
 		"CONCORD_CONNECTOR_XPM_API_URL=" + url + "/practicemanager/3.1/",
 		"CONCORD_CONNECTOR_XPM_LEGACY_API_URL=" + url + "/practicemanager/3.0/",
 		"CONCORD_CONNECTOR_BUDGET_MINUTE_WINDOW=" + (time.Minute / clockFactor).String(),
