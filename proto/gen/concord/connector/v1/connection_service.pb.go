@@ -77,6 +77,8 @@ const (
 	ErrorReason_ERROR_REASON_SIGNATURE_INVALID ErrorReason = 20
 	// The connection to upgrade is no legacy connection of this provider.
 	ErrorReason_ERROR_REASON_NOT_LEGACY ErrorReason = 21
+	// The chosen tenant is connected already by another connection; disconnect that one, or drop the one to upgrade.
+	ErrorReason_ERROR_REASON_TENANT_CONNECTED ErrorReason = 22
 )
 
 // Enum value maps for ErrorReason.
@@ -104,6 +106,7 @@ var (
 		19: "ERROR_REASON_NOT_SUPPORTED",
 		20: "ERROR_REASON_SIGNATURE_INVALID",
 		21: "ERROR_REASON_NOT_LEGACY",
+		22: "ERROR_REASON_TENANT_CONNECTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":             0,
@@ -128,6 +131,7 @@ var (
 		"ERROR_REASON_NOT_SUPPORTED":           19,
 		"ERROR_REASON_SIGNATURE_INVALID":       20,
 		"ERROR_REASON_NOT_LEGACY":              21,
+		"ERROR_REASON_TENANT_CONNECTED":        22,
 	}
 )
 
@@ -2534,7 +2538,7 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x128\n" +
 	"\x05level\x18\x02 \x01(\x0e2\".concord.connector.v1.FindingLevelR\x05level\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x16\n" +
-	"\x06action\x18\x04 \x01(\tR\x06action*\xf8\x05\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action*\x9b\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ERROR_REASON_NOT_FOUND\x10\x01\x12\x1e\n" +
@@ -2558,7 +2562,8 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x19ERROR_REASON_RECORD_MOVED\x10\x12\x12\x1e\n" +
 	"\x1aERROR_REASON_NOT_SUPPORTED\x10\x13\x12\"\n" +
 	"\x1eERROR_REASON_SIGNATURE_INVALID\x10\x14\x12\x1b\n" +
-	"\x17ERROR_REASON_NOT_LEGACY\x10\x15*y\n" +
+	"\x17ERROR_REASON_NOT_LEGACY\x10\x15\x12!\n" +
+	"\x1dERROR_REASON_TENANT_CONNECTED\x10\x16*y\n" +
 	"\bProvider\x12\x18\n" +
 	"\x14PROVIDER_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rPROVIDER_XERO\x10\x01\x12\x10\n" +

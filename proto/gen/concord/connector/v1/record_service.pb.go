@@ -39,7 +39,8 @@ const (
 	// The clients changed since a time, archived and deleted ones too, and after them their contacts. A contact's links are
 	// those to clients of this listing, not all it has. A page can't be resumed: its token begins the listing again.
 	Listing_LISTING_CHANGED_CLIENTS Listing = 3
-	// Every client, archived ones too, with the id it had before OAuth 2 beside its own: Record.legacy_id. For upgrades.
+	// Every client, archived ones too, with the id it had before OAuth 2 beside its own: Record.legacy_id. For upgrades. Of
+	// its fields name and code are answered, and no hash. A page can't be resumed: its token begins the listing again.
 	Listing_LISTING_LEGACY_IDS Listing = 4
 )
 
@@ -1108,7 +1109,8 @@ type GetRecordRequest struct {
 	RecordId string `protobuf:"bytes,2,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
 	// True when a person waits for it.
 	Interactive bool `protobuf:"varint,3,opt,name=interactive,proto3" json:"interactive,omitempty"`
-	// True to read groups, relationships and custom fields too, which may take a second call.
+	// True to read groups, relationships and custom fields too, which takes a second call, and now and then a third. Custom
+	// fields that the consent does not cover stay unread.
 	Detail        bool `protobuf:"varint,4,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -315,7 +315,7 @@ type ConnectionUpgraded struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connection as it is now; its name is the legacy connection's.
 	Connection *v1.Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
-	// Who confirmed it, "staff/{id}".
+	// The account that confirmed it.
 	ConfirmedBy   string `protobuf:"bytes,2,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
