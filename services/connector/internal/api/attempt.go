@@ -25,8 +25,17 @@ func (s *Connections) StartConnectAttempt(ctx context.Context, req *connectorv1.
 	if err != nil {
 		return nil, err
 	}
+	upgrade := connection.Ref{Firm: firm[0]}
+	if name := req.GetUpgradeConnection(); name != "" {
+		if upgrade, err = ref("upgrade_connection", store.ConnectionPattern, name); err != nil {
+			return nil, err
+		}
+		if upgrade.Firm != firm[0] {
+			return nil, reason.NotFound
+		}
+	}
 	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*connectorv1.StartConnectAttemptResponse, error) {
-		a, err := s.Flow.Start(tx, firm[0], person(ctx), wire.Provider(req.GetProvider()))
+		a, err := s.Flow.Start(tx, firm[0], person(ctx), wire.Provider(req.GetProvider()), upgrade.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +96,7 @@ func (s *Connections) attempt(ctx context.Context, r connection.Ref) (a store.At
 
 // show writes an attempt with what is to be told beside it.
 func (s *Connections) show(tx *sqldb.Tx, a store.Attempt) (*connectorv1.ConnectAttempt, error) {
-	last, err := store.LastConnection(tx, a.Firm, a.Provider)
+	last, err := s.Flow.Before(tx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +112,14 @@ func (s *Connections) show(tx *sqldb.Tx, a store.Attempt) (*connectorv1.ConnectA
 	if def, configured := s.Providers[a.Provider]; configured && shown.GetState() == connectorv1.AttemptState_ATTEMPT_STATE_WAITING {
 		shown.Warnings = append(shown.Warnings, def.Adapter.Requirement())
 	}
-	return shown, nil
+	if a.Upgrade != "" || !a.StateAt(s.Now()).Open() {
+		return shown, nil
+	}
+	waiting, err := store.LegacyConnections(tx, a.Firm, a.Provider)
+	for _, c := range waiting {
+		shown.Warnings = append(shown.Warnings, connection.LegacyWarning(c))
+	}
+	return shown, err
 }
 
 // CompleteConnectAttempt takes the provider's answer that the browser brought back.

@@ -122,7 +122,7 @@ func (s *Connections) update(tx *sqldb.Tx, c *connection.Connection, req *connec
 		return rpcerr.Default(codes.InvalidArgument).Field("connection.etag", "required", "is needed, as it was read")
 	case req.GetConnection().GetEtag() != wire.Etag(*c):
 		return reason.EtagMismatch
-	case !c.Live():
+	case !c.Live(), c.State == connection.Legacy: // what a legacy connection is to be is chosen when it is upgraded
 		return reason.Inactive
 	}
 	before := *c

@@ -79,6 +79,9 @@ func newListing(s *Records, c connection.Connection, q provider.Query, from posi
 		watch: record.NewWatch(from.Drifted, from.Last), sample: record.NewSample(c.Sample)}
 }
 
+// maxPages bounds a listing whose pages never end: 20,000 are two million records of the provider with the smallest pages.
+const maxPages = 20_000
+
 // page reads one page and sends it. It reports whether it was the last.
 func (l *listing) page(ctx context.Context, send func(*connectorv1.StreamRecordsResponse) error) (last bool, err error) {
 	page, err := l.pages.Next(ctx)
@@ -86,7 +89,14 @@ func (l *listing) page(ctx context.Context, send func(*connectorv1.StreamRecords
 		return false, err
 	}
 	last = page.Next == ""
-	if l.query.Listing != provider.ChangedClients { // which comes in one piece: there is nothing to move
+	if !last && l.at.Page >= maxPages {
+		return false, reason.AnswerInvalid.Messagef("the provider's listing has no end; nothing was concluded from it")
+	}
+	switch {
+	case l.query.Listing == provider.ChangedClients, l.query.Listing == provider.LegacyIDs: // in one piece: there is nothing to move
+	case page.Gathered:
+		l.watch.Gathered(page.Records, page.Drifted)
+	default:
 		l.watch.Page(page.Records, page.Size, !last)
 	}
 	if err := l.recognise(ctx, page, last); err != nil {

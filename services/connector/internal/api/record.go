@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 	"github.com/concord-suite/concord/services/connector/internal/provider/budget"
 	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
+	"github.com/concord-suite/concord/services/connector/internal/record"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )
 
@@ -47,6 +49,8 @@ func (s *Records) caller(ctx context.Context, name string, interactive bool) (co
 		return c, def, nil, reason.Of(err)
 	case c.State == connection.NeedsReauth:
 		return c, def, nil, reason.NeedsReauth.Messagef("%s", c.Reason)
+	case c.State == connection.Legacy:
+		return c, def, nil, reason.Inactive.Messagef("the connection waits for its upgrade")
 	case !c.Usable():
 		return c, def, nil, reason.Inactive
 	case !configured:
@@ -71,6 +75,9 @@ func (s *Records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 	if query.Listing == provider.ChangedClients && req.GetChangedSince() == nil {
 		return rpcerr.Default(codes.InvalidArgument).Field("changed_since", "required", "is needed for a listing of changes")
 	}
+	if query.Listing == provider.LegacyIDs && !def.LegacyIDs {
+		return reason.NotSupported.Messagef("this provider's clients had no other ids before")
+	}
 	from, err := parsePosition(req.GetPageToken(), c.ID, query.Listing)
 	if err != nil {
 		return err
@@ -85,13 +92,19 @@ func (s *Records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 	return nil
 }
 
-// GetRecord reads one client.
+// GetRecord reads one client, with all its details when they are asked for.
 func (s *Records) GetRecord(ctx context.Context, req *connectorv1.GetRecordRequest) (*connectorv1.GetRecordResponse, error) {
-	_, def, caller, err := s.caller(ctx, req.GetConnection(), req.GetInteractive())
+	c, def, caller, err := s.caller(ctx, req.GetConnection(), req.GetInteractive())
 	if err != nil {
 		return nil, err
 	}
-	found, at, err := def.Adapter.Record(ctx, caller, req.GetRecordId())
+	read := def.Adapter.Record
+	if apart, ok := def.Adapter.(provider.Detailer); ok && req.GetDetail() {
+		read = func(ctx context.Context, caller provider.Caller, id string) (record.Record, time.Time, error) {
+			return apart.Detail(ctx, caller, c.ID, id)
+		}
+	}
+	found, at, err := read(ctx, caller, req.GetRecordId())
 	if err != nil {
 		return nil, reason.Of(err)
 	}

@@ -61,6 +61,8 @@ type Attempt struct {
 	// Tenants are what can be connected; Preselected is the id of the one this consent was for.
 	Tenants     []Tenant
 	Preselected string
+	// Upgrade is the id of the legacy connection that is to be upgraded, empty for an attempt to connect anew.
+	Upgrade string
 	// Choice is what the person confirmed.
 	Choice Choice
 }
@@ -95,12 +97,17 @@ func (a Attempt) StateAt(now time.Time) AttemptState {
 	return a.State
 }
 
-// Warnings returns what to tell the person before confirming. last is the firm's last connection of the provider, or
-// nil; lastSubject is who consented to it.
+// Warnings returns what to tell the person before confirming. last is the connection that is upgraded, else the firm's last
+// connection of the provider, or nil; lastSubject is who consented to it.
 func (a Attempt) Warnings(last *Connection, lastSubject string) []string {
 	var all []string
 	chosen := a.Tenant(a.Preselected)
-	if last != nil && chosen != nil && chosen.ID != last.TenantID {
+	switch differs := last != nil && chosen != nil && last.Differs(*chosen); {
+	case differs && last.State == Legacy:
+		all = append(all, fmt.Sprintf("The connection to upgrade was to %q, this one would be to %q. Check that it is the same one "+
+			"under another name: the clients of another one would be taken for its clients. Removals would wait until an "+
+			"administrator has reviewed the change.", last.TenantName, chosen.Name))
+	case differs:
 		all = append(all, fmt.Sprintf("Last time %q was connected, this time it would be %q. Check that this is the right one: "+
 			"another one brings other clients. Removals would wait until an administrator has reviewed the change.",
 			last.TenantName, chosen.Name))

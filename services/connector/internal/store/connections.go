@@ -29,7 +29,19 @@ func scanConnection(scan func(...any) error) (connection.Connection, error) {
 	if err := json.Unmarshal([]byte(options), &c.Options); err != nil {
 		return c, fmt.Errorf("store: options of connection %s: %w", c.ID, err)
 	}
+	if c.TenantID == c.ID {
+		c.TenantID = ""
+	}
 	return c, nil
+}
+
+// tenantOf is what stands in the column for the tenant. A firm has one connection per provider and tenant; a connection
+// without a tenant, which a legacy one is, has its own id there, which is nobody's tenant.
+func tenantOf(c connection.Connection) string {
+	if c.TenantID == "" {
+		return c.ID
+	}
+	return c.TenantID
 }
 
 // SaveConnection adds or changes a connection. confirmed is when it was consented to last; zero leaves that as it was.
@@ -41,12 +53,12 @@ func SaveConnection(tx *sqldb.Tx, c connection.Connection, confirmed time.Time) 
 	_, err = tx.Exec(`INSERT INTO connections (id, firm, provider, tenant_id, tenant_name, tenant_type, upstream_id, grant_id, state,
 			reason, options, created, connected_by, last_success, version, removals_suspended, failures, sample, confirmed, probe_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 0)
-		ON CONFLICT (id) DO UPDATE SET tenant_name = excluded.tenant_name, tenant_type = excluded.tenant_type,
+		ON CONFLICT (id) DO UPDATE SET tenant_id = excluded.tenant_id, tenant_name = excluded.tenant_name, tenant_type = excluded.tenant_type,
 			upstream_id = excluded.upstream_id, grant_id = excluded.grant_id, state = excluded.state, reason = excluded.reason,
 			options = excluded.options, connected_by = excluded.connected_by, last_success = excluded.last_success,
 			version = excluded.version, removals_suspended = excluded.removals_suspended, failures = excluded.failures,
 			sample = excluded.sample, confirmed = CASE WHEN excluded.confirmed > 0 THEN excluded.confirmed ELSE connections.confirmed END`,
-		c.ID, c.Firm, string(c.Provider), c.TenantID, c.TenantName, c.TenantType, c.UpstreamID, c.Grant, string(c.State), c.Reason,
+		c.ID, c.Firm, string(c.Provider), tenantOf(c), c.TenantName, c.TenantType, c.UpstreamID, c.Grant, string(c.State), c.Reason,
 		string(options), micros(c.Created), c.ConnectedBy, micros(c.LastSuccess), c.Version, c.RemovalsSuspended, c.Failures, c.Sample,
 		micros(confirmed))
 	return err
@@ -64,10 +76,24 @@ func ConnectionOfTenant(tx *sqldb.Tx, firm string, p connection.Provider, tenant
 		WHERE c.firm = $1 AND c.provider = $2 AND c.tenant_id = $3`+locking(tx, true), firm, string(p), tenant).Scan))
 }
 
+// LeaveTenant takes the tenant from a firm's connection that has ended, so that another one can have it.
+func LeaveTenant(tx *sqldb.Tx, firm string, p connection.Provider, tenant string) error {
+	_, err := tx.Exec(`UPDATE connections SET tenant_id = id, version = version + 1
+		WHERE firm = $1 AND provider = $2 AND tenant_id = $3 AND state = 'DISCONNECTED'`, firm, string(p), tenant)
+	return err
+}
+
+// LegacyConnections reads the firm's connections of a provider that wait for their upgrade, oldest first.
+func LegacyConnections(tx *sqldb.Tx, firm string, p connection.Provider) ([]connection.Connection, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (connection.Connection, error) { return scanConnection(r.Scan) },
+		`SELECT `+connectionColumns+` FROM connections c WHERE c.firm = $1 AND c.provider = $2 AND c.state = 'LEGACY' ORDER BY c.created, c.id`,
+		firm, string(p))
+}
+
 // LastConnection reads the firm's connection of a provider that was consented to last, whatever its state, or nil.
 func LastConnection(tx *sqldb.Tx, firm string, p connection.Provider) (*connection.Connection, error) {
 	return optional(scanConnection(tx.QueryRow(`SELECT `+connectionColumns+` FROM connections c
-		WHERE c.firm = $1 AND c.provider = $2 ORDER BY c.confirmed DESC, c.id DESC LIMIT 1`, firm, string(p)).Scan))
+		WHERE c.firm = $1 AND c.provider = $2 AND c.confirmed > 0 ORDER BY c.confirmed DESC, c.id DESC LIMIT 1`, firm, string(p)).Scan))
 }
 
 func optional(c connection.Connection, err error) (*connection.Connection, error) {

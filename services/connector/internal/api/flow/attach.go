@@ -41,6 +41,9 @@ func (f *Flow) attach(tx *sqldb.Tx, a store.Attempt, c connection.Connection, g 
 		}
 	}
 	tx.Notify(ChoresTopic)
+	if a.Upgrade != "" {
+		return c, store.Tell(tx, c, &connectoreventsv1.ConnectionUpgraded{Connection: wire.ToConnection(c), ConfirmedBy: a.Person})
+	}
 	return c, store.Tell(tx, c, &connectoreventsv1.ConnectionEstablished{
 		Connection: wire.ToConnection(c), ConfirmedBy: a.Person, TenantChanged: a.Choice.Differs})
 }
@@ -58,12 +61,14 @@ func (f *Flow) Disconnect(tx *sqldb.Tx, ref connection.Ref, person string) (conn
 	if err := store.SaveConnection(tx, c, time.Time{}); err != nil {
 		return c, err
 	}
-	if err := f.leave(tx, c, grant); err != nil {
-		return c, err
-	}
-	release := store.Chore{Firm: c.Firm, Connection: c.ID, Kind: store.ReleaseTwoFactor, Provider: c.Provider}
-	if err := f.addChore(tx, release); err != nil {
-		return c, err
+	if grant != "" { // a legacy connection has none: nobody outside knows of it
+		if err := f.leave(tx, c, grant); err != nil {
+			return c, err
+		}
+		release := store.Chore{Firm: c.Firm, Connection: c.ID, Kind: store.ReleaseTwoFactor, Provider: c.Provider}
+		if err := f.addChore(tx, release); err != nil {
+			return c, err
+		}
 	}
 	return c, store.Tell(tx, c, &connectoreventsv1.ConnectionRemoved{Connection: store.ConnectionName(c.Ref), RemovedBy: person})
 }

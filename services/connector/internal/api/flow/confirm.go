@@ -147,11 +147,11 @@ func (f *Flow) choose(ctx context.Context, a *store.Attempt, c Choice) error {
 		if state := a.StateAt(now); state != connection.Authorised && state != connection.Confirming {
 			return reason.OfAttempt(a.Attempt, state)
 		}
-		last, err := store.LastConnection(tx, a.Firm, a.Provider)
+		last, err := f.Before(tx, *a)
 		if err != nil {
 			return err
 		}
-		differs := last != nil && last.TenantID != c.Tenant
+		differs := last != nil && last.Differs(*a.Tenant(c.Tenant))
 		if differs && !c.Acknowledged {
 			return reason.TenantDiffers.With("last_tenant_name", last.TenantName).With("last_tenant_id", last.TenantID).
 				With("tenant_name", a.Tenant(c.Tenant).Name)
@@ -178,7 +178,7 @@ func (f *Flow) unchoose(tx *sqldb.Tx, a *store.Attempt, tenant string) error {
 
 // aim sets which connection an attempt is going to make or renew, and calls back what is still to be told of it.
 func (f *Flow) aim(tx *sqldb.Tx, a *store.Attempt) error {
-	there, err := store.ConnectionOfTenant(tx, a.Firm, a.Provider, a.Choice.Tenant)
+	there, err := f.target(tx, *a)
 	if err != nil {
 		return err
 	}
@@ -238,15 +238,18 @@ func (f *Flow) aimAgain(ctx context.Context, a *store.Attempt) error {
 	var over error
 	err := f.mine(ctx, a, func(tx *sqldb.Tx) error {
 		over = nil
-		there, err := store.ConnectionOfTenant(tx, a.Firm, a.Provider, a.Choice.Tenant)
-		if err != nil {
+		there, err := f.target(tx, *a)
+		text := "the connection was disconnected while it was being made; start again"
+		switch known, refused := errors.AsType[*rpcerr.Error](err); {
+		case refused:
+			over, text = known, known.Message()
+		case err != nil:
 			return err
-		}
-		if there == nil || there.Live() {
+		case there == nil || there.Live():
 			return f.aim(tx, a)
+		default:
+			over = reason.AttemptEnded.Messagef("%s", text)
 		}
-		const text = "the connection was disconnected while it was being made; start again"
-		over = reason.AttemptEnded.Messagef(text)
 		return f.fail(tx, a, "", text)
 	})
 	return errors.Join(err, over)
@@ -256,7 +259,10 @@ func (f *Flow) aimAgain(ctx context.Context, a *store.Attempt) error {
 func (f *Flow) establish(ctx context.Context, a store.Attempt, finish func(*sqldb.Tx, connection.Connection) error) (made connection.Connection, err error) {
 	err = f.mine(ctx, &a, func(tx *sqldb.Tx) error {
 		now := f.Now().UTC().Truncate(time.Microsecond)
-		there, err := store.ConnectionOfTenant(tx, a.Firm, a.Provider, a.Choice.Tenant)
+		there, err := f.target(tx, a)
+		if _, refused := errors.AsType[*rpcerr.Error](err); refused {
+			return errMoved
+		}
 		if err != nil {
 			return err
 		}
@@ -267,6 +273,12 @@ func (f *Flow) establish(ctx context.Context, a store.Attempt, finish func(*sqld
 		}
 		if c.Version != a.Choice.Version || c.ID != a.Choice.Connection {
 			return errMoved
+		}
+		if a.Upgrade != "" {
+			if err := store.LeaveTenant(tx, a.Firm, a.Provider, a.Choice.Tenant); err != nil {
+				return err
+			}
+			c.TenantID = a.Choice.Tenant
 		}
 		grant, err := f.grant(tx, a, now)
 		if err != nil {

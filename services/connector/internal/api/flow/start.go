@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -20,11 +21,17 @@ type Opening struct {
 	Binding string
 }
 
-// Start makes an attempt for a person of a firm, in tx. Open attempts of the same person end at once.
-func (f *Flow) Start(tx *sqldb.Tx, firm, person string, p connection.Provider) (store.Attempt, error) {
+// Start makes an attempt for a person of a firm, in tx, to upgrade a legacy connection unless its id is empty. Open attempts
+// of the same person end at once.
+func (f *Flow) Start(tx *sqldb.Tx, firm, person string, p connection.Provider, upgrade string) (store.Attempt, error) {
 	def, configured := f.Providers[p]
 	if !configured {
 		return store.Attempt{}, reason.NotConfigured
+	}
+	if upgrade != "" {
+		if err := upgradable(tx, connection.Ref{Firm: firm, ID: upgrade}, p); err != nil {
+			return store.Attempt{}, err
+		}
 	}
 	open, err := store.OpenAttempts(tx, firm, person)
 	if err != nil {
@@ -47,7 +54,7 @@ func (f *Flow) Start(tx *sqldb.Tx, firm, person string, p connection.Provider) (
 	s := secrets{State: random(), Binding: random(), Verifier: oauth2.GenerateVerifier(), Scopes: union(def.Scopes, before)}
 	a := store.Attempt{Attempt: connection.Attempt{
 		Ref: connection.Ref{Firm: firm, ID: id}, Person: person, Provider: p, State: connection.Waiting,
-		Created: now, Expires: now.Add(f.cfg.Life),
+		Created: now, Expires: now.Add(f.cfg.Life), Upgrade: upgrade,
 	}, StateHash: hash(s.State), BindingHash: hash(s.Binding)}
 	if a.Secrets, err = f.seal(s, attemptRow(a.Ref, "secrets")); err != nil {
 		return store.Attempt{}, err
@@ -87,9 +94,13 @@ func (f *Flow) end(tx *sqldb.Tx, a store.Attempt, as connection.AttemptState) er
 // release leaves a chore to tell auth that a connection that was chosen did not come to be. When somebody may be requiring
 // two-factor sign-in for it right now, it is told after that.
 func (f *Flow) release(tx *sqldb.Tx, a store.Attempt) error {
-	there, err := store.ConnectionOfTenant(tx, a.Firm, a.Provider, a.Choice.Tenant)
-	if err != nil || there != nil && there.Live() {
+	there, err := store.ConnectionByID(tx, connection.Ref{Firm: a.Firm, ID: a.Choice.Connection}, true)
+	switch {
+	case errors.Is(err, sqldb.ErrNotFound):
+	case err != nil:
 		return err
+	case there.Live() && there.State != connection.Legacy: // made by another attempt, and so required
+		return nil
 	}
 	return f.addChore(tx, store.Chore{Firm: a.Firm, Connection: a.Choice.Connection, Kind: store.ReleaseTwoFactor,
 		Provider: a.Provider, Due: a.ClaimUntil})

@@ -57,6 +57,13 @@ var (
 		"the connection is not active")
 	NotConfigured = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_NOT_CONFIGURED,
 		"this provider is not configured in this installation")
+	NotLegacy = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NOT_LEGACY,
+		"this is no connection from before OAuth 2 of this provider; there is nothing to upgrade")
+	// TenantConnected asks for a decision that nobody can take for the firm.
+	TenantConnected = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_TENANT_CONNECTED,
+		"this one is connected already, by another connection; disconnect that one to upgrade to it, or drop the imported one")
+	NotSupported = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED,
+		"the provider can't do this")
 )
 
 // Of turns what a call to a provider returned into an error of the RPC. nil and errors that are no provider's pass

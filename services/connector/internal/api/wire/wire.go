@@ -119,8 +119,8 @@ func stamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// ToAttempt writes an attempt as it is at a time, with what is told beside it: the firm's last connection of the provider,
-// or nil, and who consented to that.
+// ToAttempt writes an attempt as it is at a time, with what is told beside it: the connection it upgrades, else the firm's last
+// connection of the provider, or nil, and who consented to that.
 func ToAttempt(a connection.Attempt, now time.Time, last *connection.Connection, lastSubject string) *connectorv1.ConnectAttempt {
 	state := a.StateAt(now)
 	w := &connectorv1.ConnectAttempt{
@@ -129,6 +129,9 @@ func ToAttempt(a connection.Attempt, now time.Time, last *connection.Connection,
 	}
 	if last != nil {
 		w.SuggestedOptions = ToOptions(last.Options)
+	}
+	if a.Upgrade != "" {
+		w.UpgradeConnection = store.ConnectionName(connection.Ref{Firm: a.Firm, ID: a.Upgrade})
 	}
 	if state == connection.Confirmed {
 		w.Connection = store.ConnectionName(connection.Ref{Firm: a.Firm, ID: a.Choice.Connection})

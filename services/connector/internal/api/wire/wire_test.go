@@ -61,7 +61,7 @@ func TestAttempt(t *testing.T) {
 	a := connection.Attempt{
 		Ref: connection.Ref{Firm: uuid.NewString(), ID: uuid.NewString()}, Provider: connection.XPM, State: connection.Authorised, Expires: noon.Add(time.Minute),
 		Error: "e", Subject: "s", Tenants: []connection.Tenant{{ID: "t", Name: "n", Type: "PRACTICEMANAGER"}, {ID: "u", Name: "m", Type: "x"}},
-		Preselected: "u", Choice: connection.Choice{Connection: uuid.NewString()},
+		Preselected: "u", Choice: connection.Choice{Connection: uuid.NewString()}, Upgrade: full.ID,
 	}
 	m := ToAttempt(a, noon, &full, "somebody")
 	requireFull(t, m, "connection")
