@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -41,22 +42,26 @@ func (c *clock) advance(d time.Duration) {
 var (
 	real   = Config{Minute: time.Minute, Day: 24 * time.Hour, MaxWait: 0}
 	limits = provider.Limits{Concurrent: 5, PerMinute: 60, PerDay: 5000, AppPerMinute: 10000,
-		Reserve: provider.Reserve{Concurrent: 1, PerMinute: 6, PerDay: 250, AppPerMinute: 500}}
+		Reserve: provider.Reserve{Concurrent: 1, PerMinute: 6, PerDay: 250, AppPerMinute: 500},
+		Runs:    provider.Reserve{Concurrent: 1, PerDay: 500}}
 	tenant = Key{App: "xero/app", Tenant: "t1"}
 	fine   = Told{DayLeft: -1, Whole: true}
 )
 
+// ask asks for a call of no firm.
+func ask(k Key, lane Lane) Ask { return Ask{Key: k, Limits: limits, Lane: lane, Life: time.Minute} }
+
 // one makes a call that succeeds at once.
 func one(t *testing.T, b *Budget, k Key, lane Lane) {
 	t.Helper()
-	p, err := b.Acquire(t.Context(), k, limits, lane, time.Minute)
+	p, err := b.Acquire(t.Context(), ask(k, lane))
 	require.NoError(t, err)
 	require.NoError(t, p.End(t.Context(), fine))
 }
 
 func refused(t *testing.T, b *Budget, k Key, lane Lane, limit string) *Exhausted {
 	t.Helper()
-	_, err := b.Acquire(t.Context(), k, limits, lane, time.Minute)
+	_, err := b.Acquire(t.Context(), ask(k, lane))
 	var ex *Exhausted
 	require.ErrorAs(t, err, &ex)
 	require.Equal(t, limit, ex.Limit)
@@ -91,12 +96,12 @@ func TestLimitsAndTheReserve(t *testing.T) {
 			k := Key{App: "concurrent", Tenant: "t"}
 			var held []*Permit
 			for range 4 {
-				p, err := b.Acquire(t.Context(), k, limits, Background, time.Minute)
+				p, err := b.Acquire(t.Context(), ask(k, Background))
 				require.NoError(t, err)
 				held = append(held, p)
 			}
 			refused(t, b, k, Background, Concurrent)
-			fifth, err := b.Acquire(t.Context(), k, limits, Interactive, time.Minute)
+			fifth, err := b.Acquire(t.Context(), ask(k, Interactive))
 			require.NoError(t, err)
 			refused(t, b, k, Interactive, Concurrent)
 			require.NoError(t, fifth.End(t.Context(), fine))
@@ -113,34 +118,49 @@ func TestLimitsAndTheReserve(t *testing.T) {
 			k, small := Key{App: "day", Tenant: "t"}, limits
 			small.PerDay, small.Reserve.PerDay = 10, 2
 			for range 8 {
-				p, err := b.Acquire(t.Context(), k, small, Background, time.Minute)
+				p, err := b.Acquire(t.Context(), Ask{Key: k, Limits: small, Lane: Background, Life: time.Minute})
 				require.NoError(t, err)
 				require.NoError(t, p.End(t.Context(), fine))
 				c.advance(time.Hour)
 			}
-			_, err := b.Acquire(t.Context(), k, small, Background, time.Minute)
+			_, err := b.Acquire(t.Context(), Ask{Key: k, Limits: small, Lane: Background, Life: time.Minute})
 			var ex *Exhausted
 			require.ErrorAs(t, err, &ex)
 			require.Equal(t, Day, ex.Limit)
 			require.InDelta(t, 16, ex.Until.Sub(c.now()).Hours(), 0.1, "when the first call is a day old")
-			_, err = b.Acquire(t.Context(), k, small, Interactive, time.Minute)
+			_, err = b.Acquire(t.Context(), Ask{Key: k, Limits: small, Lane: Interactive, Life: time.Minute})
 			require.NoError(t, err)
 		})
 		t.Run("app", func(t *testing.T) {
-			b := New(db, real, newClock().now)
+			c := newClock()
+			b := New(db, real, c.now)
 			small := limits
-			small.AppPerMinute, small.Reserve.AppPerMinute = 20, 2
-			for i := range 16 {
-				p, err := b.Acquire(t.Context(), Key{App: "app", Tenant: string(rune('a' + i))}, small, Background, time.Minute)
-				require.NoError(t, err)
-				require.NoError(t, p.End(t.Context(), fine))
+			small.AppPerMinute, small.Reserve.AppPerMinute = 120, 12
+			call := func(lane Lane) error {
+				k := Key{App: "app", Tenant: uuid.NewString()}
+				p, err := b.Acquire(t.Context(), Ask{Key: k, Limits: small, Lane: lane, Life: time.Minute})
+				if err == nil {
+					err = p.End(t.Context(), fine)
+				}
+				return err
 			}
-			_, err := b.Acquire(t.Context(), Key{App: "app", Tenant: "new"}, small, Background, time.Minute)
+			made := 0
+			for range parts { // work that can wait leaves something of every part of the minute
+				for call(Background) == nil {
+					made++
+				}
+				c.advance(real.Minute/parts + real.Minute/minuteSlots)
+			}
+			require.Equal(t, 108, made)
+			c.advance(-real.Minute / parts)
 			var ex *Exhausted
-			require.ErrorAs(t, err, &ex)
+			require.ErrorAs(t, call(Background), &ex)
 			require.Equal(t, AppMinute, ex.Limit)
-			_, err = b.Acquire(t.Context(), Key{App: "app", Tenant: "new"}, small, Interactive, time.Minute)
-			require.NoError(t, err)
+			for range 12 {
+				require.NoError(t, call(Interactive))
+			}
+			require.ErrorAs(t, call(Interactive), &ex)
+			require.Equal(t, AppMinute, ex.Limit)
 		})
 	})
 }
@@ -151,7 +171,7 @@ func TestTheProviderIsBelieved(t *testing.T) {
 		b := New(db, real, c.now)
 		tell := func(k Key, lane Lane, told Told) {
 			t.Helper()
-			p, err := b.Acquire(t.Context(), k, limits, lane, time.Minute)
+			p, err := b.Acquire(t.Context(), ask(k, lane))
 			require.NoError(t, err)
 			told.Whole = true
 			require.NoError(t, p.End(t.Context(), told))
@@ -245,7 +265,7 @@ func TestReplicasTogetherKeepTheLimits(t *testing.T) {
 			for range 4 {
 				group.Go(func() error {
 					for range todo {
-						p, err := b.Acquire(ctx, tenant, limits, Background, 10*time.Second)
+						p, err := b.Acquire(ctx, Ask{Key: tenant, Limits: limits, Lane: Background, Life: 10 * time.Second})
 						if err != nil {
 							return err
 						}
@@ -271,12 +291,12 @@ func TestWaitingEndsWithTheCaller(t *testing.T) {
 	sqldbtest.Each(t, store.Migrations, func(t *testing.T, db *sqldb.DB) {
 		b := New(db, Config{Minute: time.Minute, Day: time.Hour, MaxWait: time.Hour}, time.Now)
 		for range 4 {
-			_, err := b.Acquire(t.Context(), tenant, limits, Background, time.Minute)
+			_, err := b.Acquire(t.Context(), Ask{Key: tenant, Limits: limits, Lane: Background, Life: time.Minute})
 			require.NoError(t, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := b.Acquire(ctx, tenant, limits, Background, time.Minute)
+		_, err := b.Acquire(ctx, ask(tenant, Background))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
@@ -298,7 +318,7 @@ func TestPurge(t *testing.T) {
 		require.NoError(t, b.Purge(t.Context()))
 		require.Equal(t, 1, rows(), "the day's")
 		c.advance(25 * time.Hour)
-		_, err := b.Acquire(t.Context(), Key{App: "dead", Tenant: "t"}, limits, Background, time.Minute)
+		_, err := b.Acquire(t.Context(), Ask{Key: Key{App: "dead", Tenant: "t"}, Limits: limits, Lane: Background, Life: time.Minute})
 		require.NoError(t, err, "a call whose process dies")
 		require.NoError(t, b.Purge(t.Context()))
 		require.Zero(t, rows())

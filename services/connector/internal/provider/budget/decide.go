@@ -11,43 +11,71 @@ import (
 type verdict struct {
 	limit string
 	until time.Time
+	// crowded is set when so little is left of the app's minute that nobody else may decide at the same time. room is what
+	// is left for this lane, roomNow what of it in the present part of the minute.
+	crowded       bool
+	room, roomNow int
 }
 
-// appMargin is kept of the limit over all tenants, which is counted without a lock: calls to different tenants that are
-// let pass at the same moment do not see each other. There are at most as many as database connections, some tens. Of a
-// small limit it is a tenth.
-func appMargin(limit int) int { return min(100, limit/10) }
+// crowd is how many calls to different tenants may be let pass at the same moment without seeing each other: as many as
+// there are connections to the database, some tens. With less left of the app's minute, calls are decided one by one.
+const crowd = 100
 
 // toldPart of a day, an hour, is how long the provider's own count is believed to stand. Its day may begin anew at any
 // time, and only a call can tell.
 const toldPart = 24
 
+// kept returns what a lane leaves alone.
+func kept(l provider.Limits, lane Lane) provider.Reserve {
+	r := l.Reserve
+	switch lane {
+	case Interactive:
+		return provider.Reserve{}
+	case Least:
+		r.Concurrent = min(r.Concurrent+l.Runs.Concurrent, l.Concurrent-1) // one call at a time there must be
+		r.PerMinute += l.Runs.PerMinute
+		r.PerDay += l.Runs.PerDay
+		r.AppPerMinute += l.Runs.AppPerMinute
+	}
+	return r
+}
+
 // decide compares what is used with what may be used.
 func decide(u store.BudgetUse, l provider.Limits, lane Lane, now time.Time, cfg Config) verdict {
-	var kept provider.Reserve
-	if lane == Background {
-		kept = l.Reserve
-	}
-	for _, block := range []verdict{{u.BlockedBy, u.Blocked}, {u.AppBlockedBy, u.AppBlocked}} {
+	kept := kept(l, lane)
+	for _, block := range []verdict{{limit: u.BlockedBy, until: u.Blocked}, {limit: u.AppBlockedBy, until: u.AppBlocked}} {
 		if block.until.After(now) {
 			return block
 		}
 	}
 	soon, toldUntil := now.Add(poll), u.Told.Add(cfg.Day/toldPart)
+	room := l.PerMinute - kept.PerMinute - u.Minute - u.Running
 	switch {
 	case u.Day+u.Running >= l.PerDay-kept.PerDay:
-		return verdict{Day, later(u.DayFrees, soon)}
-	case lane == Background && u.DayLeft >= 0 && u.DayLeft-u.Running <= kept.PerDay && toldUntil.After(now):
-		return verdict{Day, toldUntil}
-	case u.Minute+u.Running >= l.PerMinute-kept.PerMinute:
-		return verdict{Minute, later(u.MinuteFrees, soon)}
-	case u.AppMinute+u.AppRunning >= l.AppPerMinute-kept.AppPerMinute-appMargin(l.AppPerMinute):
-		return verdict{AppMinute, later(u.AppMinuteFrees, soon)}
+		return verdict{limit: Day, until: later(u.DayFrees, soon)}
+	case lane != Interactive && u.DayLeft >= 0 && u.DayLeft-u.Running <= kept.PerDay && toldUntil.After(now):
+		return verdict{limit: Day, until: toldUntil}
+	case room <= 0:
+		return verdict{limit: Minute, until: later(u.MinuteFrees, soon)}
+	case room <= u.Before, lane == Least && u.Recent+u.Running >= spread(l.PerMinute-kept.PerMinute):
+		return verdict{limit: Minute, until: now.Add(cfg.Minute / minuteSlots)}
 	case u.Running >= l.Concurrent-kept.Concurrent:
-		return verdict{Concurrent, soon}
+		return verdict{limit: Concurrent, until: soon}
 	}
-	return verdict{}
+	all := l.AppPerMinute - kept.AppPerMinute
+	v := verdict{room: all - u.AppMinute - u.AppRunning}
+	v.roomNow = v.room
+	if lane != Interactive {
+		v.roomNow = min(v.room, spread(all)-u.AppRecent-u.AppRunning)
+	}
+	v.crowded = v.roomNow <= crowd
+	return v
 }
+
+// spread is how many calls are made in one part of the minute by those who don't take it as it comes: all work that can
+// wait together, so that there is something to share at any time, and the work of a tenant that can wait for days. It is
+// a fifth more than even, so that all of the minute is used although a call counts a little longer than it must.
+func spread(perMinute int) int { return (perMinute+parts-1)/parts + max(1, perMinute/parts/5) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
