@@ -22,6 +22,7 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/api/wire"
 	"github.com/concord-suite/concord/services/connector/internal/connection"
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )
 
@@ -32,6 +33,7 @@ type Connections struct {
 	DB        *sqldb.DB
 	Memory    *idem.Memory
 	Flow      *flow.Flow
+	Upstream  *upstream.Upstream
 	Providers provider.Registry
 	Now       func() time.Time
 }
@@ -102,6 +104,9 @@ func (s *Connections) UpdateConnection(ctx context.Context, req *connectorv1.Upd
 	r, err := ref("connection.name", store.ConnectionPattern, req.GetConnection().GetName())
 	if err != nil {
 		return nil, err
+	}
+	if err := s.checkTypes(upstream.Aside(ctx), r, req); err != nil {
+		return nil, reason.Of(err)
 	}
 	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*connectorv1.UpdateConnectionResponse, error) {
 		c, err := store.ConnectionByID(tx, r, true)

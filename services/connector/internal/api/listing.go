@@ -147,7 +147,7 @@ const maxMessage = 3 << 20
 func (l *listing) send(resp *connectorv1.StreamRecordsResponse, records []record.Record, again string, send func(*connectorv1.StreamRecordsResponse) error) error {
 	size := 0
 	for _, r := range records {
-		w := wire.ToRecord(r)
+		w := wire.ToRecord(r.Within(l.conn.Options.ContactTypes))
 		n := proto.Size(w)
 		if size+n > maxMessage && len(resp.Records) > 0 {
 			part := proto.CloneOf(resp)

@@ -108,5 +108,5 @@ func (s *Records) GetRecord(ctx context.Context, req *connectorv1.GetRecordReque
 	if err != nil {
 		return nil, reason.Of(err)
 	}
-	return &connectorv1.GetRecordResponse{Record: wire.ToRecord(found), Calls: int32(caller.Calls()), ServerTime: timestamppb.New(at)}, nil
+	return &connectorv1.GetRecordResponse{Record: wire.ToRecord(found.Within(c.Options.ContactTypes)), Calls: int32(caller.Calls()), ServerTime: timestamppb.New(at)}, nil
 }

@@ -104,16 +104,15 @@ func (f *Flow) check(ctx context.Context, a store.Attempt, c Choice) error {
 	if err != nil {
 		return err
 	}
-	err = def.Adapter.Probe(ctx, f.Upstream.With(def, tenant.ID, t.Access))
+	caller := f.Upstream.With(def, tenant.ID, t.Access)
+	err = def.Adapter.Probe(ctx, caller)
 	if errors.Is(err, provider.ErrForbidden) {
 		return reason.PrivilegeMissing.Messagef("%s", def.Adapter.Privilege()).Because(err)
 	}
+	if err == nil {
+		err = CheckContactTypes(ctx, def, caller, c.Options.ContactTypes, nil, "options.contact_types")
+	}
 	return reason.Of(err)
-}
-
-// ContactTypesRefused says that a provider has no contact types to choose from.
-func ContactTypesRefused(field string) error {
-	return rpcerr.Default(invalidArgument).Field(field, "not_supported", "this provider has no contact types to choose from; leave it empty")
 }
 
 // maxMoves bounds how often confirming begins anew because the connection was changed at the same time.
