@@ -73,6 +73,8 @@ type Adapter interface {
 	Requirement() string
 	// Privilege says in words what a person lacks whom Probe finds without privileges, and how to get it.
 	Privilege() string
+	// Costs says how many calls things take.
+	Costs() Costs
 	// Refusal reads an error answer that is the API's own, with its HTTP status, and returns nil for any other.
 	Refusal(status int, body []byte) *Error
 }
@@ -157,8 +159,9 @@ type Limits struct {
 type Costs struct {
 	// Listings are the listings there are.
 	Listings map[Listing]ListingCost
-	// Read is for one client, Detail for one with its groups, relationships and fields of the practice's own.
-	Read, Detail int
+	// Read is for one client, Detail for one with its groups, relationships and fields of the practice's own, DetailsAhead
+	// once before many of those.
+	Read, Detail, DetailsAhead int
 }
 
 // ListingCost is what a listing costs.
@@ -197,8 +200,6 @@ type Definition struct {
 	Identity Identity
 	Adapter  Adapter
 	Limits   Limits
-	// Costs are the calls that the adapter makes.
-	Costs Costs
 }
 
 // Registry holds the providers configured in this installation.

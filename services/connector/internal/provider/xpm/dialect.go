@@ -1,5 +1,7 @@
 package xpm
 
+import "github.com/concord-suite/concord/services/connector/internal/provider"
+
 // Dialect is what differs between the practice systems that share these resources and documents: how lists come in pages,
 // which header names the tenant, and what a person must be allowed. Everything else is read and written alike.
 type Dialect struct {
@@ -49,4 +51,23 @@ var WorkflowMax = Dialect{
 	Requirement:  `Whoever signs in at WorkflowMax needs the privilege to authorise third parties with full access there.`,
 	Privilege: `The staff member who authorised needs the privilege to authorise third parties with full access in WorkflowMax: ` +
 		`an administrator of the account gives it to the staff member there. Then connect again.`,
+}
+
+// Costs says how many calls things take. The list of contacts does not say whose they are, so it needs one call more for
+// all; what changed, and the ids from before OAuth 2, come in one answer. A client's own fields take a second call; the
+// definitions of such fields, which are remembered, take one for many clients.
+func (a Adapter) Costs() provider.Costs {
+	contacts := provider.ListingCost{Page: a.dialect.Contacts.Size, OfContacts: true, Ahead: 1}
+	if a.dialect.Contacts.Path == "" {
+		contacts = provider.ListingCost{Page: a.dialect.Clients.Size}
+	}
+	return provider.Costs{
+		Listings: map[provider.Listing]provider.ListingCost{
+			provider.Clients:        {Page: a.dialect.Clients.Size},
+			provider.Contacts:       contacts,
+			provider.ChangedClients: {},
+			provider.LegacyIDs:      {},
+		},
+		Read: 1, Detail: 2, DetailsAhead: 1,
+	}
 }
