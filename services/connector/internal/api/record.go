@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
@@ -27,14 +28,23 @@ type Records struct {
 	connectorv1.UnsafeRecordServiceServer
 
 	DB        *sqldb.DB
+	Memory    *idem.Memory
 	Upstream  *upstream.Upstream
 	Providers provider.Registry
 }
 
 var _ connectorv1.RecordServiceServer = (*Records)(nil)
 
+// lane is what part of the call limits a request may use.
+func lane(interactive bool) budget.Lane {
+	if interactive {
+		return budget.Interactive
+	}
+	return budget.Background
+}
+
 // caller finds a connection and what calls for it are made with.
-func (s *Records) caller(ctx context.Context, name string, interactive bool) (connection.Connection, provider.Definition, *upstream.Caller, error) {
+func (s *Records) caller(ctx context.Context, name string, in budget.Lane) (connection.Connection, provider.Definition, *upstream.Caller, error) {
 	var c connection.Connection
 	r, err := ref("connection", store.ConnectionPattern, name)
 	if err == nil {
@@ -56,18 +66,14 @@ func (s *Records) caller(ctx context.Context, name string, interactive bool) (co
 	case !configured:
 		return c, def, nil, reason.NotConfigured
 	}
-	lane := budget.Background
-	if interactive {
-		lane = budget.Interactive
-	}
-	return c, def, s.Upstream.Of(c, def, lane), nil
+	return c, def, s.Upstream.Of(c, def, in), nil
 }
 
 // StreamRecords streams a listing, page by page. The next page is asked for when the one before is on its way, so a
 // caller that does not read stops the calls.
 func (s *Records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream grpc.ServerStreamingServer[connectorv1.StreamRecordsResponse]) error {
 	ctx := stream.Context()
-	c, def, caller, err := s.caller(ctx, req.GetConnection(), req.GetInteractive())
+	c, def, caller, err := s.caller(ctx, req.GetConnection(), lane(req.GetInteractive()))
 	if err != nil {
 		return err
 	}
@@ -92,9 +98,14 @@ func (s *Records) StreamRecords(req *connectorv1.StreamRecordsRequest, stream gr
 	return nil
 }
 
-// GetRecord reads one client, with all its details when they are asked for.
+// GetRecord reads one client, with all its details when they are asked for. Details that nobody waits for go behind all
+// other work: there are thousands of them, and a run has tens of calls.
 func (s *Records) GetRecord(ctx context.Context, req *connectorv1.GetRecordRequest) (*connectorv1.GetRecordResponse, error) {
-	c, def, caller, err := s.caller(ctx, req.GetConnection(), req.GetInteractive())
+	in := lane(req.GetInteractive())
+	if req.GetDetail() && in == budget.Background {
+		in = budget.Least
+	}
+	c, def, caller, err := s.caller(ctx, req.GetConnection(), in)
 	if err != nil {
 		return nil, err
 	}

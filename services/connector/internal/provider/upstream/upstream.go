@@ -46,6 +46,9 @@ func New(db *sqldb.DB, client *http.Client, b *budget.Budget, c *custody.Custodi
 	return &Upstream{db: db, client: client, budget: b, custody: c, cfg: cfg, now: now, logger: logger, noted: map[string]time.Time{}}
 }
 
+// Budget is the account of calls.
+func (u *Upstream) Budget() *budget.Budget { return u.budget }
+
 // tokens is where a caller's access token comes from.
 type tokens interface {
 	token(ctx context.Context) (custody.Token, error)
