@@ -28,8 +28,8 @@ import (
 //		return attempt.Finish(tx, resp)
 //	})
 //
-// When the outcome outside is unknown (a lost answer), neither finish nor abandon: the lease runs out, and the next
-// attempt comes with Resumed.
+// When the outcome outside is unknown (a lost answer), neither finish nor abandon, but leave: the next attempt may begin
+// at once and comes with Resumed. So does the next one after a process that died, when the lease has run out.
 type Attempt struct {
 	// Resumed says that an earlier attempt at this request began and never ended: what it did is unknown.
 	Resumed bool
@@ -105,6 +105,26 @@ func (a *Attempt) Abandon(ctx context.Context, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
 	err := a.memory.db.Tx(ctx, func(tx *sqldb.Tx) error { return a.key.forget(tx, a.owner) })
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	return why
+}
+
+// Leave gives the request back unanswered, since nobody knows what happened: the next attempt at it is Resumed and need
+// not wait for the lease. It returns why. Leaving works also when ctx is over; when it fails, the lease runs out.
+func (a *Attempt) Leave(ctx context.Context, why error) error {
+	if a.owner == "" {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer cancel()
+	k := a.key
+	err := a.memory.db.Tx(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(`UPDATE idem_requests SET leased = $7`+whereKey+` AND owner = $6 AND response IS NULL`,
+			k.firm, k.kind, k.caller, k.request, k.requestID, a.owner, sqldb.Micros(a.memory.now()))
+		return err
+	})
 	if err != nil {
 		return errors.Join(why, err)
 	}

@@ -267,6 +267,32 @@ func TestAnAbandonedAttemptMayBeTriedAgainAtOnce(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatIsLeftIsResumedAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(b.as(access.Staff, accesstest.FirmA))
+		req := b.things.Request(map[string]string{"request_id": "r1"})
+		attempt, _, err := idem.Begin[answer](ctx, b.memory, req, time.Minute)
+		require.NoError(t, err)
+		cancel()
+		lost := errors.New("no answer")
+		require.Equal(t, lost, attempt.Leave(ctx, lost))
+
+		ctx = b.as(access.Staff, accesstest.FirmA)
+		again, _, err := idem.Begin[answer](ctx, b.memory, req, time.Minute)
+		require.NoError(t, err)
+		require.True(t, again.Resumed, "what the first one did is unknown")
+		require.Equal(t, lost, attempt.Leave(ctx, lost), "who is no longer at work leaves nothing")
+		_, _, err = idem.Begin[answer](ctx, b.memory, req, time.Minute)
+		require.ErrorContains(t, err, "being worked on")
+		require.NoError(t, b.db.Tx(ctx, func(tx *sqldb.Tx) error { return again.Finish(tx, &auditeventsv1.AuditEntry{EntryId: "done"}) }))
+		require.NoError(t, again.Leave(ctx, nil))
+		done, resp, err := idem.Begin[answer](ctx, b.memory, req, time.Minute)
+		require.NoError(t, err)
+		require.Nil(t, done)
+		require.Equal(t, "done", resp.GetEntryId())
+	})
+}
+
 func TestAnAttemptWithoutARequestIDIsNotRemembered(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ctx := b.as(access.Staff, accesstest.FirmA)

@@ -64,6 +64,13 @@ var (
 		"this one is connected already, by another connection; disconnect that one to upgrade to it, or drop the imported one")
 	NotSupported = rpcerr.New(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED,
 		"the provider can't do this")
+	// RecordInvalid carries the fields and the provider's words for each.
+	RecordInvalid = rpcerr.New(codes.InvalidArgument, connectorv1.ErrorReason_ERROR_REASON_RECORD_INVALID,
+		"the provider does not take these values")
+	RecordMoved = rpcerr.New(codes.Aborted, connectorv1.ErrorReason_ERROR_REASON_RECORD_MOVED,
+		"the record is not as it was read; read it again")
+	SignatureInvalid = rpcerr.New(codes.PermissionDenied, connectorv1.ErrorReason_ERROR_REASON_SIGNATURE_INVALID,
+		"the signature does not fit the notice")
 )
 
 // Of turns what a call to a provider returned into an error of the RPC. nil and errors that are no provider's pass
@@ -91,12 +98,32 @@ func Of(err error) error {
 		return BudgetExhausted.Because(err)
 	case errors.Is(err, provider.ErrInvalid):
 		return worded(AnswerInvalid, text).Because(err)
+	case errors.Is(err, provider.ErrValues):
+		return invalid(err)
 	case errors.Is(err, provider.ErrRefused), errors.Is(err, provider.ErrUnknownRecord):
 		return worded(ProviderRefused, "the provider refused: "+text).Because(err)
 	case errors.Is(err, provider.ErrUnavailable), errors.Is(err, provider.ErrToken), errors.Is(err, provider.ErrClient):
 		return worded(ProviderUnavailable, text).Because(err)
 	}
 	return err
+}
+
+// invalid names the values that a provider refused, as fields of the request's client.
+func invalid(err error) error {
+	e := RecordInvalid.Because(err)
+	if refused, ok := errors.AsType[*provider.Error](err); ok {
+		if refused.Text != "" {
+			e = e.Messagef("the provider refused: %s", refused.Text)
+		}
+		for _, v := range refused.Values {
+			field := "client"
+			if v.Path != "" {
+				field += "." + v.Path
+			}
+			e = e.Field(field, "refused", v.Text)
+		}
+	}
+	return e
 }
 
 func worded(e *rpcerr.Error, text string) *rpcerr.Error {
