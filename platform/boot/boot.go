@@ -33,7 +33,9 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/concord-suite/concord/platform/config"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/telemetry"
+	"github.com/concord-suite/concord/platform/vault"
 )
 
 // Service is what runs. A service that answers gRPC is also a Registrar, one that answers HTTP also a Handler.
@@ -63,8 +65,11 @@ func Database(migrations fs.FS) Option {
 	return func(p *program) { p.migrations = migrations }
 }
 
-// Keyring gives the program a vault.
-func Keyring() Option { return func(p *program) { p.keyring = true } }
+// Keyring gives the program a vault, and the commands that rotate its keys. open opens a key in a KMS by URL; nil when the
+// program's keyring is never wrapped.
+func Keyring(inventory rotation.Inventory, open func(ctx context.Context, url string) (vault.Keeper, error)) Option {
+	return func(p *program) { p.keyring, p.inventory, p.openKMS = true, inventory, open }
+}
 
 // GRPC makes the program listen for gRPC.
 func GRPC() Option { return func(p *program) { p.grpc = true } }
@@ -96,6 +101,8 @@ type program struct {
 	keyring, grpc    bool
 	http             httpKind
 	peers, httpPeers []string
+	inventory        rotation.Inventory
+	openKMS          func(ctx context.Context, url string) (vault.Keeper, error)
 }
 
 // Main is the whole of a program: it does what the arguments say and ends the process. build makes the service from its

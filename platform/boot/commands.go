@@ -16,7 +16,6 @@ import (
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
-	"github.com/concord-suite/concord/platform/vault"
 )
 
 // usage is the help of the named program.
@@ -32,11 +31,14 @@ const commands = `  serve               run the service (the default)
   events list         list the events that were put aside because they could not take effect
   events retry ID     try one again, with --by NAME and --reason TEXT, which are kept
   events discard ID   never try one again, with --by NAME and --reason TEXT
-  keyring create      make a new keyring file
-  keyring rotate      add a key to the keyring and seal with it (one replica)
-  keyring add         add a key that only opens yet (several replicas: distribute the file, then promote)
-  keyring promote     seal with the newest key
-  keyring retire      remove the keys that no longer seal; what they sealed is lost
+  keys create         make a new keyring file
+  keys status         list the keys, how many rows are under each, and which processes have them
+  keys rotate         replace the keys: add, promote, wait until every row is sealed anew, retire; goes on where it stopped
+  keys add            add keys that only open yet (several replicas: give every one the file, then promote)
+  keys promote        seal with the added keys
+  keys retire         remove the old keys; with --lose also when rows under them are lost
+  keys wrap           encrypt the keyring file with the key in a KMS that --kms URL names
+  keys unwrap         write the keyring file in plain
   version             print which code this is
   help                print this
 `
@@ -47,13 +49,16 @@ type command struct {
 	args       []string // what follows the words
 	file       string
 	by, reason string
+	kms        string
+	lose       bool
 }
 
 // known lists the commands with how many arguments each takes.
 var known = map[string]int{
 	"serve": 0, "migrate": 0, "version": 0, "help": 0, "config check": 0, "config print": 0, "config doc": 0,
 	"events list": 0, "events retry": 1, "events discard": 1,
-	"keyring create": 0, "keyring rotate": 0, "keyring add": 0, "keyring promote": 0, "keyring retire": 0,
+	"keys create": 0, "keys status": 0, "keys rotate": 0, "keys add": 0, "keys promote": 0, "keys retire": 0,
+	"keys wrap": 0, "keys unwrap": 0,
 }
 
 // parse reads the arguments; flags may stand anywhere.
@@ -64,6 +69,8 @@ func parse(args []string) (command, error) {
 	flags.StringVar(&c.file, "config", "", "")
 	flags.StringVar(&c.by, "by", "", "")
 	flags.StringVar(&c.reason, "reason", "", "")
+	flags.StringVar(&c.kms, "kms", "", "")
+	flags.BoolVar(&c.lose, "lose", false, "")
 	words := []string{}
 	for {
 		switch err := flags.Parse(args); {
@@ -126,7 +133,7 @@ func (c command) run(
 	case "events list", "events retry", "events discard":
 		return c.events(ctx, proc, p, s)
 	default:
-		return c.keyring(s)
+		return c.keys(ctx, proc, p, s)
 	}
 }
 
@@ -156,18 +163,6 @@ func (p program) migrate(ctx context.Context, proc Process, s settings) error {
 	}
 	fmt.Fprintln(proc.Stdout, "the streams of the bus are up to date")
 	return nil
-}
-
-// keyring changes the keyring file.
-func (c command) keyring(s settings) error {
-	if s.keyring == nil {
-		return errors.New("this service has no keyring")
-	}
-	changes := map[string]func(path string) error{
-		"keyring create": vault.Create, "keyring rotate": vault.Rotate, "keyring add": vault.Add,
-		"keyring promote": vault.Promote, "keyring retire": vault.Retire,
-	}
-	return changes[c.words](s.keyring.File)
 }
 
 // events shows and decides about events that were put aside.

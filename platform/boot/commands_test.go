@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/kms"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 )
@@ -13,7 +15,7 @@ import (
 func TestCommands(t *testing.T) {
 	m := newMachine(t, "things")
 	environ := m.environ("things", "KEYRING_FILE="+m.path("keyring.json"))
-	options := append(withDatabase, boot.Keyring())
+	options := append(withDatabase, boot.Keyring(rotation.Inventory{}, nil))
 
 	code, out, _ := once(nil, builds, options, "version")
 	require.Equal(t, 0, code)
@@ -84,23 +86,54 @@ func TestWithoutMigrateTheSchemaIsLeftAlone(t *testing.T) {
 	require.Contains(t, stderr, errBuilt.Error())
 }
 
-func TestKeyringCommands(t *testing.T) {
+func TestKeysCommands(t *testing.T) {
 	m := newMachine(t, "things")
 	environ := m.environ("things", "KEYRING_FILE="+m.path("keyring.json"))
-	options := append(withDatabase, boot.Keyring())
+	options := []boot.Option{boot.GRPC(), boot.Database(sqldb.Join(rotation.Schema, migrations)), boot.Keyring(rotation.Inventory{}, kms.Open)}
 	code, _, stderr := once(environ, builds, options)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "keyring.json", "a service does not make its keyring by itself")
+	code, _, stderr = once(environ, builds, options, "migrate")
+	require.Equal(t, 0, code, stderr)
 
-	for _, word := range []string{"create", "rotate", "add", "promote", "retire"} {
-		code, _, stderr := once(environ, builds, options, "keyring", word)
-		require.Equal(t, 0, code, stderr)
-		_, err := vault.Open(m.path("keyring.json"))
-		require.NoError(t, err, word)
+	do := func(want int, words ...string) string {
+		t.Helper()
+		code, out, stderr := once(environ, builds, options, append([]string{"keys"}, words...)...)
+		require.Equal(t, want, code, stderr)
+		return out + stderr
 	}
-	code, _, _ = once(environ, builds, options, "keyring", "create")
-	require.Equal(t, 1, code, "a keyring is never replaced")
-	code, _, stderr = once(m.environ("things"), builds, withDatabase, "keyring", "rotate")
+	do(0, "create")
+	require.Contains(t, do(1, "create"), "exists already", "a keyring is never replaced")
+	require.Contains(t, do(1, "promote"), "refused: no key was added")
+	do(0, "add")
+	require.Contains(t, do(1, "add"), "refused: a key was added already")
+	require.Contains(t, do(0, "status"), "pending")
+	do(0, "promote")
+	require.NotContains(t, do(0, "status"), "pending")
+	require.Contains(t, do(0, "status"), "old")
+	do(0, "retire")
+	require.NotContains(t, do(0, "status"), "old")
+	out := do(0, "rotate")
+	require.Contains(t, out, "adding a key\nthe new key seals\n")
+	require.Contains(t, out, "sealing anew: 0 rows left of 0\nno row is under an old key")
+
+	key := "base64key://smGbjm71Nxd1Ig5FS0wj9SlbzAIrnolCz9bQQ6uAhl4="
+	require.Contains(t, do(1, "wrap"), "--kms URL")
+	require.Contains(t, do(1, "wrap", "--kms", "ftp://x"), "must begin with one of awskms://")
+	require.Contains(t, do(1, "wrap", "--kms", "base64key://hush"), "--kms: base64key")
+	require.NotContains(t, do(1, "wrap", "--kms", "base64key://hush"), "hush")
+	require.Contains(t, do(0, "wrap", "--kms", key), "is wrapped")
+	require.Contains(t, do(1, "status"), "no KMS is set (keyring_kms)")
+	environ = append(environ, "CONCORD_THINGS_KEYRING_KMS="+key)
+	do(0, "rotate")
+	code, out, stderr = once(environ, builds, options, "config", "print")
+	require.Equal(t, 0, code, stderr)
+	require.NotContains(t, out, "smGbjm71")
+	do(0, "unwrap")
+	_, err := vault.Open(m.path("keyring.json"))
+	require.NoError(t, err)
+
+	code, _, stderr = once(m.environ("things"), builds, withDatabase, "keys", "rotate")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no keyring")
 }

@@ -64,6 +64,7 @@ type databaseSettings struct {
 
 type keyringSettings struct {
 	File string `config:"keyring_file" required:"true" doc:"The keyring that seals the service's secrets; only its owner may read it."`
+	KMS  string `config:"keyring_kms" secret:"true" doc:"The key in a KMS that wraps the keyring file: awskms://, gcpkms://, azurekeyvault:// or hashivault://, as gocloud.dev/secrets writes them. Unset: the file is plain, protected by its permissions."`
 }
 
 // settings are those that a program has.
@@ -227,7 +228,11 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 		}
 	}
 	if s.keyring != nil {
-		if setup.Vault, err = vault.Open(s.keyring.File); err != nil {
+		file, err := s.keyringFile(ctx, p)
+		if err != nil {
+			return Setup{}, err
+		}
+		if setup.Vault, err = file.Open(); err != nil {
 			return Setup{}, err
 		}
 	}
@@ -236,6 +241,22 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 		return Setup{}, err
 	}
 	return setup, nil
+}
+
+// keyringFile is the keyring of the settings.
+func (s settings) keyringFile(ctx context.Context, p program) (vault.File, error) {
+	file := vault.File{Path: s.keyring.File}
+	if s.keyring.KMS == "" {
+		return file, nil
+	}
+	if p.openKMS == nil {
+		return file, errors.New("keyring_kms: this program's keyring is never wrapped")
+	}
+	var err error
+	if file.KMS, err = p.openKMS(ctx, s.keyring.KMS); err != nil {
+		return file, fmt.Errorf("keyring_kms: %w", err)
+	}
+	return file, nil
 }
 
 // listen takes the addresses, before anything else is touched.

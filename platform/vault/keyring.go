@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -16,15 +17,13 @@ import (
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 )
 
-// ErrExists is returned by Create when there is a keyring file already. Overwriting one would make every secret sealed
-// with it unreadable.
-var ErrExists = errors.New("vault: the keyring file exists already")
-
-// keyring is the content of the file: one keyset per purpose, as Tink writes them. The file's permissions protect it; on
-// Kubernetes it is a mounted Secret.
+// keyring is the content of the file: one keyset per purpose, as Tink writes them, or all of it wrapped by a KMS. The
+// file's permissions protect it; on Kubernetes it is a mounted Secret.
 type keyring struct {
-	Seal json.RawMessage `json:"seal"`
-	MAC  json.RawMessage `json:"mac"`
+	Seal json.RawMessage `json:"seal,omitempty"`
+	MAC  json.RawMessage `json:"mac,omitempty"`
+	// Wrapped is a keyring as JSON, encrypted with a data key that the KMS encrypted.
+	Wrapped []byte `json:"wrapped,omitempty"`
 }
 
 // purpose is one keyset of the file.
@@ -39,67 +38,113 @@ var purposes = []purpose{
 	{func(r *keyring) *json.RawMessage { return &r.MAC }, mac.HMACSHA256Tag256KeyTemplate},
 }
 
-// Create writes a new keyring file with fresh keys, readable by its owner only. Of two processes that create it at once,
-// one gets ErrExists, and both may open it then.
-func Create(path string) error {
-	var ring keyring
+// fresh makes a keyring with one new key per purpose.
+func fresh() (*keyring, error) {
+	ring := &keyring{}
 	for _, p := range purposes {
 		handle, err := keyset.NewHandle(p.template())
 		if err != nil {
-			return fmt.Errorf("vault: %w", err)
+			return nil, fmt.Errorf("vault: %w", err)
 		}
-		if err := p.write(&ring, handle); err != nil {
-			return err
+		if err := p.write(ring, handle); err != nil {
+			return nil, err
 		}
 	}
-	err := ring.save(path, os.Link) // unlike a rename, a link refuses to replace
-	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
-	}
-	return err
+	return ring, nil
 }
 
-func readKeyring(path string) (*keyring, error) {
-	info, err := os.Stat(path)
+// load reads the file and unwraps it. wrapped says whether it had to.
+func (f File) load() (ring *keyring, wrapped bool, err error) {
+	info, err := os.Stat(f.Path)
 	if err != nil {
-		return nil, fmt.Errorf("vault: %w", err)
+		return nil, false, fmt.Errorf("vault: %w", err)
 	}
 	// The group may read: Kubernetes mounts a Secret for a pod's group. Nobody else may, and nobody may write but the owner.
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		return nil, fmt.Errorf("vault: %s has permissions %#o: others must not read it, nor its group change it (chmod 600)", path, mode)
+		return nil, false, fmt.Errorf("vault: %s has permissions %#o: others must not read it, nor its group change it (chmod 600)", f.Path, mode)
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(f.Path)
 	if err != nil {
-		return nil, fmt.Errorf("vault: %w", err)
+		return nil, false, fmt.Errorf("vault: %w", err)
 	}
-	var ring keyring
-	if err := json.Unmarshal(data, &ring); err != nil {
-		return nil, fmt.Errorf("vault: %s is no keyring file", path)
+	ring = &keyring{}
+	if json.Unmarshal(data, ring) != nil {
+		return nil, false, f.noKeyring()
 	}
-	return &ring, nil
+	if len(ring.Wrapped) == 0 {
+		return ring, false, nil
+	}
+	plain, err := f.unwrap(ring.Wrapped)
+	if err != nil {
+		return nil, true, err
+	}
+	ring = &keyring{}
+	if json.Unmarshal(plain, ring) != nil {
+		return nil, true, f.noKeyring()
+	}
+	return ring, true, nil
 }
 
-// save writes the file beside its place and puts it there whole, by place (os.Link or os.Rename).
-func (r *keyring) save(path string, place func(from, to string) error) error {
-	data, err := json.MarshalIndent(r, "", "  ")
+// noKeyring does not repeat what the file says: it could be a part of a key.
+func (f File) noKeyring() error { return fmt.Errorf("vault: %s is no keyring file", f.Path) }
+
+// save writes the file beside its place and puts it there whole, by place (os.Link or os.Rename). At no moment is there a
+// file that cannot be read, and when anything fails the one before is untouched.
+func (f File) save(ring *keyring, wrapped bool, place func(from, to string) error) error {
+	data, err := json.MarshalIndent(ring, "", "  ")
+	if err == nil && wrapped {
+		if data, err = f.wrap(data); err == nil {
+			data, err = json.Marshal(keyring{Wrapped: data})
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
+	}
+	path := f.Path
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays one
 	}
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".keyring-*") // created with permissions 0600
+	file, err := os.CreateTemp(dir, ".keyring-*") // created with permissions 0600
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
+	defer os.Remove(file.Name())
+	err = likeBefore(file, path)
 	if err == nil {
-		err = place(f.Name(), path)
+		_, err = file.Write(data)
+	}
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = place(file.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// likeBefore gives the new file the owner, group and permissions of the one it replaces: a rotation by root must not take
+// the keyring from the service.
+func likeBefore(file *os.File, path string) error {
+	before, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	now, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	old, new := before.Sys().(*syscall.Stat_t), now.Sys().(*syscall.Stat_t)
+	if old.Uid != new.Uid || old.Gid != new.Gid {
+		if err := file.Chown(int(old.Uid), int(old.Gid)); err != nil {
+			return fmt.Errorf("the keyring belongs to user %d, and only that user or root may change it: %w", old.Uid, err)
+		}
+	}
+	return file.Chmod(before.Mode().Perm())
 }
 
 // syncDir makes the new name durable: a key lost after the first secret was sealed with it cannot be made again.
@@ -151,18 +196,26 @@ func (r *keyring) primitives() (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keys{
+	return &keys{
 		envelope: aead.NewKMSEnvelopeAEAD2(aead.AES256GCMKeyTemplate(), kek),
 		mac:      hash,
-		sealing:  keyID(sealing.KeysetInfo().GetPrimaryKeyId()),
-		known:    map[KeyID]bool{},
-	}
-	for _, handle := range []*keyset.Handle{sealing, hashing} {
-		for _, info := range handle.KeysetInfo().GetKeyInfo() {
-			k.known[keyID(info.GetKeyId())] = true
+		roles:    Keys{Seal: roles(sealing), MAC: roles(hashing)},
+	}, nil
+}
+
+// roles lists the keys of a keyset, the oldest first. Tink keeps them in the order in which they were added.
+func roles(handle *keyset.Handle) []Key {
+	info := handle.KeysetInfo()
+	role := Old
+	var all []Key
+	for _, key := range info.GetKeyInfo() {
+		if key.GetKeyId() == info.GetPrimaryKeyId() {
+			all, role = append(all, Key{keyID(key.GetKeyId()), Primary}), Pending
+			continue
 		}
+		all = append(all, Key{keyID(key.GetKeyId()), role})
 	}
-	return k, nil
+	return all
 }
 
 func keyID(id uint32) KeyID { return KeyID(fmt.Sprintf("%08x", id)) }

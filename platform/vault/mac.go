@@ -12,7 +12,7 @@ var ErrMismatch = errors.New("vault: the value does not match")
 // MAC hashes a short secret (a PIN, a recovery code) for one row under the vault's key: HMAC-SHA-256 with the key's id in
 // front. The same value and row give the same hash until the key is rotated.
 func (v *Vault) MAC(value []byte, row Row) ([]byte, error) {
-	sum, err := v.keys.Load().mac.ComputeMAC(bound(value, row))
+	sum, err := v.latest().mac.ComputeMAC(bound(value, row))
 	if err != nil {
 		return nil, fmt.Errorf("vault: mac: %w", err)
 	}
@@ -22,16 +22,30 @@ func (v *Vault) MAC(value []byte, row Row) ([]byte, error) {
 // VerifyMAC compares, in constant time, a value with the hash that MAC returned for the same row, under whichever key of
 // the keyring it was made. It returns ErrMismatch when they differ.
 func (v *Vault) VerifyMAC(sum, value []byte, row Row) error {
-	if v.keys.Load().mac.VerifyMAC(sum, bound(value, row)) == nil {
-		return nil
+	key, err := KeyOfMAC(sum)
+	if err != nil {
+		return ErrMismatch
 	}
-	if len(sum) > 5 && !v.keys.Load().known[KeyID(hex.EncodeToString(sum[1:5]))] && v.Reload() == nil {
-		if v.keys.Load().mac.VerifyMAC(sum, bound(value, row)) == nil {
-			return nil
-		}
+	k, err := v.with(key)
+	if err != nil || k.mac.VerifyMAC(sum, bound(value, row)) != nil {
+		return ErrMismatch
 	}
-	return ErrMismatch
+	return nil
 }
+
+// KeyOfMAC reads from a hash which key it was made with.
+func KeyOfMAC(sum []byte) (KeyID, error) {
+	if len(sum) < macPrefix || sum[0] != tinkPrefix {
+		return "", ErrMismatch
+	}
+	return KeyID(hex.EncodeToString(sum[1:macPrefix])), nil
+}
+
+const (
+	// tinkPrefix begins what Tink makes under a key with an id; the id follows, 4 bytes.
+	tinkPrefix = 1
+	macPrefix  = 5
+)
 
 // bound appends the value to the row's binding; the binding says its own length, so nothing can slide between them.
 func bound(value []byte, row Row) []byte { return append(row.binding(), value...) }

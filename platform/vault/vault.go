@@ -5,10 +5,13 @@
 // for; moved to another row, table or firm it does not open. The id of the service's key stands in each ciphertext and is
 // returned for a column of its own, so that rows under an old key are found by a query.
 //
-// Rotation is online: Add puts a new key into the keyring file, Promote makes it the one that seals, the owner of the rows
-// reseals those for which NeedsReseal says so, in batches, whenever it likes; Retire removes the old key when none is
-// left. With several replicas Promote waits until every replica has the file with the new key; on one machine Rotate does
-// both at once. A running process reads a changed keyring file when it meets a key it does not know.
+// Rotation is online: Add puts a new key into the keyring file, Promote makes it the one that seals, package rotation
+// seals every row anew and makes sure that no process and no row needs the old key, Retire removes it. A running process
+// sees a changed file before it seals, when it meets a key it does not know, and every few seconds (Follow). What it read
+// from the database before a key was retired it opens for minutes afterwards.
+//
+// The file may be wrapped by a KMS (File.KMS). It is asked when the file is read and when it is written; what seals and
+// opens is in memory, so a KMS that is down stops starts and rotations, and nothing else.
 //
 // PINs and recovery codes are short enough to guess from a plain hash. MAC hashes them under a key from the same file,
 // another keyset, so that a copy of the database alone is no use.
@@ -21,6 +24,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -30,9 +34,6 @@ import (
 // ErrSealed is returned when a ciphertext does not open: changed bytes, another row, or a key this keyring has not got.
 // It deliberately does not say which.
 var ErrSealed = errors.New("vault: the secret cannot be opened")
-
-// KeyID names the service's key a secret is sealed with: 8 hex digits.
-type KeyID string
 
 // Row is the place a secret is sealed for. It must be given again, equal in every part, to open it.
 type Row struct {
@@ -54,51 +55,31 @@ func (r Row) binding() []byte {
 
 // Vault seals and opens with the keys of one keyring file. It is safe for concurrent use.
 type Vault struct {
-	path string
+	file File
 	keys atomic.Pointer[keys]
+	seen atomic.Pointer[state] // of the file when it was last read, or could not be
+
+	reading sync.Mutex  // held while the file is read
+	failed  atomic.Bool // the file could not be read the last time
+	former  atomic.Pointer[[]former]
+	waiting atomic.Pointer[chan struct{}] // closed with the next change
 }
 
-// Open reads a keyring file. It refuses one that everybody on the machine may read, or that its group may change.
-func Open(path string) (*Vault, error) {
-	v := &Vault{path: path}
-	if err := v.Reload(); err != nil {
-		return nil, err
-	}
-	return v, nil
-}
+// Open reads a plain keyring file; see File.Open.
+func Open(path string) (*Vault, error) { return File{Path: path}.Open() }
 
-// OpenOrCreate reads a keyring file, or creates it with fresh keys, readable by its owner only. It is for the one-machine
-// product; elsewhere the file is given and its absence is an error.
-func OpenOrCreate(path string) (*Vault, error) {
-	if err := Create(path); err != nil && !errors.Is(err, ErrExists) {
-		return nil, err
-	}
-	return Open(path)
-}
-
-// Reload reads the keyring file again. On error the keys in use stay.
-func (v *Vault) Reload() error {
-	ring, err := readKeyring(v.path)
-	if err != nil {
-		return err
-	}
-	k, err := ring.primitives()
-	if err != nil {
-		return fmt.Errorf("vault: %s: %w", v.path, err)
-	}
-	v.keys.Store(k)
-	return nil
-}
+// OpenOrCreate reads a plain keyring file, or creates it; see File.OpenOrCreate.
+func OpenOrCreate(path string) (*Vault, error) { return File{Path: path}.OpenOrCreate() }
 
 // Seal encrypts a secret for one row. It returns the ciphertext (about 100 bytes longer than the secret) and the id of
 // the key, to be stored beside it.
 func (v *Vault) Seal(secret []byte, row Row) (sealed []byte, key KeyID, err error) {
-	k := v.keys.Load()
+	k := v.latest()
 	sealed, err = k.envelope.Encrypt(secret, row.binding())
 	if err != nil {
 		return nil, "", fmt.Errorf("vault: seal: %w", err)
 	}
-	return sealed, k.sealing, nil
+	return sealed, k.roles.Sealing(), nil
 }
 
 // Open decrypts what Seal returned for the same row.
@@ -107,13 +88,11 @@ func (v *Vault) Open(sealed []byte, row Row) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !v.keys.Load().known[key] {
-		// Another process may have rotated; a file that cannot be read now leaves the keys as they are.
-		if err := v.Reload(); err != nil {
-			return nil, errors.Join(ErrSealed, err)
-		}
+	k, err := v.with(key)
+	if err != nil {
+		return nil, errors.Join(ErrSealed, err)
 	}
-	secret, err := v.keys.Load().envelope.Decrypt(sealed, row.binding())
+	secret, err := k.envelope.Decrypt(sealed, row.binding())
 	if err != nil {
 		return nil, ErrSealed
 	}
@@ -121,19 +100,21 @@ func (v *Vault) Open(sealed []byte, row Row) ([]byte, error) {
 }
 
 // NeedsReseal says whether a secret under this key should be opened and sealed again: true for every key but the one
-// that seals now. A reseal loop reads the file again first (Reload) and stores the new ciphertext and key id only where
-// the old ciphertext still stands.
-func (v *Vault) NeedsReseal(key KeyID) bool { return key != v.keys.Load().sealing }
+// that seals now.
+func (v *Vault) NeedsReseal(key KeyID) bool { return key != v.SealingKey() }
 
-// SealingKey returns the key that seals now, for a query for the rows under other keys.
-func (v *Vault) SealingKey() KeyID { return v.keys.Load().sealing }
+// SealingKey returns the key that seals now.
+func (v *Vault) SealingKey() KeyID { return v.keys.Load().roles.Sealing() }
+
+// Keys returns the keys in memory with what each is for.
+func (v *Vault) Keys() Keys { return v.keys.Load().roles }
 
 // KeyOf reads from a ciphertext which key it is sealed with.
 func KeyOf(sealed []byte) (KeyID, error) {
 	// The envelope begins with the length of the sealed data key (4 bytes); the sealed data key begins with Tink's
 	// prefix: 1, then the key id.
 	const prefix = 4
-	if len(sealed) < prefix+5 || sealed[prefix] != 1 {
+	if len(sealed) < prefix+5 || sealed[prefix] != tinkPrefix {
 		return "", ErrSealed
 	}
 	return KeyID(hex.EncodeToString(sealed[prefix+1 : prefix+5])), nil
@@ -143,6 +124,5 @@ func KeyOf(sealed []byte) (KeyID, error) {
 type keys struct {
 	envelope *aead.KMSEnvelopeAEAD
 	mac      tink.MAC
-	sealing  KeyID
-	known    map[KeyID]bool
+	roles    Keys
 }

@@ -2,7 +2,6 @@ package vault_test
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -90,7 +89,7 @@ func TestRotationKeepsOldSecretsReadableAndSaysWhichToReseal(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, v.NeedsReseal(oldKey))
 
-	require.NoError(t, vault.Rotate(path))
+	require.NoError(t, vault.File{Path: path}.Rotate())
 	require.NoError(t, v.Reload())
 	opened, err := v.Open(sealed, row)
 	require.NoError(t, err)
@@ -102,11 +101,15 @@ func TestRotationKeepsOldSecretsReadableAndSaysWhichToReseal(t *testing.T) {
 	require.NotEqual(t, oldKey, newKey)
 	require.False(t, v.NeedsReseal(newKey))
 
-	require.NoError(t, vault.Retire(path))
+	require.NoError(t, vault.File{Path: path}.Retire())
 	require.NoError(t, v.Reload())
 	_, err = v.Open(sealed, row)
+	require.NoError(t, err, "what was read before is opened for a while")
+	fresh, err := vault.Open(path)
+	require.NoError(t, err)
+	_, err = fresh.Open(sealed, row)
 	require.ErrorIs(t, err, vault.ErrSealed, "the old key is gone")
-	_, err = v.Open(resealed, row)
+	_, err = fresh.Open(resealed, row)
 	require.NoError(t, err)
 }
 
@@ -114,7 +117,7 @@ func TestAnOldKeyringCannotReadNewRows(t *testing.T) {
 	v, path := create(t)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.NoError(t, vault.Rotate(path))
+	require.NoError(t, vault.File{Path: path}.Rotate())
 	require.NoError(t, v.Reload())
 	sealed, _, err := v.Seal([]byte("s"), row)
 	require.NoError(t, err)
@@ -129,7 +132,7 @@ func TestAnOldKeyringCannotReadNewRows(t *testing.T) {
 
 func TestARunningProcessLearnsNewKeysFromTheFile(t *testing.T) {
 	running, path := create(t)
-	require.NoError(t, vault.Rotate(path))
+	require.NoError(t, vault.File{Path: path}.Rotate())
 	other, err := vault.Open(path)
 	require.NoError(t, err)
 	sealed, _, err := other.Seal([]byte("s"), row)
@@ -146,13 +149,13 @@ func TestARunningProcessLearnsNewKeysFromTheFile(t *testing.T) {
 func TestRotationInTwoStepsForSeveralReplicas(t *testing.T) {
 	v, path := create(t)
 	before := v.SealingKey()
-	require.NoError(t, vault.Add(path))
+	require.NoError(t, vault.File{Path: path}.Add())
 	require.NoError(t, v.Reload())
 	require.Equal(t, before, v.SealingKey(), "an added key only reads")
 	replica, err := vault.Open(path) // has the file of Add, not that of Promote
 	require.NoError(t, err)
 
-	require.NoError(t, vault.Promote(path))
+	require.NoError(t, vault.File{Path: path}.Promote())
 	require.NoError(t, v.Reload())
 	require.NotEqual(t, before, v.SealingKey())
 	sealed, _, err := v.Seal([]byte("s"), row)
@@ -177,7 +180,7 @@ func TestMAC(t *testing.T) {
 	require.ErrorIs(t, v.VerifyMAC(sum, []byte("123456"), elsewhere), vault.ErrMismatch)
 	require.ErrorIs(t, v.VerifyMAC(nil, []byte("123456"), row), vault.ErrMismatch)
 
-	require.NoError(t, vault.Rotate(path))
+	require.NoError(t, vault.File{Path: path}.Rotate())
 	require.NoError(t, v.Reload())
 	require.NoError(t, v.VerifyMAC(sum, []byte("123456"), row), "under the old key")
 	rotated, err := v.MAC([]byte("123456"), row)
@@ -203,7 +206,7 @@ func TestKeyringFilePermissions(t *testing.T) {
 		}
 	}
 	require.NoError(t, os.Chmod(path, 0o600))
-	require.NoError(t, vault.Rotate(path))
+	require.NoError(t, vault.File{Path: path}.Rotate())
 	info, err = os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "after a rotation")
@@ -215,7 +218,7 @@ func TestCreateNeverReplacesAKeyring(t *testing.T) {
 	results := make([]error, 8)
 	var group sync.WaitGroup
 	for i := range results {
-		group.Go(func() { results[i] = vault.Create(path) })
+		group.Go(func() { results[i] = vault.File{Path: path}.Create() })
 	}
 	group.Wait()
 	created := 0
@@ -242,14 +245,4 @@ func TestWrongFilesAreRefusedWithoutTheirContent(t *testing.T) {
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "hush")
 	}
-}
-
-func TestTwoRotationsDoNotRunAtOnce(t *testing.T) {
-	_, path := create(t)
-	require.NoError(t, os.WriteFile(path+".lock", nil, 0o600))
-	require.ErrorContains(t, vault.Rotate(path), path+".lock")
-	require.NoError(t, os.Remove(path+".lock"))
-	require.NoError(t, vault.Rotate(path))
-	_, err := os.Stat(path + ".lock")
-	require.True(t, errors.Is(err, os.ErrNotExist))
 }

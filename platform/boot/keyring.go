@@ -1,0 +1,106 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/concord-suite/concord/platform/rotation"
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
+)
+
+// keys shows and changes the keyring.
+func (c command) keys(ctx context.Context, proc Process, p program, s settings) error {
+	if s.keyring == nil {
+		return errors.New("this service has no keyring")
+	}
+	file, err := s.keyringFile(ctx, p)
+	if err != nil {
+		return err
+	}
+	switch word := strings.TrimPrefix(c.words, "keys "); word {
+	case "create":
+		return file.Create()
+	case "wrap", "unwrap":
+		return Wrap(ctx, proc, word, file, c.kms, p.openKMS)
+	default:
+		ring := rotation.Ring{File: file}
+		if s.database != nil {
+			db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 2})
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			ring.Books = []rotation.Book{{Service: p.name, DB: db, Inventory: p.inventory}}
+		}
+		return Rotation(ctx, proc, word, ring, c.lose)
+	}
+}
+
+// Rotation does one of the commands that concern keys and rows (status, add, promote, rotate, retire) and says what it
+// did. It works beside running processes.
+func Rotation(ctx context.Context, proc Process, word string, ring rotation.Ring, lose bool) (err error) {
+	var kept error
+	switch word {
+	case "status":
+		status, err := ring.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return status.Print(proc.Stdout)
+	case "add":
+		if err := ring.Add(); err != nil {
+			return err
+		}
+		fmt.Fprintln(proc.Stdout, "keys were added that only open yet; give every replica the file, then promote")
+		return nil
+	case "promote":
+		if err := ring.Promote(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(proc.Stdout, "the new keys seal; give every replica the file, then retire the old ones when status shows no row under them")
+		return nil
+	case "retire":
+		kept, err = ring.Retire(ctx, lose)
+	case "rotate":
+		screen := rotation.NewScreen(proc.Stdout)
+		kept, err = ring.Rotate(ctx, screen.Show)
+		screen.End()
+	default:
+		return fmt.Errorf("there is no command keys %s", word)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(proc.Stdout, "no row is under an old key, and the old keys that seal are gone")
+	if kept != nil {
+		fmt.Fprintf(proc.Stdout, "an old key that hashes stays: %s; the next rotate or retire removes it\n",
+			strings.TrimPrefix(kept.Error(), rotation.ErrRefused.Error()+": "))
+	}
+	return nil
+}
+
+// Wrap encrypts a keyring file with a key in a KMS, or writes it in plain again.
+func Wrap(ctx context.Context, proc Process, word string, file vault.File, url string, open func(context.Context, string) (vault.Keeper, error)) error {
+	if word == "unwrap" {
+		if err := file.Unwrap(); err != nil {
+			return err
+		}
+		fmt.Fprintln(proc.Stdout, "the keyring file is plain; its permissions protect it")
+		return nil
+	}
+	if url == "" || open == nil {
+		return errors.New("say which key in a KMS wraps the file: --kms URL")
+	}
+	keeper, err := open(ctx, url)
+	if err != nil {
+		return fmt.Errorf("--kms: %w", err)
+	}
+	if err := file.Wrap(keeper); err != nil {
+		return err
+	}
+	fmt.Fprintln(proc.Stdout, "the keyring file is wrapped; a start needs keyring_kms, and running processes go on with the keys they have")
+	return nil
+}
