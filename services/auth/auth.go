@@ -20,6 +20,7 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
@@ -33,13 +34,17 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/guards"
 )
 
 // Name is the service's name on the bus, in tokens and in settings.
 const Name = "auth"
 
 // Migrations describe the service's database.
-var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, store.Migrations)
+var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, rotation.Schema, store.Migrations, guards.Schema)
+
+// Inventory lists what the service keeps under its keyring.
+var Inventory = guards.Inventory
 
 // Deps is what the process gives the service.
 type Deps struct {
@@ -173,6 +178,8 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.api.Issuer.Run(ctx) })
 	group.Go(func() error { return s.memory.Run(ctx) })
 	group.Go(func() error { return s.sweep(ctx) })
+	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: s.deps.DB, Inventory: Inventory}, s.deps.Vault, s.deps.Logger)
+	group.Go(func() error { return keys.Run(ctx) })
 	if s.sender != nil {
 		group.Go(func() error { return s.sender.Run(ctx) })
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
@@ -34,13 +35,17 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
 	"github.com/concord-suite/concord/services/connector/internal/store"
+	"github.com/concord-suite/concord/services/connector/internal/store/guards"
 )
 
 // Name is the service's name on the bus, in tokens and in settings.
 const Name = "connector"
 
 // Migrations describe the service's database.
-var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, store.Migrations)
+var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, rotation.Schema, store.Migrations, guards.Schema)
+
+// Inventory lists what the service keeps under its keyring.
+var Inventory = guards.Inventory
 
 // Deps is what the process gives the service.
 type Deps struct {
@@ -101,8 +106,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.upstream = upstream.New(deps.DB, deps.Client, s.budget, s.custody, cfg.upstream(), deps.Now, deps.Logger)
 	s.flow = flow.New(cfg.flow(), flow.Deps{DB: deps.DB, Vault: deps.Vault, Providers: s.providers, Custody: s.custody,
 		Upstream: s.upstream, Auth: authv1.NewFirmServiceClient(deps.Auth), Now: deps.Now, Logger: deps.Logger})
-	s.connections = &api.Connections{DB: deps.DB, Memory: s.memory, Flow: s.flow, Providers: s.providers, Now: deps.Now}
-	s.records = &api.Records{DB: deps.DB, Upstream: s.upstream, Providers: s.providers}
+	s.connections = &api.Connections{DB: deps.DB, Memory: s.memory, Flow: s.flow, Upstream: s.upstream, Providers: s.providers, Now: deps.Now}
+	s.records = &api.Records{DB: deps.DB, Memory: s.memory, Upstream: s.upstream, Providers: s.providers}
 	return s, nil
 }
 
@@ -130,6 +135,8 @@ const (
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.memory.Run(ctx) })
+	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: s.deps.DB, Inventory: Inventory}, s.deps.Vault, s.deps.Logger)
+	group.Go(func() error { return keys.Run(ctx) })
 	chores, stop := s.deps.DB.Watch(flow.ChoresTopic)
 	defer stop()
 	group.Go(func() error {

@@ -22,6 +22,7 @@ import (
 	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/idem"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
@@ -40,7 +41,11 @@ import (
 const Name = "documents"
 
 // Migrations describe the service's database.
-var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, store.Migrations)
+var Migrations fs.FS = sqldb.Join(events.Schema, idem.Schema, rotation.Schema, store.Migrations)
+
+// Inventory lists what the service keeps under its keyring: it seals nothing, and its addresses for bytes are signed. One is
+// good for as long as the setting ticket_life allows at most.
+var Inventory = rotation.Inventory{Hashes: []rotation.Hash{{What: "addresses for bytes", Life: 24 * time.Hour}}}
 
 // Deps is what the process gives the service.
 type Deps struct {
@@ -169,9 +174,10 @@ const rememberRevoked = 3 * time.Minute
 func (s *Service) Run(ctx context.Context) error {
 	d := s.deps
 	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: d.DB, Inventory: Inventory}, d.Vault, d.Logger)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{
-		relay.Run, s.consumer.Run, s.courier.Run, s.sweeper.Run, s.api.Memory.Run,
+		relay.Run, s.consumer.Run, s.courier.Run, s.sweeper.Run, s.api.Memory.Run, keys.Run,
 	} {
 		group.Go(func() error { return run(ctx) })
 	}

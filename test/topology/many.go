@@ -121,10 +121,10 @@ func (s *Suite) own(t testing.TB, name string, addr map[string]string, health st
 // createKeyring does what an operator does once, before a service's first start.
 func (s *Suite) createKeyring(t testing.TB, name string, settings []string) {
 	t.Helper()
-	cmd := exec.Command(Binary(t, "concord-"+name), "keyring", "create")
+	cmd := exec.Command(Binary(t, "concord-"+name), "keys", "create")
 	cmd.Env = append(os.Environ(), settings...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s keyring create: %v\n%s", name, err, out)
+		t.Fatalf("%s keys create: %v\n%s", name, err, out)
 	}
 }
 

@@ -22,6 +22,10 @@ const usage = `usage: concord COMMAND [FLAGS]
   events list    list the events that a service put aside because they could not take effect
   events retry ID, events discard ID
                  try one again, or never, with --service NAME --by NAME --reason TEXT
+  keys status    list the keys that seal secrets, and how many rows are under each
+  keys rotate    replace them beside the running suite; goes on where it stopped
+  keys retire, keys wrap, keys unwrap
+                 remove old keys; encrypt the keyring with a key in a KMS, or write it in plain
   config check   check the settings of every service, and end
   config print   print the settings in force, secrets left out
   config doc     print a table of all settings
@@ -59,6 +63,8 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		err = p.config(rest)
 	case "events":
 		err = p.events(ctx, rest)
+	case "keys":
+		err = p.keys(ctx, rest)
 	case "version":
 		fmt.Fprintln(out, telemetry.ReadBuild())
 	case "help", "-h", "--help":
@@ -104,20 +110,22 @@ func (p process) explain(err error) int {
 
 // common are the flags of serve and run.
 type common struct {
-	dataDir, httpAddr, grpcAddr, file, logLevel string
+	dataDir, httpAddr, grpcAddr, file, logLevel, kms string
 }
 
 func (c *common) register(f *flag.FlagSet, dataDir, grpcAddr, logLevel string) {
 	f.StringVar(&c.dataDir, "data-dir", dataDir, "the directory that keeps everything")
 	f.StringVar(&c.httpAddr, "http-addr", "127.0.0.1:8080", "where REST is answered, host:port")
 	f.StringVar(&c.grpcAddr, "grpc-addr", grpcAddr, "where gRPC is answered, a loopback host:port; empty for nowhere")
+	registerKMS(f, &c.kms)
 	f.StringVar(&c.file, "config", "", "a YAML file with the settings, one section per service")
 	f.StringVar(&c.logLevel, "log-level", logLevel, strings.Join(logLevels, ", "))
 }
 
 func (c *common) node(environ []string, log io.Writer) node.Config {
 	return node.Config{
-		DataDir: c.dataDir, HTTPAddr: c.httpAddr, GRPCAddr: c.grpcAddr, Environ: environ, File: c.file, Log: log, Now: time.Now,
+		DataDir: c.dataDir, HTTPAddr: c.httpAddr, GRPCAddr: c.grpcAddr, Environ: environ, File: c.file, KMS: c.kms, Log: log,
+		Now:       time.Now,
 		Telemetry: telemetry.Config{LogLevel: c.logLevel, LogFormat: "text"},
 	}
 }

@@ -36,6 +36,8 @@ type Config struct {
 	Environ []string
 	// File is a YAML file with one section per service; may be empty.
 	File string
+	// KMS names the key in a KMS that wraps the keyring; empty when the file is plain.
+	KMS string
 	// Log takes the logs.
 	Log io.Writer
 	// Telemetry says where logs of what level and traces go.
@@ -121,11 +123,15 @@ func withPlaces(environ []string, url, blobs string) []string {
 	return environ
 }
 
-func (n *Node) open(context.Context) (err error) {
+func (n *Node) open(ctx context.Context) (err error) {
 	if n.dir, err = datadir.Open(n.cfg.DataDir); err != nil {
 		return err
 	}
-	if n.vault, err = vault.OpenOrCreate(n.dir.Path("keys", "keyring.json")); err != nil {
+	ring, err := Keyring(ctx, n.dir.Path("keys"), n.cfg.KMS)
+	if err != nil {
+		return err
+	}
+	if n.vault, err = ring.OpenOrCreate(); err != nil {
 		return err
 	}
 	n.bus, err = bus.Start(n.dir.Path("nats"))

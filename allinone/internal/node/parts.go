@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-suite/concord/gateway"
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/services/auth"
 	"github.com/concord-suite/concord/services/connector"
 	"github.com/concord-suite/concord/services/documents"
@@ -19,6 +20,7 @@ type part struct {
 	peers      []string
 	httpPeers  []string
 	http       httpKind
+	inventory  *rotation.Inventory // what is under the keyring
 	build      func(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error)
 }
 
@@ -32,9 +34,10 @@ const (
 
 // parts are the services in the order in which they are built; connections between them are made by the first call.
 var parts = []part{
-	{name: "auth", migrations: auth.Migrations, peers: []string{"sync"}, build: buildAuth},
-	{name: "connector", migrations: connector.Migrations, peers: []string{"auth"}, build: buildConnector},
-	{name: "documents", migrations: documents.Migrations, peers: []string{"auth", "sync"}, http: bytesHTTP, build: buildDocuments},
+	{name: "auth", migrations: auth.Migrations, inventory: &auth.Inventory, peers: []string{"sync"}, build: buildAuth},
+	{name: "connector", migrations: connector.Migrations, inventory: &connector.Inventory, peers: []string{"auth"}, build: buildConnector},
+	{name: "documents", migrations: documents.Migrations, inventory: &documents.Inventory, peers: []string{"auth", "sync"},
+		http: bytesHTTP, build: buildDocuments},
 	{name: "sync", migrations: syncsvc.Migrations, peers: []string{"auth", "connector", "documents"}, build: buildSync},
 	{name: "gateway", peers: []string{"auth", "connector", "sync", "documents"}, httpPeers: []string{"documents"}, http: publicHTTP, build: buildGateway},
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/kms"
 	"github.com/concord-suite/concord/services/auth"
 )
 
@@ -26,5 +27,5 @@ func main() {
 			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
 		}
 		return svc, err
-	}, boot.Database(auth.Migrations), boot.Keyring(), boot.GRPC(), boot.Peers("sync"))
+	}, boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(), boot.Peers("sync"))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/kms"
 	"github.com/concord-suite/concord/services/connector"
 )
 
@@ -14,5 +15,5 @@ func main() {
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Auth: rt.Dial("auth"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
-	}, boot.Database(connector.Migrations), boot.Keyring(), boot.GRPC(), boot.Peers("auth"))
+	}, boot.Database(connector.Migrations), boot.Keyring(connector.Inventory, kms.Open), boot.GRPC(), boot.Peers("auth"))
 }

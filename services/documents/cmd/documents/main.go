@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/concord-suite/concord/platform/boot"
+	"github.com/concord-suite/concord/platform/kms"
 	"github.com/concord-suite/concord/services/documents"
 )
 
@@ -14,5 +15,5 @@ func main() {
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
 		})
-	}, boot.Database(documents.Migrations), boot.Keyring(), boot.GRPC(), boot.InternalHTTP(), boot.Peers("auth", "sync"))
+	}, boot.Database(documents.Migrations), boot.Keyring(documents.Inventory, kms.Open), boot.GRPC(), boot.InternalHTTP(), boot.Peers("auth", "sync"))
 }
