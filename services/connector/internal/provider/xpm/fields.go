@@ -1,6 +1,7 @@
 package xpm
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,7 @@ func (r *reader) clientPart(c *client, name string) (err error) {
 		c.deleted, err = r.flag(name)
 	case "Contacts":
 		c.contacts, err = r.contacts()
+		c.contacts = unique(c.contacts)
 	case "Groups":
 		c.fields.GroupsRead = true
 		c.fields.Groups, err = r.groups()
@@ -160,6 +162,19 @@ func (r *reader) contacts() (all []contact, err error) {
 		return err
 	})
 	return all, err
+}
+
+// unique leaves out contacts that stand in a list a second time. A contact belongs to a client once.
+func unique(list []contact) []contact {
+	if len(list) < 2 {
+		return list
+	}
+	there := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(c contact) bool {
+		before := there[c.id]
+		there[c.id] = true
+		return before
+	})
 }
 
 // personParts are the elements that a contact has one of.
