@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +79,13 @@ func (c Config) complete() (Config, Mistakes) {
 			mistake("practice", "%s", strings.TrimPrefix(err.Error(), "practice: "))
 		}
 	}
+	if c.WebhookURL != "" {
+		if u, err := url.Parse(c.WebhookURL); err != nil || u.Host == "" || c.WebhookKey == "" {
+			mistake("webhook-url", "must be an address, with a webhook-key")
+		} else if err := checkHost(u.Hostname(), c.AllowRemote); err != nil {
+			mistake("webhook-url", "%v", err)
+		}
+	}
 	for i, app := range c.Apps {
 		if app.ClientID == "" || app.Name == "" {
 			mistake("apps", "app %d needs a client id and a name", i+1)
@@ -101,9 +109,16 @@ func checkAddr(addr string, allowRemote bool) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%q has no port from 0 to 65535", addr)
 	}
+	if checkHost(host, allowRemote) == nil {
+		return nil
+	}
+	return fmt.Errorf("%q is not a loopback address; the world can be changed by whoever reaches it (allow-remote permits this)", addr)
+}
+
+func checkHost(host string, allowRemote bool) error {
 	ip := net.ParseIP(host)
 	if host == "localhost" || ip != nil && ip.IsLoopback() || allowRemote {
 		return nil
 	}
-	return fmt.Errorf("%q is not a loopback address; the world can be changed by whoever reaches it (allow-remote permits this)", addr)
+	return fmt.Errorf("%q is not this machine (allow-remote permits this)", host)
 }

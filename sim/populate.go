@@ -67,6 +67,7 @@ func populate(store *world.Store, cfg Config) error {
 		for _, app := range append(defaultApps(), cfg.Apps...) {
 			tx.Apps.Put(tx, app.ClientID, &app)
 		}
+		putHook(tx, cfg)
 		if !fresh {
 			return nil
 		}
@@ -80,6 +81,23 @@ func populate(store *world.Store, cfg Config) error {
 		addPeople(tx, first, second, organisations)
 		return nil
 	})
+}
+
+// configuredHook is the id of the webhook that comes with the configuration.
+const configuredHook = "00000000-0000-4000-8000-000000000001"
+
+// hookBatch is the most events the configured webhook gets at once.
+const hookBatch = 25
+
+func putHook(tx *world.Tx, cfg Config) {
+	if cfg.WebhookURL == "" {
+		return
+	}
+	h := world.Hook{ID: configuredHook, App: ClientID, URL: cfg.WebhookURL, Key: cfg.WebhookKey, State: world.HookPending, Eager: true, Batch: hookBatch}
+	if old := tx.Hooks.Get(h.ID); old != nil {
+		h.Last = old.Last
+	}
+	tx.Hooks.Put(tx, h.ID, &h)
 }
 
 func mainPractice(cfg Config, store *world.Store) *practice.Data {

@@ -24,6 +24,8 @@ func Run(ctx context.Context, args []string, now func() time.Time, stdout, stder
 	flags.StringVar(&cfg.Practice, "practice", "", "CSV of clients or folder of recorded exchanges, in place of a generated practice")
 	flags.IntVar(&cfg.Clients, "clients", DefaultClients, "active clients of the generated practice")
 	flags.IntVar(&cfg.Contacts, "contacts", DefaultContacts, "active contacts of the generated organisation")
+	flags.StringVar(&cfg.WebhookURL, "webhook-url", "", "address that is told of changed contacts")
+	flags.StringVar(&cfg.WebhookKey, "webhook-key", "", "key of the signatures of what it is told")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "another seed makes another practice")
 	flags.Float64Var(&cfg.ClockFactor, "clock-factor", 1, "how much faster than real time call limits pass")
 	wrong, err := parseFlags(flags, args)

@@ -24,6 +24,7 @@ import (
 	"github.com/concord-suite/concord/sim/practice"
 	"github.com/concord-suite/concord/sim/remote"
 	"github.com/concord-suite/concord/sim/sinks"
+	"github.com/concord-suite/concord/sim/webhooks"
 	"github.com/concord-suite/concord/sim/world"
 	"github.com/concord-suite/concord/sim/xpm"
 )
@@ -52,6 +53,9 @@ type Config struct {
 	// ClockFactor is how much faster than real time limit windows pass: with 60 a minute's limit
 	// starts afresh every second. Token lives and dates are not affected. Default 1.
 	ClockFactor float64
+	// WebhookURL is told of changed contacts in what the default app is connected to, signed with
+	// WebhookKey, once it has passed the intent-to-receive check. Empty: the control API sets webhooks.
+	WebhookURL, WebhookKey string
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Apps are registered at every start, besides the default ones.
@@ -75,6 +79,7 @@ type World struct {
 	mail     *sinks.Mailbox
 	mailAddr string
 	sms      *sinks.Gateway
+	hooks    *webhooks.Sender
 	base     context.Context // of every request; ends when the world does
 	end      context.CancelFunc
 	served   chan error
@@ -116,11 +121,11 @@ func (w *World) listen(cfg Config) error {
 	}
 	injector := faults.New(w.store)
 	inbox := sinks.NewInbox(w.store)
+	w.listener, w.mailAddr = listener, mail.Addr().String()
 	handler, err := w.handler(cfg, injector, inbox)
 	if err != nil {
 		return errors.Join(err, listener.Close(), mail.Close())
 	}
-	w.listener, w.mailAddr = listener, mail.Addr().String()
 	w.mail = sinks.ServeMail(w.base, mail, inbox, injector)
 	// 10 s for the request's head is what a caller on the same machine never needs.
 	w.http = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second,
@@ -148,7 +153,8 @@ func (w *World) handler(cfg Config, injector *faults.Injector, inbox *sinks.Inbo
 	mux.Handle("/api.xro/", guard.Wrap(accounting.Scopes, injector.Wrap(accounting.New(w.store).Handler())))
 	mux.Handle("/2010-04-01/", injector.Wrap(w.sms.Handler()))
 	inbox.Register(mux)
-	control.New(w.store, guard).Register(mux)
+	w.hooks = webhooks.New(w.store, w.URL(), cfg.ClockFactor)
+	control.New(w.store, guard, w.hooks).Register(mux)
 	mux.HandleFunc("GET /{$}", frontPage)
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
 	return w.dated(mux), nil
@@ -189,6 +195,7 @@ func (w *World) Close() error {
 			err = errors.Join(err, served)
 		}
 		w.sms.Close()
+		w.hooks.Close()
 		w.closed = errors.Join(err, w.mail.Close(), w.store.Close())
 	})
 	return w.closed

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/sim/gateway"
+	"github.com/concord-suite/concord/sim/webhooks"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -22,11 +23,12 @@ import (
 type API struct {
 	store   *world.Store
 	gateway *gateway.Gateway
+	hooks   *webhooks.Sender
 }
 
 // New returns the control API of a world.
-func New(store *world.Store, guard *gateway.Gateway) *API {
-	return &API{store: store, gateway: guard}
+func New(store *world.Store, guard *gateway.Gateway, hooks *webhooks.Sender) *API {
+	return &API{store: store, gateway: guard, hooks: hooks}
 }
 
 // problem is an error the caller caused.
@@ -70,6 +72,14 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /control/accounting/groups", get(a.listPartyGroups))
 	mux.HandleFunc("POST /control/accounting/groups", post(a.changePartyGroup))
 	mux.HandleFunc("POST /control/organisations", post(a.addOrganisation))
+
+	mux.HandleFunc("GET /control/webhooks", get(a.listHooks))
+	mux.HandleFunc("POST /control/webhooks", post(a.putHook))
+	mux.HandleFunc("POST /control/webhooks/check", post(a.checkHook))
+	mux.HandleFunc("POST /control/webhooks/replay", post(a.replayHook))
+	mux.HandleFunc("GET /control/webhooks/{id}/events", get(a.hookEvents))
+	mux.HandleFunc("DELETE /control/webhooks", get(a.removeHooks))
+	mux.HandleFunc("DELETE /control/webhooks/{id}", get(a.removeHooks))
 
 	mux.HandleFunc("POST /control/practices", post(a.addPractice))
 	mux.HandleFunc("POST /control/people", post(a.putPerson))
