@@ -216,6 +216,11 @@ func (x XPM) limits() provider.Limits {
 	return limits(x.Concurrent, x.PerMinute, x.PerDay, x.AppPerMinute)
 }
 
+// webhookKeys are what the providers sign with that tell by themselves.
+func (c Config) webhookKeys() map[connection.Provider]string {
+	return map[connection.Provider]string{connection.Xero: c.Xero.WebhookKey}
+}
+
 func (c Config) budget() budget.Config {
 	weights, _ := c.Budget.shares() // Validate has refused what is wrong with them
 	return budget.Config{Minute: c.Budget.MinuteWindow, Day: c.Budget.DayWindow, MaxWait: c.Budget.MaxWait, Weights: weights}

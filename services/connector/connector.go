@@ -29,6 +29,7 @@ import (
 
 	"github.com/concord-suite/concord/services/connector/internal/api"
 	"github.com/concord-suite/concord/services/connector/internal/api/flow"
+	"github.com/concord-suite/concord/services/connector/internal/inbound"
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 	"github.com/concord-suite/concord/services/connector/internal/provider/budget"
 	"github.com/concord-suite/concord/services/connector/internal/provider/custody"
@@ -80,6 +81,8 @@ type Service struct {
 	flow        *flow.Flow
 	connections *api.Connections
 	records     *api.Records
+	webhooks    *api.Webhooks
+	inbox       *inbound.Webhooks
 }
 
 // New makes the service. It neither listens nor starts anything.
@@ -108,6 +111,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Upstream: s.upstream, Auth: authv1.NewFirmServiceClient(deps.Auth), Now: deps.Now, Logger: deps.Logger})
 	s.connections = &api.Connections{DB: deps.DB, Memory: s.memory, Flow: s.flow, Upstream: s.upstream, Providers: s.providers, Now: deps.Now}
 	s.records = &api.Records{DB: deps.DB, Memory: s.memory, Upstream: s.upstream, Providers: s.providers}
+	s.webhooks = &api.Webhooks{DB: deps.DB, Keys: cfg.webhookKeys(), Now: deps.Now, Logger: deps.Logger}
+	s.inbox = &inbound.Webhooks{DB: deps.DB, Now: deps.Now, Logger: deps.Logger}
 	return s, nil
 }
 
@@ -115,7 +120,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	connectorv1.RegisterConnectionServiceServer(r, s.connections)
 	connectorv1.RegisterRecordServiceServer(r, s.records)
-	connectorv1.RegisterWebhookServiceServer(r, &api.Webhooks{})
+	connectorv1.RegisterWebhookServiceServer(r, s.webhooks)
 }
 
 // Ready says within two seconds whether the service can work now: whether its database answers. A provider that does
@@ -145,6 +150,10 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		})
 	})
+	notices, ignore := s.deps.DB.Watch(store.WebhookTopic)
+	defer ignore()
+	group.Go(func() error { return s.every(ctx, workEvery, notices, s.inbox.Deliver) })
+	group.Go(func() error { return s.every(ctx, purgeEvery, nil, s.inbox.Purge) })
 	group.Go(func() error { return s.every(ctx, workEvery, nil, s.flow.Resume) })
 	group.Go(func() error { return s.every(ctx, upkeepEvery, nil, s.custody.Upkeep) })
 	group.Go(func() error {
