@@ -65,6 +65,52 @@ func (a *API) delete(d deletion) (any, error) {
 	})
 }
 
+// dropIDs takes the integer ids of clients away: their 3.0 answers carry the UUID alone from then on.
+func (a *API) dropIDs(sel selector) (any, error) {
+	return a.edit(sel, func(c *world.Client) bool { return !c.Deleted && c.ID > 0 }, false, func(_ *world.Tx, c *world.Client) error {
+		c.ID = 0
+		return nil
+	})
+}
+
+type fieldValues struct {
+	selector
+	// Values are custom field values by the name of the field; an empty one clears it.
+	Values map[string]string `json:"values"`
+}
+
+// setFields sets custom field values, which moves no modification time.
+func (a *API) setFields(v fieldValues) (any, error) {
+	if len(v.Values) == 0 {
+		return nil, bad("values is empty")
+	}
+	return a.edit(v.selector, (*world.Client).Active, false, func(tx *world.Tx, c *world.Client) error {
+		for name, value := range v.Values {
+			f := fieldNamed(tx, c.Tenant, name)
+			switch {
+			case f == nil:
+				return missing("no custom field %q for clients", name)
+			case value == "":
+				delete(c.Fields, f.UUID)
+			case !f.Takes(value):
+				return bad("%q is no value of %s", value, name)
+			default:
+				c.Fields[f.UUID] = value
+			}
+		}
+		return nil
+	})
+}
+
+func fieldNamed(tx *world.Tx, tenant, name string) *world.FieldDefinition {
+	for _, f := range tx.Fields.All() {
+		if f.Tenant == tenant && f.UseClient && f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
 type renaming struct {
 	Tenant string `json:"tenant"`
 	UUID   string `json:"uuid"`

@@ -55,6 +55,8 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /control/clients/archive", post(a.archive(true)))
 	mux.HandleFunc("POST /control/clients/unarchive", post(a.archive(false)))
 	mux.HandleFunc("POST /control/clients/delete", post(a.delete))
+	mux.HandleFunc("POST /control/clients/drop-ids", post(a.dropIDs))
+	mux.HandleFunc("POST /control/clients/fields", post(a.setFields))
 	mux.HandleFunc("POST /control/clients/rename", post(a.rename))
 	mux.HandleFunc("POST /control/clients/update", post(a.update))
 	mux.HandleFunc("POST /control/clients/merge", post(a.merge))

@@ -151,6 +151,16 @@ func (c *Client) Unarchive(ctx context.Context, sel Selector) ([]Record, error) 
 	return c.records(ctx, http.MethodPost, "/control/clients/unarchive", sel)
 }
 
+// DropIDs takes the integer ids of clients away, which 3.0 answers carry, and returns the clients.
+func (c *Client) DropIDs(ctx context.Context, sel Selector) ([]Record, error) {
+	return c.records(ctx, http.MethodPost, "/control/clients/drop-ids", sel)
+}
+
+// SetFields sets custom field values, by the names of the fields, of clients of the first practice.
+func (c *Client) SetFields(ctx context.Context, uuid string, values map[string]string) ([]Record, error) {
+	return c.records(ctx, http.MethodPost, "/control/clients/fields", map[string]any{"uuids": []string{uuid}, "values": values})
+}
+
 // Update sets fields, by their XML names, of clients of the first practice.
 func (c *Client) Update(ctx context.Context, uuid string, fields map[string]string) ([]Record, error) {
 	return c.records(ctx, http.MethodPost, "/control/clients/update", map[string]any{"uuids": []string{uuid}, "fields": fields})

@@ -2,6 +2,7 @@ package world
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -179,8 +180,9 @@ type FieldDefinition struct {
 	UUID       string `json:"uuid"`
 	Tenant     string `json:"tenant"`
 	Name       string `json:"name"`
-	Type       string `json:"type"` // Text, Decimal, Number, Date, Checkbox, Dropdown List…
-	Options    string `json:"options,omitempty"`
+	Type       string `json:"type"`              // Text, Decimal, Number, Date, Checkbox, Dropdown List…
+	Options    string `json:"options,omitempty"` // one a line
+	Link       string `json:"link,omitempty"`
 	UseClient  bool   `json:"use_client,omitempty"`
 	UseContact bool   `json:"use_contact,omitempty"`
 }
@@ -195,6 +197,25 @@ func (f *FieldDefinition) ValueElement() string {
 	default:
 		return "Text"
 	}
+}
+
+// Takes reports whether a value is one of this field.
+func (f *FieldDefinition) Takes(value string) bool {
+	var err error
+	switch f.Type {
+	case "Checkbox":
+		return value == "true" || value == "false"
+	case "Dropdown List":
+		return slices.Contains(strings.Split(f.Options, "\n"), value)
+	case "Number":
+		_, err = strconv.Atoi(value)
+	case "Decimal":
+		_, err = strconv.ParseFloat(value, 64)
+	case "Date":
+		day, _, _ := strings.Cut(strings.ReplaceAll(value, "-", ""), "T")
+		_, err = time.Parse("20060102", day)
+	}
+	return err == nil
 }
 
 // Clone returns a copy whose slices and maps can be changed.

@@ -77,10 +77,10 @@ func (r *refs) gather(st *world.State, c *world.Client, d detail) {
 // nowhere stand where the documentation of 3.1 has them.
 func (w *writer) client(c *world.Client, r refs, d detail) {
 	w.open("Client")
-	if w.v30 {
-		w.text("ID", strconv.Itoa(c.ID))
-	} else {
+	if !w.v30 {
 		w.text("UUID", c.UUID)
+	} else if c.ID > 0 { // a few records never had one
+		w.text("ID", strconv.Itoa(c.ID))
 	}
 	w.text("Name", c.Name)
 	w.person(c, r, d)

@@ -1,10 +1,12 @@
 package xpm
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/concord-suite/concord/sim/faults"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -22,7 +24,7 @@ func (s *Service) definitions(c *call) []*world.FieldDefinition {
 }
 
 func (s *Service) listFields(c *call) (content, error) {
-	fields := s.definitions(c)
+	fields := faults.Rows(c.fault, s.definitions(c))
 	return func(w *writer) {
 		w.list("CustomFieldDefinitions", len(fields), func(i int) { w.definition(fields[i]) })
 	}, nil
@@ -42,7 +44,7 @@ func (w *writer) definition(f *world.FieldDefinition) {
 	w.text("UUID", f.UUID)
 	w.text("Name", f.Name)
 	w.text("Type", f.Type)
-	w.text("LinkUrl", "")
+	w.text("LinkUrl", f.Link)
 	w.text("Options", f.Options)
 	w.text("UseClient", strconv.FormatBool(f.UseClient))
 	w.text("UseContact", strconv.FormatBool(f.UseContact))
@@ -55,7 +57,7 @@ func (w *writer) definition(f *world.FieldDefinition) {
 
 // values writes the fields that have a value; one without is left out.
 func (s *Service) values(c *call, values map[string]string) content {
-	fields := keep(s.definitions(c), func(f *world.FieldDefinition) bool { return values[f.UUID] != "" })
+	fields := keep(faults.Rows(c.fault, s.definitions(c)), func(f *world.FieldDefinition) bool { return values[f.UUID] != "" })
 	return func(w *writer) {
 		w.list("CustomFields", len(fields), func(i int) {
 			f := fields[i]
@@ -124,9 +126,101 @@ func (c *call) setFields(tx *world.Tx, values map[string]string, used func(*worl
 			return fail("The element " + field.ValueElement() + " is required for " + field.Name)
 		case v == "":
 			delete(values, field.UUID)
+		case !field.Takes(v):
+			return fail("Invalid value for " + field.Name)
 		default:
 			values[field.UUID] = v
 		}
 	}
 	return nil
+}
+
+// fieldTypes are the types the provider documents.
+var fieldTypes = []string{"Text", "Multi-line Text", "Date", "Number", "Decimal", "Link", "Checkbox", "Dropdown List", "Value Link"}
+
+func (s *Service) addField(c *call) (content, error) {
+	kind, _ := c.body.Value("Type")
+	if !slices.Contains(fieldTypes, kind) {
+		return nil, fail("Invalid custom field type")
+	}
+	return s.saveField(c, func(*world.Tx) (*world.FieldDefinition, error) {
+		return &world.FieldDefinition{UUID: world.NewID(), Tenant: c.tenant, Type: kind}, nil
+	})
+}
+
+// updateField changes a definition; its type stays what it is.
+func (s *Service) updateField(c *call) (content, error) {
+	return s.saveField(c, func(tx *world.Tx) (*world.FieldDefinition, error) {
+		old := c.field(tx.State)
+		if old == nil {
+			return nil, errField
+		}
+		f := *old
+		return &f, nil
+	})
+}
+
+func (c *call) field(st *world.State) *world.FieldDefinition {
+	f := st.Fields.Get(strings.ToLower(identifier(c.body)))
+	if f == nil || f.Tenant != c.tenant {
+		return nil
+	}
+	return f
+}
+
+// saveField writes a message over the definition that begin gives.
+func (s *Service) saveField(c *call, begin func(*world.Tx) (*world.FieldDefinition, error)) (content, error) {
+	var f *world.FieldDefinition
+	err := s.store.Update(func(tx *world.Tx) error {
+		var err error
+		if f, err = begin(tx); err != nil {
+			return err
+		}
+		for element, target := range map[string]*string{"Name": &f.Name, "Options": &f.Options, "LinkUrl": &f.Link} {
+			if v, ok := c.body.Value(element); ok {
+				*target = v
+			}
+		}
+		for element, target := range map[string]*bool{"UseClient": &f.UseClient, "UseContact": &f.UseContact} {
+			if v, ok := c.body.Value(element); ok {
+				*target = strings.EqualFold(v, "true")
+			}
+		}
+		if f.Name == "" {
+			return fail("The custom field name is required")
+		}
+		tx.Fields.Put(tx, f.UUID, f)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(w *writer) { w.definition(f) }, nil
+}
+
+// deleteField takes a definition away, and with it the values of all clients and contacts.
+func (s *Service) deleteField(c *call) (content, error) {
+	return nil, s.store.Update(func(tx *world.Tx) error {
+		f := c.field(tx.State)
+		if f == nil {
+			return errField
+		}
+		for _, cl := range tx.Clients.All() {
+			if _, there := cl.Fields[f.UUID]; there {
+				n := cl.Clone()
+				delete(n.Fields, f.UUID)
+				tx.Clients.Put(tx, n.UUID, n)
+			}
+		}
+		for _, p := range tx.Contacts.All() {
+			if _, there := p.Fields[f.UUID]; there {
+				n := *p
+				n.Fields = maps.Clone(p.Fields)
+				delete(n.Fields, f.UUID)
+				tx.Contacts.Put(tx, n.UUID, &n)
+			}
+		}
+		tx.Fields.Delete(tx, f.UUID)
+		return nil
+	})
 }

@@ -41,7 +41,7 @@ func (w *writer) group(g *world.Group, members *[]*world.Client) {
 		list := *members
 		w.list("Clients", len(list), func(i int) {
 			w.open("Client")
-			if w.v30 {
+			if w.v30 && list[i].ID > 0 {
 				w.text("ID", strconv.Itoa(list[i].ID))
 			} else {
 				w.text("UUID", list[i].UUID)
@@ -63,7 +63,7 @@ func (s *Service) getGroup(c *call) (content, error) {
 }
 
 func (s *Service) groupAnswer(c *call, group *world.Group) content {
-	members := keep(s.store.ClientsByName(c.tenant), func(cl *world.Client) bool {
+	members := keep(faults.Rows(c.fault, s.store.ClientsByName(c.tenant)), func(cl *world.Client) bool {
 		return !cl.Deleted && slices.Contains(cl.Groups, group.UUID)
 	})
 	return func(w *writer) { w.group(group, &members) }

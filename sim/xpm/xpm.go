@@ -128,6 +128,9 @@ var routes = []route{
 
 	{"GET customfield.api/definition", "Definition", (*Service).listFields},
 	{"GET customfield.api/get/{id}", "Get", (*Service).getField},
+	{"POST customfield.api/add", "Add", (*Service).addField},
+	{"PUT customfield.api/update", "Update", (*Service).updateField},
+	{"POST customfield.api/delete", "Delete", (*Service).deleteField},
 	{"GET client.api/get/{id}/customfield", "CustomField", (*Service).clientFields},
 	{"PUT client.api/update/{id}/customfield", "CustomField", (*Service).setClientFields},
 	{"GET client.api/contact/{id}/customfield", "CustomField", (*Service).contactFields},
@@ -244,7 +247,7 @@ func lookup[T any](c *call, t *world.Table[T], id string, keys func(*T) (tenant 
 		return nil
 	}
 	n, err := strconv.Atoi(id)
-	if err != nil || !c.v30 {
+	if err != nil || n <= 0 || !c.v30 {
 		return nil
 	}
 	for _, row := range t.All() {
