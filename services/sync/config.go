@@ -20,4 +20,6 @@ type Config struct {
 	Poll time.Duration `config:"poll" default:"1s" min:"10ms" max:"1m" doc:"How often to look for work that another process wrote down; one's own is seen at once."`
 	// ScheduleEvery is how often to look for connections whose full sync is due.
 	ScheduleEvery time.Duration `config:"schedule_every" default:"30s" min:"10ms" max:"1h" doc:"How often to look for connections whose full sync is due."`
+	// DetailsShare is the part of what is left of a provider's day that details may use.
+	DetailsShare int `config:"details_share" default:"30" min:"0" max:"90" doc:"The share, in hundredths, of the calls left of a provider's day, and of the pace that its limits allow, that may go to what listings leave out of clients: groups, relationships and the practice's own fields, read one by one when nothing else is to be done. The default leaves a manual sync every few minutes, and a second full sync, the room they need. 0 reads none."`
 }

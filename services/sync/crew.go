@@ -10,6 +10,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/runner"
+	"github.com/concord-suite/concord/services/sync/internal/runner/detail"
 	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 )
@@ -35,6 +36,7 @@ func (s *Service) crews() []crew {
 		{what: "decided plans", size: s.cfg.Runs, topic: store.TopicPlans, poll: s.cfg.Poll, step: s.runner.Removals},
 		{what: "contacts without clients", size: 1, topic: store.TopicChecks, poll: s.cfg.Poll, step: s.runner.Checks},
 		{what: "off-boardings", size: s.cfg.Offboardings, topic: store.TopicOffboardings, poll: s.cfg.Poll, step: s.saga.Step},
+		{what: "details", size: 1, topic: store.TopicDetails, poll: s.cfg.Poll, step: s.detail.Step},
 		{what: "schedule", size: 1, topic: store.TopicRuns, poll: s.cfg.ScheduleEvery, step: s.schedule},
 	}
 	for i := range all {
@@ -51,7 +53,9 @@ func (s *Service) schedule(ctx context.Context, _ func()) error {
 	return runner.ErrIdle
 }
 
-func idle(err error) bool { return errors.Is(err, runner.ErrIdle) || errors.Is(err, saga.ErrIdle) }
+func idle(err error) bool {
+	return errors.Is(err, runner.ErrIdle) || errors.Is(err, saga.ErrIdle) || errors.Is(err, detail.ErrIdle)
+}
 
 func (c crew) start(ctx context.Context, group *errgroup.Group) {
 	turn := make(chan struct{}, 1) // held by the one that looks

@@ -27,6 +27,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/runner"
+	"github.com/concord-suite/concord/services/sync/internal/runner/detail"
 	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 )
@@ -60,6 +61,7 @@ type Service struct {
 	deps   Deps
 	api    api.Deps
 	runner *runner.Worker
+	detail *detail.Worker
 	saga   *saga.Worker
 }
 
@@ -77,12 +79,16 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	peers := peer.New(deps.Connector, deps.Documents, deps.Auth)
 	// A new name at each start: leases of a former life are not ours.
 	owner := store.NewID()
+	retry := run.Retry{Attempts: int64(cfg.Attempts), MaxWait: cfg.MaxBackoff}
 	return &Service{
 		cfg: cfg, deps: deps,
 		api: api.Deps{DB: deps.DB, Memory: idem.New(deps.DB, deps.Now), Peers: peers, Now: deps.Now},
 		runner: runner.New(runner.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease, Batch: cfg.Batch,
-			Retry: run.Retry{Attempts: int64(cfg.Attempts), MaxWait: cfg.MaxBackoff},
+			Retry: retry,
+		}),
+		detail: detail.New(detail.Deps{
+			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Share: cfg.DetailsShare, Retry: retry,
 		}),
 		saga: saga.New(saga.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease,

@@ -41,7 +41,7 @@ func Register(r grpc.ServiceRegistrar, d Deps) {
 	syncv1.RegisterClientServiceServer(r, &clients{Deps: d})
 	syncv1.RegisterContactServiceServer(r, &contacts{Deps: d})
 	syncv1.RegisterRunServiceServer(r, &runs{Deps: d})
-	syncv1.RegisterLegacyServiceServer(r, &legacy{Deps: d})
+	syncv1.RegisterLegacyServiceServer(r, &legacyLinks{Deps: d})
 	syncv1.RegisterPlanServiceServer(r, &plans{Deps: d})
 }
 
@@ -51,6 +51,7 @@ const (
 	clientPattern      = "firms/{firm}/clients/{client}"
 	contactPattern     = "firms/{firm}/contacts/{contact}"
 	connectionPattern  = "firms/{firm}/connections/{connection}"
+	legacyLinkPattern  = "firms/{firm}/connections/{connection}/legacyLinks/{link}"
 	runPattern         = "firms/{firm}/runs/{run}"
 	planPattern        = "firms/{firm}/plans/{plan}"
 	changePattern      = "firms/{firm}/plans/{plan}/changes/{change}"
@@ -77,6 +78,8 @@ var (
 	errInactive     = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE, "the connection is not active")
 	errEtag         = fail(codes.Aborted, syncv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, "it changed since it was read; look again")
 	errDecided      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_ALREADY_DECIDED, "it was decided already")
+	errUpgradeFirst = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_UPGRADE_PENDING, "the connection has to be upgraded first")
+	errNoUpgrade    = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_NOTHING_TO_UPGRADE, "the connection has no legacy link whose record is still looked for")
 	errNoSuchClient = fail(codes.NotFound, syncv1.ErrorReason_ERROR_REASON_NOT_FOUND, "there is no such client")
 )
 

@@ -12,6 +12,7 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/details"
 )
 
 // clients implements ClientService, with offboardings.go and history.go.
@@ -53,13 +54,29 @@ func (s *clients) ListClients(ctx context.Context, req *syncv1.ListClientsReques
 			last := page[size-1]
 			resp.NextPageToken = place{Key: client.SortKey(last.Fields.Name), ID: last.ID}.token(ctx, req)
 		}
+		apart, err := s.apart(tx, filter, page)
+		if err != nil {
+			return err
+		}
 		for _, c := range page {
-			resp.Clients = append(resp.Clients, message(c))
+			resp.Clients = append(resp.Clients, detailed(message(c), ids[0], apart[c.ID]))
 		}
 		resp.TotalSize, err = store.CountClients(tx, filter)
 		return err
 	})
 	return resp, err
+}
+
+// apart returns what listings leave out of clients, by client. A client's own contact sees none of it.
+func (s *clients) apart(tx *sqldb.Tx, f store.ClientFilter, page []client.Client) (map[string]client.Details, error) {
+	if f.Contact != "" {
+		return nil, nil
+	}
+	all := make([]string, len(page))
+	for i, c := range page {
+		all[i] = c.ID
+	}
+	return details.Of(tx, f.Firm, all)
 }
 
 // GetClient implements ClientService. To a contact, a client it does not relate to does not exist.
@@ -69,14 +86,18 @@ func (s *clients) GetClient(ctx context.Context, req *syncv1.GetClientRequest) (
 		return nil, err
 	}
 	var c client.Client
+	var apart map[string]client.Details
 	err = s.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		if contact := viewer(ctx); contact != "" {
 			if sees, err := store.Sees(tx, contact, ids[1]); err != nil || !sees {
 				return errors.Join(err, errNoSuchClient)
 			}
 		}
-		c, err = store.Client(tx, ids[0], ids[1])
-		return found(err)
+		if c, err = store.Client(tx, ids[0], ids[1]); err != nil {
+			return found(err)
+		}
+		apart, err = details.Of(tx, ids[0], []string{c.ID})
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -84,7 +105,7 @@ func (s *clients) GetClient(ctx context.Context, req *syncv1.GetClientRequest) (
 	if viewer(ctx) != "" {
 		return &syncv1.GetClientResponse{Client: portalClient(c)}, nil
 	}
-	return &syncv1.GetClientResponse{Client: clientMessage(c)}, nil
+	return &syncv1.GetClientResponse{Client: detailed(clientMessage(c), c.Firm, apart[c.ID])}, nil
 }
 
 // found words a missing client.

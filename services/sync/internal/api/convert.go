@@ -8,6 +8,7 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/history"
+	"github.com/concord-suite/concord/services/sync/internal/legacy"
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
@@ -32,14 +33,14 @@ func clientMessage(c client.Client) *syncv1.Client {
 		State:      enum[syncv1.ClientState](syncv1.ClientState_value, "CLIENT_STATE_", string(c.State)),
 		ListSource: store.Name(c.Firm, "connections", c.ListSource), Synced: c.Synced, CreateTime: stamp(c.CreatedAt),
 		UpdateTime: stamp(c.UpdatedAt), Blockers: blockerMessages(c.Blockers),
-		Offboarding: store.Name(c.Firm, "offboardings", c.Offboarding), Etag: store.Etag(c.Version),
+		Offboarding: store.Name(c.Firm, "offboardings", c.Offboarding), Etag: store.Etag(c.Version), Groups: c.Fields.Groups,
 	}
 }
 
 // portalClient is what a client's own contact sees of it: not what keeps it in step, nor what blocks it from leaving.
 func portalClient(c client.Client) *syncv1.Client {
 	m := clientMessage(c)
-	m.ListSource, m.Synced, m.Blockers, m.Offboarding = "", false, nil, ""
+	m.ListSource, m.Synced, m.Blockers, m.Offboarding, m.Groups = "", false, nil, "", nil
 	m.State = syncv1.ClientState_CLIENT_STATE_LISTED
 	return m
 }
@@ -95,6 +96,8 @@ var phases = map[run.Step]syncv1.RunPhase{
 	run.Clients:    syncv1.RunPhase_RUN_PHASE_FETCH,
 	run.Contacts:   syncv1.RunPhase_RUN_PHASE_FETCH,
 	run.Changes:    syncv1.RunPhase_RUN_PHASE_FETCH,
+	run.Legacy:     syncv1.RunPhase_RUN_PHASE_FETCH,
+	run.Mapping:    syncv1.RunPhase_RUN_PHASE_MAP,
 	run.Planning:   syncv1.RunPhase_RUN_PHASE_PLAN,
 	run.Writing:    syncv1.RunPhase_RUN_PHASE_PLAN,
 	run.Previewing: syncv1.RunPhase_RUN_PHASE_PLAN,
@@ -128,7 +131,41 @@ func countsMessage(c run.Counts) *syncv1.RunCounts {
 		ClientsRestored: c.ClientsRestored, ContactsCreated: c.ContactsCreated, ContactsUpdated: c.ContactsUpdated,
 		Suggestions: c.Suggestions, RemovalCandidates: c.Candidates, RemovalsConfirmed: c.Confirmed,
 		RemovalsStarted: c.Started, RemovalsRefuted: c.Refuted, RemovalsBlocked: c.Blocked, OutOfScope: c.OutOfScope,
+		LegacyMapped: c.LegacyMapped, LegacySuggested: c.LegacySuggested, LegacyUnmapped: c.LegacyUnmapped,
 	}
+}
+
+// detailed adds to a client what listings leave out, as its list source has it.
+func detailed(m *syncv1.Client, firm string, d client.Details) *syncv1.Client {
+	if d.ReadAt.IsZero() {
+		return m
+	}
+	m.Groups, m.DetailsTime = d.Groups, stamp(d.ReadAt)
+	for _, f := range d.CustomFields {
+		m.CustomFields = append(m.CustomFields, &syncv1.ClientCustomField{Name: f.Name, Value: f.Value})
+	}
+	for _, r := range d.Relationships {
+		m.Relationships = append(m.Relationships, &syncv1.ClientRelationship{
+			Type: r.Type, Client: store.Name(firm, "clients", r.Client), DisplayName: r.Name, Shares: r.Shares,
+			Percentage: r.Percentage, StartDate: r.Start, EndDate: r.End,
+		})
+	}
+	return m
+}
+
+func legacyLinkMessage(l legacy.Link) *syncv1.LegacyLink {
+	m := &syncv1.LegacyLink{
+		Name: store.Name(l.Firm, "connections", l.Connection) + "/legacyLinks/" + l.ID, Client: store.Name(l.Firm, "clients", l.Client),
+		DisplayName: l.Name, LegacyId: l.LegacyID, Code: l.Code,
+		State:    enum[syncv1.LegacyLinkState](syncv1.LegacyLinkState_value, "LEGACY_LINK_STATE_", string(l.State)),
+		RecordId: l.Record, Explanation: l.Explanation, DecideTime: stamp(l.DecidedAt),
+	}
+	for _, c := range l.Candidates {
+		m.Candidates = append(m.Candidates, &syncv1.LegacyCandidate{
+			RecordId: c.Record, DisplayName: c.Name, Code: c.Code, Evidence: c.Evidence,
+		})
+	}
+	return m
 }
 
 func planMessage(p plan.Plan) *syncv1.Plan {

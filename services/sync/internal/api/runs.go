@@ -16,6 +16,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/legacies"
 )
 
 // runs implements RunService.
@@ -47,6 +48,9 @@ func (s *runs) StartRun(ctx context.Context, req *syncv1.StartRunRequest) (*sync
 			return nil, errInactive.With("state", string(c.State)).With("state_reason", c.StateReason)
 		}
 		kind := run.Kind(word(req.GetKind(), "RUN_KIND_"))
+		if err := inOrder(tx, c, kind); err != nil {
+			return nil, err
+		}
 		id, made, err := store.StartRun(tx, c, kind, actor(ctx), peer.InitiatorOf(access.From(ctx)), s.Now())
 		if err != nil {
 			return nil, err
@@ -59,9 +63,26 @@ func (s *runs) StartRun(ctx context.Context, req *syncv1.StartRunRequest) (*sync
 	})
 }
 
+// inOrder refuses an upgrade of nothing, and a run before the upgrade it has to wait for: clients whose records carry other
+// names and codes by now would be made a second time. When the upgrade failed, nobody has to wait for it any more.
+func inOrder(tx *sqldb.Tx, c run.Connection, kind run.Kind) error {
+	if kind == run.Upgrade {
+		open, _, err := legacies.CountOpen(tx, c.ID)
+		if err == nil && open == 0 {
+			err = errNoUpgrade
+		}
+		return err
+	}
+	pending, failed, err := store.Unmapped(tx, c)
+	if err == nil && pending > 0 && !failed {
+		err = errUpgradeFirst.Messagef("%d clients of the legacy connection are not mapped yet; start an UPGRADE run first", pending)
+	}
+	return err
+}
+
 // know asks connector about a connection that it has not told of yet: a person who has just connected presses the button
 // before the event is here.
-func (s *runs) know(ctx context.Context, firm, connection string) error {
+func (s *Deps) know(ctx context.Context, firm, connection string) error {
 	err := s.DB.Read(ctx, func(tx *sqldb.Tx) error {
 		_, err := store.Connection(tx, firm, connection)
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/legacies"
 )
 
 // DecideSuggestion implements PlanService.
@@ -121,23 +122,46 @@ func (d *decision) create() error {
 	return store.TieRelations(d.tx, c.Firm, c.Connection, c.Tenant, []string{c.RecordID}, d.now)
 }
 
-// link ties the record to a client that exists. The client becomes one that is kept in step: it takes the record's
-// values, and its history says which changed. A client that had left comes back.
+// link ties the record to a client that exists.
 func (d *decision) link() error {
 	c := d.change
-	before, err := store.Client(d.tx, c.Firm, c.Client)
+	return (&linking{
+		ctx: d.ctx, tx: d.tx, now: d.now, by: d.by, firm: c.Firm, client: c.Client, link: d.newLink(), name: c.DisplayName,
+		resource: changeName(c), work: c.ID, known: true, inUse: true, how: "by a decision on a suggestion",
+	}).do()
+}
+
+// linking ties a record to a client that exists, by a person's word. The client becomes one that is kept in step: it takes
+// the record's values, and its history says which changed. A client that had left comes back.
+type linking struct {
+	ctx          context.Context
+	tx           *sqldb.Tx
+	now          time.Time
+	by           string
+	firm, client string
+	link         store.NewLink
+	// name is the record's, resource what was decided, work a name for the transaction's own rows.
+	name, resource, work string
+	// known: all fields of the record are; otherwise the next listing brings them. inUse: it is not archived.
+	known, inUse bool
+	// how says in words how the client's legacy link was mapped, if it has one.
+	how string
+}
+
+func (l *linking) do() error {
+	before, err := store.Client(l.tx, l.firm, l.client)
 	if err != nil {
 		return found(err)
 	}
-	sagas, err := store.LockOffboardings(d.tx, c.Firm, []string{before.Offboarding})
+	sagas, err := store.LockOffboardings(l.tx, l.firm, []string{before.Offboarding})
 	if err != nil {
 		return err
 	}
-	who, err := store.LockClient(d.tx, c.Firm, c.Client)
+	who, err := store.LockClient(l.tx, l.firm, l.client)
 	if err != nil {
 		return err
 	}
-	taken, err := store.LinkedElsewhere(d.tx, who.ID, c.Connection, c.Tenant)
+	taken, err := store.LinkedElsewhere(l.tx, who.ID, l.link.Connection, l.link.Tenant)
 	if err != nil {
 		return err
 	}
@@ -147,34 +171,45 @@ func (d *decision) link() error {
 	if who.State == client.Leaving {
 		return errStale.Messagef("the client is leaving; wait for it, or cancel that")
 	}
-	link := d.newLink()
-	if err := store.PutLink(d.tx, c.Firm, who.ID, link, d.now); err != nil {
+	if err := l.write(who); err != nil {
 		return err
 	}
-	if err := store.TakeListSource(d.tx, who.ID, c.Connection); err != nil {
+	if who.State != client.Offboarded || !l.inUse {
+		return nil
+	}
+	_, err = store.AskBack(l.tx, sagas[who.Offboarding], "linked to a record that is in use, by "+l.by,
+		peer.InitiatorOf(access.From(l.ctx)), l.now)
+	return err
+}
+
+// write writes the link, and what follows from it for the locked client.
+func (l *linking) write(who client.Client) error {
+	link := l.link
+	if err := store.PutLink(l.tx, l.firm, who.ID, link, l.now); err != nil {
 		return err
 	}
-	if err := store.AppendHistory(d.tx, c.Firm, history.Entry{
-		Client: who.ID, At: d.now, Kind: history.ClientLinked, Actor: d.by,
-		Summary: "linked to the record " + c.DisplayName + " of the connected system", Resource: changeName(c),
+	if err := store.TakeListSource(l.tx, who.ID, link.Connection); err != nil {
+		return err
+	}
+	if err := store.AppendHistory(l.tx, l.firm, history.Entry{
+		Client: who.ID, At: l.now, Kind: history.ClientLinked, Actor: l.by,
+		Summary: "linked to the record " + l.name + " of the connected system", Resource: l.resource,
 	}); err != nil {
 		return err
 	}
 	who.HistorySeq++
-	if diff := d.fields.Diff(who.Fields); len(diff) > 0 {
-		if err := store.UpdateClients(d.tx, c.Firm, c.ID, d.now, []store.ClientUpdate{{
-			Client: who, Link: link, Changes: diff, Actor: d.by, Resource: changeName(c),
+	if diff := link.Base.Diff(who.Fields); l.known && len(diff) > 0 {
+		if err := store.UpdateClients(l.tx, l.firm, l.work, l.now, []store.ClientUpdate{{
+			Client: who, Link: link, Changes: diff, Actor: l.by, Resource: l.resource,
 		}}); err != nil {
 			return err
 		}
 	}
-	if err := store.TieRelations(d.tx, c.Firm, c.Connection, c.Tenant, []string{c.RecordID}, d.now); err != nil {
+	if err := legacies.Settle(l.tx, link.Connection, who.ID, link.Record, l.how, l.by, l.now); err != nil {
 		return err
 	}
-	if who.State != client.Offboarded {
-		return nil
+	if err := store.ReadDetails(l.tx, link.Connection); err != nil {
+		return err
 	}
-	_, err = store.AskBack(d.tx, sagas[who.Offboarding], "linked to a record that is in use, by "+d.by,
-		peer.InitiatorOf(access.From(d.ctx)), d.now)
-	return err
+	return store.TieRelations(l.tx, l.firm, link.Connection, link.Tenant, []string{link.Record}, l.now)
 }

@@ -30,6 +30,9 @@ type Handlers struct {
 // Register adds all handlers to a consumer.
 func (h Handlers) Register(c *events.Consumer) {
 	events.Handle(c, h.established)
+	events.Handle(c, h.upgraded)
+	events.Handle(c, h.degraded)
+	events.Handle(c, h.changed)
 	events.Handle(c, h.updated)
 	events.Handle(c, h.needsReauth)
 	events.Handle(c, h.recovered)
@@ -75,15 +78,54 @@ func (h Handlers) established(_ context.Context, tx *sqldb.Tx, m events.Meta, e 
 	if _, err := store.AdoptLinks(tx, conn); err != nil {
 		return err
 	}
-	by := e.GetConfirmedBy()
+	return h.begin(tx, conn, e.GetConfirmedBy())
+}
+
+// begin starts a connection's first run. Where links of a legacy connection wait, they are mapped first; the full run
+// follows that by itself.
+func (h Handlers) begin(tx *sqldb.Tx, conn run.Connection, by string) error {
 	if by == "" {
 		by = "connection"
 	}
-	_, made, err := store.StartRun(tx, conn, run.Full, by, peer.AdministratorOf(by), h.Now())
+	kind := run.Full
+	pending, _, err := store.Unmapped(tx, conn)
+	if err != nil {
+		return err
+	}
+	if pending > 0 {
+		kind = run.Upgrade
+	}
+	_, made, err := store.StartRun(tx, conn, kind, by, peer.AdministratorOf(by), h.Now())
 	if err == nil && !made {
 		err = store.WantFull(tx, conn.ID, by)
 	}
 	return err
+}
+
+// upgraded stands in the place of established for a connection that was a legacy one.
+func (h Handlers) upgraded(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionUpgraded) error {
+	conn, err := h.put(tx, m, e.GetConnection(), false)
+	if err != nil || !conn.State.Usable() {
+		return err
+	}
+	if _, err := store.AdoptLinks(tx, conn); err != nil {
+		return err
+	}
+	return h.begin(tx, conn, e.GetConfirmedBy())
+}
+
+// changed has what changed at the provider read: at once, or after the run that is under way. What changed does not matter
+// here, since a manual run asks for all of it; nor does how many notices come before that run begins.
+func (h Handlers) changed(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.RecordsChanged) error {
+	ids, err := names.Parse("firms/{firm}/connections/{connection}", e.GetConnection())
+	if err != nil || ids[0] != m.Firm {
+		return events.Failure("the event names no connection of its firm", errMalformed)
+	}
+	return store.WantManual(tx, ids[0], ids[1])
+}
+
+func (h Handlers) degraded(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionDegraded) error {
+	return setState(tx, m, e.GetConnection(), run.ConnectionDegraded, e.GetReason())
 }
 
 func (h Handlers) updated(_ context.Context, tx *sqldb.Tx, m events.Meta, e *connectoreventsv1.ConnectionUpdated) error {

@@ -27,6 +27,21 @@ func addressOf(a *connectorv1.Address) client.Address {
 	}
 }
 
+// DetailsOf takes what listings leave out from a record's fields.
+func DetailsOf(f *connectorv1.ClientFields) client.Details {
+	d := client.Details{Groups: f.GetGroups()}
+	for _, c := range f.GetCustomFields() {
+		d.CustomFields = append(d.CustomFields, client.CustomField{Name: c.GetName(), Value: c.GetValue()})
+	}
+	for _, r := range f.GetRelationships() {
+		d.Relationships = append(d.Relationships, client.Relationship{
+			Type: r.GetType(), Record: r.GetRelatedRecordId(), Name: r.GetRelatedName(), Shares: r.GetShares(),
+			Percentage: r.GetPercentage(), Start: r.GetStartDate(), End: r.GetEndDate(),
+		})
+	}
+	return d.Clean()
+}
+
 // ContactOf turns a record's fields into a contact's.
 func ContactOf(f *connectorv1.ContactFields) client.RecordContact {
 	out := client.RecordContact{Person: client.Person{
@@ -45,6 +60,7 @@ var states = map[connectorv1.ConnectionState]run.ConnectionState{
 	connectorv1.ConnectionState_CONNECTION_STATE_DEGRADED:     run.ConnectionDegraded,
 	connectorv1.ConnectionState_CONNECTION_STATE_NEEDS_REAUTH: run.ConnectionNeedsReauth,
 	connectorv1.ConnectionState_CONNECTION_STATE_DISCONNECTED: run.ConnectionDisconnected,
+	connectorv1.ConnectionState_CONNECTION_STATE_LEGACY:       run.ConnectionLegacy,
 }
 
 // ConnectionOf takes what bears on runs from a connection. It reports false when the name or the state is none.

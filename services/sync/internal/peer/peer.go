@@ -132,6 +132,18 @@ func (p *Peers) Record(ctx context.Context, connection, record string, interacti
 	return p.records.GetRecord(ctx, &connectorv1.GetRecordRequest{Connection: connection, RecordId: record, Interactive: interactive})
 }
 
+// Details reads one client record with groups, relationships and custom fields, when nobody waits for it.
+func (p *Peers) Details(ctx context.Context, connection, record string) (*connectorv1.GetRecordResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordWait)
+	defer cancel()
+	return p.records.GetRecord(ctx, &connectorv1.GetRecordRequest{Connection: connection, RecordId: record, Detail: true})
+}
+
+// Estimate asks what a piece of work would cost. No call to a provider is made.
+func (p *Peers) Estimate(ctx context.Context, req *connectorv1.EstimateCallsRequest) (*connectorv1.EstimateCallsResponse, error) {
+	return p.records.EstimateCalls(ctx, req)
+}
+
 // Connection reads one connection.
 func (p *Peers) Connection(ctx context.Context, name string) (*connectorv1.Connection, error) {
 	resp, err := p.connections.GetConnection(ctx, &connectorv1.GetConnectionRequest{Name: name})

@@ -40,7 +40,12 @@ func (c *Client) record() *connectorv1.Record {
 	}
 	if c.made == nil { // made once per change: large practices are listed often
 		f := proto.Clone(c.Fields).(*connectorv1.ClientFields)
-		c.made = &connectorv1.Record{RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f)}
+		c.made = &connectorv1.Record{
+			RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f), OutOfScope: c.OutOfScope,
+		}
+		if c.unread {
+			f.Unread = []string{"groups", "custom_fields", "relationships"}
+		}
 	}
 	return c.made
 }
@@ -65,9 +70,14 @@ func (w *World) listing(req *connectorv1.StreamRecordsRequest) (page []*connecto
 		}
 	case connectorv1.Listing_LISTING_CHANGED_CLIENTS:
 		return w.changed(req)
+	case connectorv1.Listing_LISTING_LEGACY_IDS:
+		for _, id := range w.order() {
+			all = append(all, w.clients[id].outline())
+		}
 	default:
 		for _, id := range w.order() {
 			if c := w.clients[id]; !c.Archived && !c.Hidden {
+				c.unread = w.Unread
 				all = append(all, c.record())
 			}
 		}
@@ -191,6 +201,9 @@ func (s *records) GetRecord(_ context.Context, req *connectorv1.GetRecordRequest
 		resp := &connectorv1.GetRecordResponse{Calls: 1, ServerTime: timestamppb.New(s.w.clock)}
 		if c := s.w.clients[req.GetRecordId()]; c != nil {
 			resp.Record = c.record()
+			if req.GetDetail() {
+				resp.Record, resp.Calls = c.detailed(), 2
+			}
 		} else {
 			resp.Record = &connectorv1.Record{RecordId: req.GetRecordId(), State: connectorv1.RecordState_RECORD_STATE_DELETED}
 		}

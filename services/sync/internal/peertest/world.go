@@ -33,6 +33,10 @@ type World struct {
 	PageSize int
 	// PartSize splits pages into messages of so many records; 0 does not.
 	PartSize int
+	// Unread makes listings leave groups, relationships and custom fields out, and say so.
+	Unread bool
+	// Budget is what is said of calls; see EstimateCalls.
+	Budget   Budget
 	clients  map[string]*Client
 	sorted   []string // their ids
 	contacts map[string]*Contact
@@ -59,8 +63,14 @@ type Client struct {
 	ID       string
 	Fields   *connectorv1.ClientFields
 	Archived bool
-	// Hidden leaves it out of listings although it is in use: outside of the chosen contact types.
-	Hidden  bool
+	// Hidden leaves it out of listings although it is in use: outside of the chosen contact types. OutOfScope lists it, and
+	// says so.
+	Hidden, OutOfScope bool
+	// LegacyID is the integer id it had.
+	LegacyID string
+	// Details hold groups, relationships and custom fields, for who asks for them.
+	Details *connectorv1.ClientFields
+	unread  bool
 	changed time.Time
 	made    *connectorv1.Record
 }
@@ -108,7 +118,7 @@ type fault struct {
 func New(t testing.TB) (*World, *peer.Peers) {
 	t.Helper()
 	w := &World{
-		clock: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), Tenant: "tenant-1", PageSize: 10,
+		clock: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), Tenant: "tenant-1", PageSize: 10, Budget: defaultBudget,
 		clients: map[string]*Client{}, contacts: map[string]*Contact{}, deleted: map[string]bool{},
 		folders: map[string]*Folder{}, fences: map[string]string{}, logins: map[string]bool{}, guarded: map[string][]string{},
 		calls: map[string]int{}, hooks: map[string]func(){}, aborted: map[string]bool{}, lifted: map[string]bool{},

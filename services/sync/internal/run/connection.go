@@ -15,6 +15,8 @@ const (
 	ConnectionDegraded     ConnectionState = "DEGRADED"
 	ConnectionNeedsReauth  ConnectionState = "NEEDS_REAUTH"
 	ConnectionDisconnected ConnectionState = "DISCONNECTED"
+	// ConnectionLegacy: from before OAuth 2; waits for its upgrade.
+	ConnectionLegacy ConnectionState = "LEGACY"
 )
 
 // Usable tells whether a run may be tried. A degraded connection may have recovered by now.
@@ -39,4 +41,6 @@ type Connection struct {
 	// FullWanted asks for a full run as soon as there is none under way; WantedBy says who asks.
 	FullWanted bool
 	WantedBy   string
+	// ManualWanted asks for a manual run as soon as there is none under way: the provider said that records changed.
+	ManualWanted bool
 }

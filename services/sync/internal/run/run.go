@@ -15,6 +15,8 @@ const (
 	Manual Kind = "MANUAL"
 	// Full reads the complete listing; the only kind that removes.
 	Full Kind = "FULL"
+	// Upgrade maps the links of a legacy connection to the provider's ids of today. It removes nothing and makes nobody.
+	Upgrade Kind = "UPGRADE"
 )
 
 // State is how a run stands.
@@ -46,6 +48,10 @@ const (
 	Contacts Step = "CONTACTS"
 	// Changes reads the clients changed since a time, with their contacts.
 	Changes Step = "CHANGES"
+	// Legacy reads the complete listing of clients with the ids they had before OAuth 2, archived ones too, and keeps it.
+	Legacy Step = "LEGACY"
+	// Mapping looks for the record of each legacy link that is open.
+	Mapping Step = "MAP"
 	// Planning weighs the proof and counts who is absent.
 	Planning Step = "PLAN"
 	// Writing writes the removals down, in batches.
@@ -99,6 +105,8 @@ type Run struct {
 
 	// ContactsLeft counts the contacts that lost a relation in this run.
 	ContactsLeft int64
+	// ListedClients and ListedContacts are how many its listings held, once they were read to the end.
+	ListedClients, ListedContacts int64
 
 	// Attempts counts errors since something last worked, Garbled those since the last other one that were answers nobody
 	// understood; Restarts how often a listing was begun anew.
@@ -121,12 +129,16 @@ type Counts struct {
 	ContactsCreated, ContactsUpdated                                  int64
 	Suggestions                                                       int64
 	Candidates, Confirmed, Started, Refuted, Blocked, OutOfScope      int64
+	LegacyMapped, LegacySuggested, LegacyUnmapped                     int64
 }
 
 // FirstStep is where a run begins. A manual run that has no time to go on from reads the complete listing, and removes
 // nothing all the same.
 func FirstStep(k Kind, since time.Time) Step {
-	if k == Manual && !since.IsZero() {
+	switch {
+	case k == Upgrade:
+		return Legacy
+	case k == Manual && !since.IsZero():
 		return Changes
 	}
 	return Clients
@@ -135,6 +147,8 @@ func FirstStep(k Kind, since time.Time) Step {
 // Next is the step after s.
 func (r *Run) Next() Step {
 	switch r.Step {
+	case Legacy:
+		return Mapping
 	case Clients:
 		return Contacts
 	case Contacts:
@@ -165,7 +179,7 @@ func (r *Run) Enter(s Step, now time.Time) {
 }
 
 // Listing tells whether s reads pages.
-func (s Step) Listing() bool { return s == Clients || s == Contacts || s == Changes }
+func (s Step) Listing() bool { return s == Clients || s == Contacts || s == Changes || s == Legacy }
 
 // Drafting tells whether the plan of a run in step s may still get removals.
 func (s Step) Drafting() bool { return s.Listing() || s == Planning || s == Writing }

@@ -20,6 +20,7 @@ func TestSteps(t *testing.T) {
 	require.Equal(t, []run.Step{run.Clients, run.Contacts, run.Planning, run.Writing, run.Previewing, run.Settling, run.Removing},
 		walk(run.Full, time.Time{}))
 	require.Equal(t, []run.Step{run.Changes, run.Settling}, walk(run.Manual, time.Unix(1, 0)))
+	require.Equal(t, []run.Step{run.Legacy, run.Mapping}, walk(run.Upgrade, time.Unix(1, 0)))
 	require.Equal(t, []run.Step{run.Clients, run.Contacts, run.Settling}, walk(run.Manual, time.Time{}),
 		"without a time to go on from a manual run reads all, and still never removes")
 }

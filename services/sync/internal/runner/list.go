@@ -9,12 +9,15 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/details"
+	"github.com/concord-suite/concord/services/sync/internal/store/legacies"
 )
 
 var listings = map[run.Step]connectorv1.Listing{
 	run.Clients:  connectorv1.Listing_LISTING_CLIENTS,
 	run.Contacts: connectorv1.Listing_LISTING_CONTACTS,
 	run.Changes:  connectorv1.Listing_LISTING_CHANGED_CLIENTS,
+	run.Legacy:   connectorv1.Listing_LISTING_LEGACY_IDS,
 }
 
 // list reads the listing of the present step to its end, one transaction per page.
@@ -93,6 +96,9 @@ func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.Str
 			r.ListingPage = int64(page.GetPage())
 			r.Pages++
 		}
+		if r.ListingMessages == 0 {
+			begin(r)
+		}
 		r.ListingMessages++
 		recovered(r)
 		r.Total = max(page.GetAnnouncedTotal(), 0)
@@ -102,19 +108,47 @@ func (w *Worker) keepPage(ctx context.Context, r *run.Run, page *connectorv1.Str
 		if err := store.AddPage(tx, w.pageOf(r, page, sorted)); err != nil {
 			return err
 		}
-		if err := w.applyClients(tx, r, sorted); err != nil {
-			return fmt.Errorf("runner: clients of page %d: %w", r.ListingPage, err)
-		}
-		if err := w.stageContacts(tx, r, sorted); err != nil {
-			return fmt.Errorf("runner: contacts of page %d: %w", r.ListingPage, err)
+		if err := w.apply(tx, r, sorted); err != nil {
+			return err
 		}
 		r.Done += int64(len(page.GetRecords()))
+		r.ListedClients += int64(len(sorted.clients))
+		r.ListedContacts += int64(len(sorted.contacts))
 		r.PageToken = page.GetResumeToken()
 		if page.GetComplete() {
 			r.Enter(r.Next(), w.Now())
 		}
 		return nil
 	})
+}
+
+// begin forgets what the listing that begins held the last time it began.
+func begin(r *run.Run) {
+	if r.Step != run.Contacts {
+		r.ListedClients = 0
+	}
+	if r.Step != run.Clients {
+		r.ListedContacts = 0
+	}
+}
+
+// apply does what follows from the records of a page.
+func (w *Worker) apply(tx *sqldb.Tx, r *run.Run, sorted sortedPage) error {
+	if r.Step == run.Legacy {
+		return legacies.Stage(tx, r, legacyRecords(sorted))
+	}
+	if r.ListingMessages == 1 && len(sorted.clients) > 0 {
+		if err := details.Expect(tx, r.Firm, r.Connection, sorted.unread); err != nil {
+			return err
+		}
+	}
+	if err := w.applyClients(tx, r, sorted); err != nil {
+		return fmt.Errorf("runner: clients of page %d: %w", r.ListingPage, err)
+	}
+	if err := w.stageContacts(tx, r, sorted); err != nil {
+		return fmt.Errorf("runner: contacts of page %d: %w", r.ListingPage, err)
+	}
+	return nil
 }
 
 func (w *Worker) pageOf(r *run.Run, page *connectorv1.StreamRecordsResponse, s sortedPage) store.Page {
@@ -126,12 +160,16 @@ func (w *Worker) pageOf(r *run.Run, page *connectorv1.StreamRecordsResponse, s s
 		return p // who is absent from a listing of changes says nothing
 	}
 	for _, c := range s.clients {
-		if c.active {
+		switch {
+		case c.active:
 			p.Seen = append(p.Seen, c.id)
-		} else {
+		case c.outside:
+			p.Outside = append(p.Outside, c.id)
+		default:
 			p.Flagged = append(p.Flagged, c.id)
 		}
 	}
+	p.Outside = append(p.Outside, s.outside...)
 	for _, c := range s.contacts {
 		p.Seen = append(p.Seen, c.id)
 	}

@@ -22,12 +22,19 @@ type sortedPage struct {
 	at       time.Time
 	clients  []clientLine
 	contacts []contactLine
+	// outside are the contacts that are there and not to be synced.
+	outside []string
+	// unread: the listing leaves something out of clients that can be read one by one.
+	unread bool
 }
 
 type clientLine struct {
 	id, hash string
+	legacyID string
 	active   bool
-	fields   *connectorv1.ClientFields
+	// outside: in use, and of none of the chosen contact types; never active.
+	outside bool
+	fields  *connectorv1.ClientFields
 }
 
 type contactLine struct {
@@ -40,13 +47,20 @@ func sortPage(page *connectorv1.StreamRecordsResponse) sortedPage {
 	at := map[string]int{}
 	for _, r := range page.GetRecords() {
 		if c := r.GetContact(); c != nil {
+			if r.GetOutOfScope() {
+				s.outside = append(s.outside, r.GetRecordId())
+				continue
+			}
 			s.contacts = append(s.contacts, contactLine{id: r.GetRecordId(), hash: r.GetHash(), fields: c})
 			continue
 		}
 		line := clientLine{
 			id: r.GetRecordId(), hash: r.GetHash(), fields: r.GetClient(),
-			active: r.GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE,
+			legacyID: r.GetLegacyId(), active: r.GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE,
 		}
+		line.outside = line.active && r.GetOutOfScope()
+		line.active = line.active && !line.outside
+		s.unread = s.unread || slices.ContainsFunc(r.GetClient().GetUnread(), detailed)
 		if i, twice := at[line.id]; twice {
 			s.clients[i] = line
 			continue
@@ -57,17 +71,25 @@ func sortPage(page *connectorv1.StreamRecordsResponse) sortedPage {
 	return s
 }
 
+// detailed tells whether a field is one of those that are read with a client's details.
+func detailed(field string) bool {
+	return field == "groups" || field == "relationships" || field == "custom_fields"
+}
+
 // applyClients compares the clients of a page with what is held of them, in one query, and does what follows for those
 // that differ. Everything is done for all records of the page together.
 func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	if len(s.clients) == 0 {
 		return nil
 	}
-	var active, inactive []string
+	var active, inactive, outside []string
 	for _, c := range s.clients {
-		if c.active {
+		switch {
+		case c.active:
 			active = append(active, c.id)
-		} else {
+		case c.outside:
+			outside = append(outside, c.id)
+		default:
 			inactive = append(inactive, c.id)
 		}
 	}
@@ -75,7 +97,11 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	if err != nil {
 		return err
 	}
-	if err := store.SeenAgain(tx, r, active); err != nil {
+	// Who is in use leaves nobody's word standing that it is not, also when it is not to be synced.
+	if err := store.SeenAgain(tx, r, slices.Concat(active, outside)); err != nil {
+		return err
+	}
+	if err := w.leaveScope(tx, r, outside); err != nil {
 		return err
 	}
 	if err := store.ForgetRefuted(tx, r.Connection, r.Tenant, inactive); err != nil {
@@ -108,6 +134,17 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 		return w.applyUnknown(tx, r, s.at, unknown)
 	}
 	return nil
+}
+
+// leaveScope does what follows from records that are in use and of none of the chosen contact types: the clients that they
+// are linked to stay as they are, and nobody is asked about the others any more.
+func (w *Worker) leaveScope(tx *sqldb.Tx, r *run.Run, outside []string) error {
+	left, err := store.LeaveScope(tx, r.Connection, r.Tenant, outside, w.Now())
+	if err != nil {
+		return err
+	}
+	r.Counts.OutOfScope += left
+	return store.DropSuggestions(tx, r.Connection, r.Tenant, outside)
 }
 
 // applyKnown updates clients whose records changed and brings back those whose records are there again.

@@ -97,7 +97,8 @@ func outOfScope(tx *sqldb.Tx, r *run.Run, absent int64, now time.Time) (left, re
 		return 0, 0, err
 	}
 	left, recalled, err = store.CountCandidates(tx, r)
-	if r.Counts.OutOfScope = absent - left; r.Counts.OutOfScope > 0 {
+	if absent > left {
+		r.Counts.OutOfScope += absent - left
 		r.Message = fmt.Sprintf("other records are chosen than the last time: %d clients are out of scope now and stay", r.Counts.OutOfScope)
 	}
 	return left, recalled, err

@@ -211,10 +211,13 @@ func (w *Worker) handOver(
 
 // finish closes the books of a run.
 func (w *Worker) finish(ctx context.Context, r *run.Run) error {
-	return w.advance(ctx, r, func(_ *sqldb.Tx, r *run.Run) error {
+	return w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
 		r.State, r.EndedAt = run.Succeeded, w.Now()
 		if r.WithheldReason != "" {
 			r.State, r.Message = run.Withheld, r.WithheldReason
+		}
+		if r.Kind == run.Upgrade {
+			return store.WantFull(tx, r.Connection, r.StartedBy) // it brings what the mapped records hold, and who is new
 		}
 		return nil
 	})

@@ -12,7 +12,7 @@ import (
 // scheduleBatch is how many connections are looked at in one transaction.
 const scheduleBatch = 200
 
-// Schedule starts the full runs that are wanted or due.
+// Schedule starts the runs that are wanted or due.
 func (w *Worker) Schedule(ctx context.Context) error {
 	for after := ""; ; {
 		var idle []store.Idle
@@ -24,8 +24,8 @@ func (w *Worker) Schedule(ctx context.Context) error {
 			return err
 		}
 		for _, i := range idle {
-			if by, due := dueBy(i, w.Now()); due {
-				if err := w.start(ctx, i.Connection, by); err != nil {
+			if kind, by, due := dueBy(i, w.Now()); due {
+				if err := w.start(ctx, i.Connection, kind, by); err != nil {
 					return err
 				}
 			}
@@ -34,11 +34,34 @@ func (w *Worker) Schedule(ctx context.Context) error {
 	}
 }
 
-// dueBy tells whether a full run of an idle connection should start now, and by whose word.
-func dueBy(i store.Idle, now time.Time) (string, bool) {
+// quiet is the least time from one run that the provider's news started to the next: news come in bursts, one for each field
+// that a person saves, and each run costs a call at least.
+const quiet = 30 * time.Second
+
+// dueBy tells whether a run of an idle connection should start now, of which kind, and by whose word.
+func dueBy(i store.Idle, now time.Time) (run.Kind, string, bool) {
+	by, due := fullDue(i, now)
+	switch {
+	case i.Unmapped && due:
+		// What was linked before OAuth 2 is mapped first: a full run would take its clients for new ones.
+		again := i.LastVainUpgrade.Add(run.VainPause(i.VainUpgrades))
+		return run.Upgrade, by, i.VainUpgrades == 0 || !now.Before(again)
+	case due:
+		return run.Full, by, true
+	case i.Connection.ManualWanted && !i.Unmapped && !i.Read.IsZero():
+		return run.Manual, "webhook", !now.Before(i.Began.Add(quiet))
+	}
+	return "", "", false
+}
+
+// fullDue tells whether a full run is wanted, or due by the schedule, and by whose word.
+func fullDue(i store.Idle, now time.Time) (string, bool) {
 	c := i.Connection
-	if c.FullWanted {
+	switch {
+	case c.FullWanted:
 		return c.WantedBy, true
+	case c.FullEveryDays <= 0:
+		return "", false
 	}
 	last := i.Proven
 	if last.IsZero() {
@@ -58,15 +81,15 @@ func dueBy(i store.Idle, now time.Time) (string, bool) {
 	return "schedule", !now.Before(due)
 }
 
-// start starts a full run unless one was started meanwhile.
-func (w *Worker) start(ctx context.Context, c run.Connection, by string) error {
+// start starts a run unless one was started meanwhile.
+func (w *Worker) start(ctx context.Context, c run.Connection, kind run.Kind, by string) error {
 	return w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
 		// Read again: it may have been disconnected, or have got its run, since it was listed.
 		now, err := store.Connection(tx, c.Firm, c.ID)
 		if err != nil || !now.State.Usable() {
 			return err
 		}
-		_, _, err = store.StartRun(tx, now, run.Full, by, "", w.Now())
+		_, _, err = store.StartRun(tx, now, kind, by, "", w.Now())
 		return err
 	})
 }

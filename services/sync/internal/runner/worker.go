@@ -108,6 +108,8 @@ func (w *Worker) execute(ctx context.Context, r *run.Run) error {
 			err = w.end(ctx, r, run.Cancelled)
 		case r.Step.Listing():
 			err = w.list(ctx, r)
+		case r.Step == run.Mapping:
+			err = w.mapLinks(ctx, r)
 		case r.Step == run.Planning:
 			err = w.plan(ctx, r)
 		case r.Step == run.Writing:
@@ -173,6 +175,13 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 	err := w.advance(ctx, r, func(tx *sqldb.Tx, r *run.Run) error {
 		r.Attempts++
 		r.Message = f.Words
+		degraded, err := degraded(tx, r)
+		if err != nil {
+			return err
+		}
+		if degraded != "" && f.Remedy != peer.Wait {
+			r.Message = f.Words + "; " + degraded
+		}
 		switch f.Remedy {
 		case peer.RetryFew:
 			r.Garbled++
@@ -187,7 +196,7 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 			r.Restarts++
 			r.Enter(r.Step, w.Now())
 			return store.DropPages(tx, r.ID, r.Step, 0)
-		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= w.Retry.Attempts,
+		case f.Remedy == peer.GiveUp, f.Remedy == peer.Restart, r.Attempts >= w.Retry.Attempts && degraded == "",
 			r.Garbled >= run.FewAttempts:
 			r.State, r.EndedAt = run.Failed, w.Now()
 		case f.Remedy == peer.RetryFew:
@@ -198,6 +207,26 @@ func (w *Worker) failed(ctx context.Context, r *run.Run, cause error) error {
 		return nil
 	})
 	if errors.Is(err, store.ErrLeaseLost) {
+		return nil
+	}
+	return err
+}
+
+// degraded says that the connection of a run can't be used for now, and why; "" when it can. Connector tries it by itself and
+// tells when it has recovered, so that its runs wait for that and do not fail, however long it takes.
+func degraded(tx *sqldb.Tx, r *run.Run) (string, error) {
+	c, err := store.Connection(tx, r.Firm, r.Connection)
+	if err != nil || c.State != run.ConnectionDegraded {
+		return "", ignoreMissing(err)
+	}
+	if c.StateReason == "" {
+		return "the run goes on when the connection has recovered", nil
+	}
+	return "the connection is degraded: " + c.StateReason, nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil
 	}
 	return err

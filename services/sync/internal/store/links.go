@@ -5,6 +5,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/history"
 	"github.com/concord-suite/concord/services/sync/internal/match"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
@@ -122,6 +123,54 @@ func PutLink(tx *sqldb.Tx, firm, clientID string, l NewLink, now time.Time) erro
 	return insertLinks(tx, firm, micros(now), []NewClient{{ID: clientID, Link: &l}})
 }
 
+// Linking ties a record to a client that is locked and has no link to the tenant yet.
+type Linking struct {
+	Client client.Client
+	Link   NewLink
+	// Actor, Summary and Resource are for the client's history.
+	Actor, Summary, Resource string
+}
+
+// LinkClients ties records to clients in a handful of statements, whatever their number. Fields of clients do not change:
+// where a link's base has no hash, the next listing that holds the record brings what differs. Suggestions for the records
+// are stale then, and contacts that waited for them are tied.
+func LinkClients(tx *sqldb.Tx, firm, connection, tenant string, now time.Time, all []Linking) error {
+	if len(all) == 0 {
+		return nil
+	}
+	clients, records, links := make([]string, len(all)), make([]string, len(all)), make([]NewClient, len(all))
+	for i := range all {
+		l := &all[i]
+		clients[i], records[i], links[i] = l.Client.ID, l.Link.Record, NewClient{ID: l.Client.ID, Link: &l.Link}
+	}
+	if err := insertLinks(tx, firm, micros(now), links); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`UPDATE clients SET version = version + 1, history_seq = history_seq + 1, updated_at = $3,
+			list_source = CASE WHEN EXISTS (SELECT 1 FROM connections k WHERE k.id = clients.list_source AND k.state <> 'DISCONNECTED')
+				THEN list_source ELSE $2 END
+		WHERE `+anyOf(tx, "id", 1), ids(tx, clients), connection, micros(now)); err != nil {
+		return err
+	}
+	if err := addHistory(tx, firm, func(yield func(history.Entry) bool) {
+		for i := range all {
+			l := &all[i]
+			if !yield(history.Entry{
+				Client: l.Client.ID, Seq: l.Client.HistorySeq + 1, At: now, Kind: history.ClientLinked, Actor: l.Actor,
+				Summary: l.Summary, Resource: l.Resource,
+			}) {
+				return
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	if err := DropSuggestions(tx, connection, tenant, records); err != nil {
+		return err
+	}
+	return TieRelations(tx, firm, connection, tenant, records, now)
+}
+
 // LinkedElsewhere tells whether a client is linked to a record of a connection's tenant.
 func LinkedElsewhere(tx *sqldb.Tx, clientID, connection, tenant string) (bool, error) {
 	var n int64
@@ -167,12 +216,24 @@ func RecallRefuted(tx *sqldb.Tx, r *run.Run, now time.Time, want plan.Recall) (i
 	}
 	due := func(which, limit string) string {
 		return `SELECT * FROM (SELECT l.refuted_at, l.record_id` + missing + which + ` AND l.refuted_at > 0 AND l.refuted_at < $4
-			AND NOT ` + listed(tx, "seen", "l.record_id", run.Clients) + ` ORDER BY l.refuted_at, l.record_id LIMIT ` + limit + `) AS d`
+			AND NOT ` + there(tx, "l.record_id", run.Clients) + ` ORDER BY l.refuted_at, l.record_id LIMIT ` + limit + `) AS d`
 	}
 	return tx.Exec(`UPDATE links SET refuted_at = -refuted_at WHERE connection = $1 AND tenant = $2 AND record_id IN (
 			SELECT u.record_id FROM (`+due("NOT l.out_of_scope", "$5")+` UNION ALL `+due("l.out_of_scope", "$6")+`) AS u
 			ORDER BY u.refuted_at, u.record_id LIMIT $5)`,
 		r.Connection, r.Tenant, r.ID, micros(now.Add(-want.After)), want.Limit, want.OutOfScope)
+}
+
+// LeaveScope notes of linked records that are in use and of none of the chosen contact types that they are out of scope, and
+// returns of how many that is news. Their clients stay as they are.
+func LeaveScope(tx *sqldb.Tx, connection, tenant string, records []string, now time.Time) (int64, error) {
+	if len(records) == 0 {
+		return 0, nil
+	}
+	return tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1,
+			refuted_at = CASE WHEN refuted_at > 0 THEN refuted_at ELSE $4 END
+		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope AND `+anyOf(tx, "record_id", 3),
+		connection, tenant, ids(tx, records), micros(now))
 }
 
 // ForgetRefuted makes records candidates again that are listed as archived or deleted now: that they are listed says that

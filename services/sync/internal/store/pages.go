@@ -16,8 +16,10 @@ type Page struct {
 	Listing run.Step
 	// Message counts the messages of the listing; Number is the provider's page, of which there may be several.
 	Message, Number int64
-	// Seen are the ids of active records, Flagged those listed as archived or deleted.
+	// Seen are the ids of active records, Flagged those listed as archived or deleted, Outside those in use that are of none
+	// of the chosen contact types.
 	Seen, Flagged     []string
+	Outside           []string
 	Records           int64
 	Complete, Drifted bool
 	Announced         int64
@@ -28,10 +30,10 @@ type Page struct {
 // AddPage keeps a page.
 func AddPage(tx *sqldb.Tx, p Page) error {
 	_, err := tx.Exec(`INSERT INTO run_pages (run, listing, message, number, records, seen, flagged, complete, drifted, announced,
-			tenant, server_time)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			tenant, server_time, outside)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		p.Run, string(p.Listing), p.Message, p.Number, p.Records, array(p.Seen), array(p.Flagged), p.Complete, p.Drifted, p.Announced,
-		p.Tenant, micros(p.ServerTime))
+		p.Tenant, micros(p.ServerTime), array(p.Outside))
 	return err
 }
 
@@ -46,6 +48,10 @@ func array(items []string) string {
 // DropPages forgets the pages of a listing from one number on, and what was kept of contacts with them: they come again.
 func DropPages(tx *sqldb.Tx, runID string, listing run.Step, from int64) error {
 	if _, err := tx.Exec(`DELETE FROM run_pages WHERE run = $1 AND listing = $2 AND number >= $3`, runID, string(listing), from); err != nil {
+		return err
+	}
+	if listing == run.Legacy {
+		_, err := tx.Exec(`DELETE FROM legacy_records WHERE run = $1 AND page >= $2`, runID, from)
 		return err
 	}
 	_, err := tx.Exec(`DELETE FROM staged_contacts WHERE run = $1 AND page >= $2`, runID, from)
@@ -67,6 +73,7 @@ func ListingOf(tx *sqldb.Tx, r *run.Run, listing run.Step) (plan.Listing, error)
 	l.Complete, l.Drifted = complete == 1, drifted == 1
 	err = tx.QueryRow(`SELECT count(*) FROM (SELECT e.value FROM run_pages p, `+each(tx, "p.seen")+`
 			WHERE p.run = $1 AND p.listing = $2 UNION SELECT e.value FROM run_pages p, `+each(tx, "p.flagged")+`
+			WHERE p.run = $1 AND p.listing = $2 UNION SELECT e.value FROM run_pages p, `+each(tx, "p.outside")+`
 			WHERE p.run = $1 AND p.listing = $2) AS d`, r.ID, string(listing)).Scan(&l.Distinct)
 	return l, err
 }
@@ -86,6 +93,11 @@ func SeenOf(tx *sqldb.Tx, runID string, listing run.Step, records []string) (map
 		WHERE p.run = $1 AND p.listing = $2 AND e.value IN (SELECT q.value FROM `+among(tx, 3)+`)`, runID, string(listing), ids(tx, records)))
 }
 
+// there is the condition that a record stands on a page of the run as one in use, whether or not it is to be synced.
+func there(tx *sqldb.Tx, column string, listing run.Step) string {
+	return `(` + listed(tx, "seen", column, listing) + ` OR ` + listed(tx, "outside", column, listing) + `)`
+}
+
 // missing are the linked records that may be gone when the complete listing of the run does not hold them as active: their
 // client is in the list by this connection's word, and nothing about it is under way.
 const missing = ` FROM links l JOIN clients c ON c.id = l.client
@@ -101,7 +113,7 @@ const candidates = missing + `(l.refuted_at < 0 OR l.refuted_at = 0 AND NOT l.ou
 // CountCandidates counts the clients that may have to leave, and how many of them were recalled.
 func CountCandidates(tx *sqldb.Tx, r *run.Run) (n, recalled int64, err error) {
 	return n, recalled, tx.QueryRow(`SELECT count(*), coalesce(sum(CASE WHEN l.refuted_at < 0 THEN 1 ELSE 0 END), 0)`+candidates+
-		listed(tx, "seen", "l.record_id", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n, &recalled)
+		there(tx, "l.record_id", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n, &recalled)
 }
 
 // Candidate is a client that may have to leave.
@@ -124,7 +136,7 @@ func CandidatesAfter(tx *sqldb.Tx, r *run.Run, after string, limit int) ([]Candi
 		c.RefutedAt = fromMicros(-refuted)
 		return c, err
 	}, `SELECT l.record_id, c.id, c.display_name, l.version, c.version, l.refuted_at, l.out_of_scope`+candidates+
-		listed(tx, "seen", "l.record_id", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
+		there(tx, "l.record_id", run.Clients)+` AND l.record_id > $4 ORDER BY l.record_id LIMIT $5`,
 		r.Connection, r.Tenant, r.ID, after, limit)
 	if err != nil || len(all) == 0 {
 		return all, err
@@ -148,7 +160,7 @@ func MarkOutOfScope(tx *sqldb.Tx, r *run.Run, now time.Time) error {
 	_, err := tx.Exec(`UPDATE links SET out_of_scope = TRUE, version = version + 1,
 			refuted_at = CASE WHEN refuted_at > 0 THEN refuted_at ELSE $4 END
 		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope
-			AND NOT `+listed(tx, "seen", "links.record_id", run.Clients)+`
+			AND NOT `+there(tx, "links.record_id", run.Clients)+`
 			AND NOT `+listed(tx, "flagged", "links.record_id", run.Clients), r.Connection, r.Tenant, r.ID, micros(now))
 	return err
 }
@@ -160,7 +172,7 @@ func MarkGone(tx *sqldb.Tx, r *run.Run, at time.Time) error {
 		WHERE connection = $1 AND tenant = $2 AND presence = 'PRESENT' AND NOT out_of_scope AND refuted_at = 0
 			AND client IN (SELECT c.id FROM clients c WHERE c.state = 'OFFBOARDED' AND c.list_source = $1
 				AND NOT EXISTS (SELECT 1 FROM offboardings o WHERE o.client = c.id AND o.state IN ('SECURING', 'REVERSING')))
-			AND NOT `+listed(tx, "seen", "links.record_id", run.Clients), r.Connection, r.Tenant, r.ID, micros(at))
+			AND NOT `+there(tx, "links.record_id", run.Clients), r.Connection, r.Tenant, r.ID, micros(at))
 	return err
 }
 
@@ -211,13 +223,13 @@ const vanished = ` FROM relations r JOIN contacts k ON k.id = r.contact JOIN cli
 
 // CountVanished counts the contacts that a complete listing of contacts does not hold, of clients it does hold.
 func CountVanished(tx *sqldb.Tx, r *run.Run) (n int64, err error) {
-	return n, tx.QueryRow(`SELECT count(DISTINCT r.contact)`+vanished+listed(tx, "seen", "r.contact_record", run.Contacts)+
+	return n, tx.QueryRow(`SELECT count(DISTINCT r.contact)`+vanished+there(tx, "r.contact_record", run.Contacts)+
 		` AND `+listed(tx, "seen", "r.client_record", run.Clients), r.Connection, r.Tenant, r.ID).Scan(&n)
 }
 
 // Vanished returns up to limit relations of such contacts.
 func Vanished(tx *sqldb.Tx, r *run.Run, limit int) ([]RelationRow, error) {
 	return sqldb.Collect(tx, scanRelation, `SELECT `+relationColumns+vanished+
-		listed(tx, "seen", "r.contact_record", run.Contacts)+` AND `+listed(tx, "seen", "r.client_record", run.Clients)+
+		there(tx, "r.contact_record", run.Contacts)+` AND `+listed(tx, "seen", "r.client_record", run.Clients)+
 		` ORDER BY r.contact_record, r.client_record LIMIT $4`, r.Connection, r.Tenant, r.ID, limit)
 }

@@ -233,6 +233,16 @@ func DropAbsent(tx *sqldb.Tx, r *run.Run) error {
 	return err
 }
 
+// DropSuggestions makes suggestions stale whose records found their client, or are not to be synced any more.
+func DropSuggestions(tx *sqldb.Tx, connection, tenant string, records []string) error {
+	if len(records) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(`UPDATE changes SET state = 'STALE', record = '' WHERE connection = $1 AND tenant = $2 AND state = 'WAITING'
+		AND kind IN ('LINK', 'NEW') AND `+anyOf(tx, "record_id", 3), connection, tenant, ids(tx, records))
+	return err
+}
+
 // dropRemovals makes the removals of a run stale that did not end well. It removes nothing more by itself. What waits for a
 // person is decidable all the same when it was written to its end, and has taken the place of the plan that waited before;
 // and what a person approved stands.

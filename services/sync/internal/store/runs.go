@@ -20,7 +20,8 @@ const runColumns = `r.id, r.firm, r.connection, r.kind, r.state, r.step, r.tenan
 	r.clients_created, r.clients_updated, r.clients_unchanged, r.clients_restored, r.contacts_created,
 	r.contacts_updated, r.contacts_left, r.suggestions, r.out_of_scope, r.plan, r.has_plan, r.proven, r.unproven_reason,
 	r.withheld_reason, r.message, r.attempts, r.garbled, r.restarts, r.wait_until, r.cancel_requested, r.started_by, r.initiator,
-	r.epoch, r.version, r.created_at, r.started_at, r.first_visible_at, r.ended_at`
+	r.epoch, r.version, r.created_at, r.started_at, r.first_visible_at, r.ended_at, r.legacy_mapped, r.legacy_suggested,
+	r.legacy_unmapped, r.listed_clients, r.listed_contacts`
 
 func scanRun(scan func(...any) error) (r run.Run, err error) {
 	var since, start, stepAt, wait, created, started, visible, ended int64
@@ -30,7 +31,8 @@ func scanRun(scan func(...any) error) (r run.Run, err error) {
 		&r.Counts.ContactsCreated, &r.Counts.ContactsUpdated, &r.ContactsLeft, &r.Counts.Suggestions,
 		&r.Counts.OutOfScope, &r.Plan, &r.HasPlan, &r.Proven, &r.UnprovenReason, &r.WithheldReason, &r.Message,
 		&r.Attempts, &r.Garbled, &r.Restarts, &wait, &r.CancelRequested, &r.StartedBy, &r.Initiator, &r.Epoch, &r.Version,
-		&created, &started, &visible, &ended)
+		&created, &started, &visible, &ended, &r.Counts.LegacyMapped, &r.Counts.LegacySuggested, &r.Counts.LegacyUnmapped,
+		&r.ListedClients, &r.ListedContacts)
 	r.Since, r.ServerStart, r.StepAt, r.WaitUntil = fromMicros(since), fromMicros(start), fromMicros(stepAt), fromMicros(wait)
 	r.CreatedAt, r.StartedAt = fromMicros(created), fromMicros(started)
 	r.FirstVisibleAt, r.EndedAt = fromMicros(visible), fromMicros(ended)
@@ -62,8 +64,10 @@ func StartRun(tx *sqldb.Tx, c run.Connection, kind run.Kind, startedBy, initiato
 		err = tx.QueryRow(`SELECT id FROM runs WHERE connection = $1 AND state IN ('QUEUED', 'RUNNING', 'PARKED')`, c.ID).Scan(&id)
 		return id, false, err
 	}
-	if kind == run.Full {
-		if _, err := tx.Exec(`UPDATE connections SET full_wanted = FALSE WHERE id = $1 AND full_wanted`, c.ID); err != nil {
+	if kind != run.Upgrade {
+		// What a run reads that begins now answers those who wanted one before.
+		if _, err := tx.Exec(`UPDATE connections SET manual_wanted = FALSE, full_wanted = full_wanted AND $2
+			WHERE id = $1 AND (manual_wanted OR full_wanted AND NOT $2)`, c.ID, kind != run.Full); err != nil {
 			return "", false, err
 		}
 	}
@@ -76,7 +80,7 @@ func StartRun(tx *sqldb.Tx, c run.Connection, kind run.Kind, startedBy, initiato
 func before(tx *sqldb.Tx, c run.Connection) (since time.Time, first bool, err error) {
 	var start, fulls int64
 	err = tx.QueryRow(`SELECT coalesce(max(server_start), 0), coalesce(sum(CASE WHEN kind = 'FULL' AND proven THEN 1 ELSE 0 END), 0)
-		FROM runs WHERE connection = $1 AND tenant = $2 AND state IN ('SUCCEEDED', 'REMOVALS_WITHHELD')`, c.ID, c.Tenant).
+		FROM runs WHERE connection = $1 AND tenant = $2 AND kind <> 'UPGRADE' AND state IN ('SUCCEEDED', 'REMOVALS_WITHHELD')`, c.ID, c.Tenant).
 		Scan(&start, &fulls)
 	if since = fromMicros(start); !since.IsZero() {
 		since = since.Add(-sinceOverlap)
@@ -197,14 +201,17 @@ func SaveRun(tx *sqldb.Tx, r *run.Run, leaseUntil time.Time) error {
 			clients_updated = $15, clients_unchanged = $16, clients_restored = $17, contacts_created = $18,
 			contacts_updated = $19, contacts_left = $20, suggestions = $21, out_of_scope = $22, has_plan = $23, proven = $24,
 			unproven_reason = $25, withheld_reason = $26, message = $27, attempts = $28, restarts = $29, wait_until = $30,
-			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, listing_messages = $35, garbled = $36, version = version + 1
+			cancel_requested = $31, lease_until = $32, first_visible_at = $33, ended_at = $34, listing_messages = $35, garbled = $36,
+			legacy_mapped = $37, legacy_suggested = $38, legacy_unmapped = $39, listed_clients = $40, listed_contacts = $41,
+			version = version + 1
 		WHERE id = $1 AND epoch = $2`,
 		r.ID, r.Epoch, string(r.State), string(r.Step), r.PageToken, micros(r.ServerStart), r.Cursor, r.Done,
 		r.Total, micros(r.StepAt), r.ListingPage, r.Pages, r.Calls, c.ClientsCreated,
 		c.ClientsUpdated, c.ClientsUnchanged, c.ClientsRestored, c.ContactsCreated,
 		c.ContactsUpdated, r.ContactsLeft, c.Suggestions, c.OutOfScope, r.HasPlan, r.Proven,
 		r.UnprovenReason, r.WithheldReason, r.Message, r.Attempts, r.Restarts, micros(r.WaitUntil),
-		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt), r.ListingMessages, r.Garbled)
+		r.CancelRequested, micros(leaseUntil), micros(r.FirstVisibleAt), micros(r.EndedAt), r.ListingMessages, r.Garbled,
+		c.LegacyMapped, c.LegacySuggested, c.LegacyUnmapped, r.ListedClients, r.ListedContacts)
 	if err == nil && n != 1 {
 		err = ErrLeaseLost
 	}
@@ -255,6 +262,9 @@ func EndRun(tx *sqldb.Tx, r *run.Run) error {
 			return err
 		}
 	}
+	if err := endUpgrade(tx, r); err != nil {
+		return err
+	}
 	switch {
 	case r.State == run.Failed || r.State == run.Cancelled:
 		if err := dropRemovals(tx, r); err != nil {
@@ -268,6 +278,46 @@ func EndRun(tx *sqldb.Tx, r *run.Run) error {
 	if err := SaveRun(tx, r, time.Time{}); err != nil {
 		return err
 	}
+	if c := r.Counts; c.ClientsCreated+c.ClientsUpdated+c.ClientsRestored > 0 {
+		if err := ReadDetails(tx, r.Connection); err != nil {
+			return err
+		}
+	}
 	tx.Notify(TopicRuns) // a full run may have waited for this one
 	return EmitFinished(tx, r)
+}
+
+// endUpgrade keeps the listing of an UPGRADE run for those who decide from it, in the place of earlier ones. One that was not
+// read to its end, or is of no use, goes at once, and all go when nothing is left to decide.
+func endUpgrade(tx *sqldb.Tx, r *run.Run) error {
+	if r.Kind != run.Upgrade {
+		return nil
+	}
+	which := `run <> $2`
+	if r.Step == run.Legacy || r.State == run.Failed {
+		which = `run = $2`
+	}
+	if _, err := tx.Exec(`DELETE FROM legacy_records WHERE connection = $1 AND `+which, r.Connection, r.ID); err != nil {
+		return err
+	}
+	return DropDecided(tx, r.Connection)
+}
+
+// DropDecided throws the listings of UPGRADE runs of a connection away when nothing is left to decide from them.
+func DropDecided(tx *sqldb.Tx, connection string) error {
+	_, err := tx.Exec(`DELETE FROM legacy_records WHERE connection = $1 AND NOT EXISTS (SELECT 1 FROM legacy_links g
+		WHERE g.connection = $1 AND g.state IN ('PENDING', 'SUGGESTED', 'UNMAPPED'))`, connection)
+	return err
+}
+
+// TopicDetails is notified when there may be details to read.
+const TopicDetails = "sync.details"
+
+// ReadDetails has the details of a connection's clients looked at again, if its listings leave some out.
+func ReadDetails(tx *sqldb.Tx, connection string) error {
+	n, err := tx.Exec(`UPDATE detail_work SET pending = TRUE, step_cursor = '', asked = asked + 1 WHERE connection = $1`, connection)
+	if n > 0 {
+		tx.Notify(TopicDetails)
+	}
+	return err
 }

@@ -140,3 +140,23 @@ func one(n int64, err error) error {
 	}
 	return err
 }
+
+// What follows is for the packages below this one.
+
+// Micros is a time as it is stored; the zero time is 0.
+func Micros(t time.Time) int64 { return micros(t) }
+
+// FromMicros reads what Micros wrote.
+func FromMicros(us int64) time.Time { return fromMicros(us) }
+
+// AnyOf is the condition that column is one of the values of parameter n; its argument is IDs(tx, values).
+func AnyOf(tx *sqldb.Tx, column string, n int) string { return anyOf(tx, column, n) }
+
+// IDs is a list of values as the argument of AnyOf and Lookup.
+func IDs(tx *sqldb.Tx, values []string) any { return ids(tx, values) }
+
+// Lookup is the FROM item that finds, for each value of parameter n, an IDs(tx, values), the rows of a table that match, as
+// alias; match may use alias and q.value. Each value is looked up by itself, through an index.
+func Lookup(tx *sqldb.Tx, n int, table, alias, columns, match string) string {
+	return lookup(tx, n, table, alias, columns, match)
+}
