@@ -25,6 +25,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/rest"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/gateway/internal/stream"
+	"github.com/concord-suite/concord/gateway/internal/webhook"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
@@ -94,9 +95,10 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync), deps.Now)
 	// The callback is the gateway's own call: the person may be signed in in another browser profile, or not at all.
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
+	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)))
 
 	s := &Service{sessions: sessions, limits: lim, deps: deps}
-	s.handler = s.routes(api, proxy, events, callback, cookies)
+	s.handler = s.routes(api, proxy, events, callback, notices, cookies)
 	return s, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/concord-suite/concord/gateway/internal/bytes"
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/gateway/internal/webhook"
 )
 
 // bytesPath is where the documents service's tickets are taken.
@@ -34,10 +35,13 @@ func patience(json, silence time.Duration, next http.Handler) http.Handler {
 			return
 		}
 		b := &awaited{ReadCloser: r.Body, control: http.NewResponseController(w)}
-		if carriesBytes(r) {
+		switch {
+		case carriesBytes(r):
 			b.silence = silence
 			b.await(silence)
-		} else {
+		case r.URL.Path == webhook.Path:
+			b.await(min(json, webhook.Wait))
+		default:
 			b.await(json)
 		}
 		r.Body = b

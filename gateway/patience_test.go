@@ -49,6 +49,7 @@ func TestABodyThatDoesNotComeIsNotWaitedFor(t *testing.T) {
 	}{
 		"JSON":    {"POST /v1/sign-in", reads, 400},
 		"refused": {"POST /v1/sign-in", refuses, 429},
+		"notice":  {"POST /webhooks/xero", reads, 400},
 		"bytes":   {"PUT /v1/bytes/ticket", reads, 400},
 		"upload":  {"POST /v1/firms/f/folders/x/documents:upload", reads, 400},
 	} {

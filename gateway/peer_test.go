@@ -43,6 +43,7 @@ type peer struct {
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedFirmServiceServer
 	connectorv1.UnimplementedConnectionServiceServer
+	connectorv1.UnimplementedWebhookServiceServer
 	syncv1.UnimplementedClientServiceServer
 	syncv1.UnimplementedRunServiceServer
 	documentsv1.UnimplementedDocumentServiceServer
@@ -55,6 +56,8 @@ type peer struct {
 	uploads  []*documentsv1.InitiateUploadRequest
 	created  *syncv1.CreateClientRequest
 	run      *syncv1.StartRunRequest
+	notices  []*connectorv1.ReceiveWebhookRequest
+	receive  func(context.Context) error
 }
 
 func (p *peer) note(ctx context.Context, method string) {
@@ -163,6 +166,18 @@ func (p *peer) CompleteConnectAttempt(ctx context.Context, r *connectorv1.Comple
 	return &connectorv1.CompleteConnectAttemptResponse{State: connectorv1.AttemptState_ATTEMPT_STATE_AUTHORISED}, nil
 }
 
+func (p *peer) ReceiveWebhook(ctx context.Context, r *connectorv1.ReceiveWebhookRequest) (*connectorv1.ReceiveWebhookResponse, error) {
+	p.note(ctx, "ReceiveWebhook")
+	p.mu.Lock()
+	p.notices = append(p.notices, r)
+	receive := p.receive
+	p.mu.Unlock()
+	if receive == nil {
+		return &connectorv1.ReceiveWebhookResponse{}, nil
+	}
+	return &connectorv1.ReceiveWebhookResponse{}, receive(ctx)
+}
+
 func (p *peer) InitiateUpload(_ context.Context, r *documentsv1.InitiateUploadRequest) (*documentsv1.InitiateUploadResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,6 +235,7 @@ func (p *peer) listen(t *testing.T) grpc.ClientConnInterface {
 	authv1.RegisterKeyServiceServer(srv, p)
 	authv1.RegisterFirmServiceServer(srv, p)
 	connectorv1.RegisterConnectionServiceServer(srv, p)
+	connectorv1.RegisterWebhookServiceServer(srv, p)
 	syncv1.RegisterClientServiceServer(srv, p)
 	syncv1.RegisterRunServiceServer(srv, p)
 	documentsv1.RegisterDocumentServiceServer(srv, p)

@@ -9,6 +9,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/session"
 	"github.com/concord-suite/concord/gateway/internal/stream"
+	"github.com/concord-suite/concord/gateway/internal/webhook"
 	"github.com/concord-suite/concord/proto/gen/openapi"
 )
 
@@ -17,7 +18,8 @@ const maxJSON = 1 << 20
 
 // routes lays the special paths over the translated API. What the mux does not know is the API's to answer.
 func (s *Service) routes(
-	api http.Handler, proxy *bytes.Proxy, events *stream.Handlers, callback *connect.Callback, cookies session.Cookies,
+	api http.Handler, proxy *bytes.Proxy, events *stream.Handlers, callback *connect.Callback, notices *webhook.Handler,
+	cookies session.Cookies,
 ) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", clean(limitBody(request.Once(custom(api, proxy, events)))))
@@ -28,7 +30,8 @@ func (s *Service) routes(
 	mux.Handle("GET /oauth/callback", callback)
 	mux.HandleFunc("GET /connect/done.html", connect.ServeDone)
 	mux.HandleFunc("/", serveNothing)
-	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(s.limits.Wrap(session.Middleware(cookies, straight(mux))))))
+	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(notices.Before(people))))
 }
 
 func serveNothing(w http.ResponseWriter, r *http.Request) {
