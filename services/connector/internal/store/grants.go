@@ -138,16 +138,17 @@ func SubjectGranted(tx *sqldb.Tx, app, subject, but string) (granted bool, err e
 	return granted, err
 }
 
-// PendingGrants returns the grants whose refresh began and was left, and whose time to be tried again has come.
-func PendingGrants(tx *sqldb.Tx, now time.Time, limit int) ([]string, error) {
-	return ids(tx, `SELECT id FROM grants WHERE attempt <> '' AND lease_until <= $1 AND retry_at <= $1
-		AND status IN ('ACTIVE', 'CLOSING') ORDER BY attempt_started LIMIT $2`, micros(now), limit)
+// PendingGrants returns the grants whose refresh began and has not ended, and whose time to be tried again has come, or
+// lies beyond a time up to which there is a reason to wait. Somebody may be at it.
+func PendingGrants(tx *sqldb.Tx, now, beyond time.Time, limit int) ([]string, error) {
+	return ids(tx, `SELECT id FROM grants WHERE attempt <> '' AND (retry_at <= $1 OR retry_at > $2)
+		AND status IN ('ACTIVE', 'CLOSING') ORDER BY attempt_started LIMIT $3`, micros(now), micros(beyond), limit)
 }
 
-// IdleGrants returns the active grants not refreshed since a time.
-func IdleGrants(tx *sqldb.Tx, before, now time.Time, limit int) ([]string, error) {
-	return ids(tx, `SELECT id FROM grants WHERE status = 'ACTIVE' AND refreshed <= $1 AND retry_at <= $2 AND lease_until <= $2
-		ORDER BY refreshed LIMIT $3`, micros(before), micros(now), limit)
+// IdleGrants returns the active grants not refreshed since a time, with the same bounds as PendingGrants.
+func IdleGrants(tx *sqldb.Tx, before, now, beyond time.Time, limit int) ([]string, error) {
+	return ids(tx, `SELECT id FROM grants WHERE status = 'ACTIVE' AND refreshed <= $1 AND (retry_at <= $2 OR retry_at > $3)
+		ORDER BY refreshed LIMIT $4`, micros(before), micros(now), micros(beyond), limit)
 }
 
 func ids(tx *sqldb.Tx, query string, args ...any) ([]string, error) {

@@ -39,6 +39,7 @@ type bench struct {
 	ring    *vault.Vault
 	keyring string       // the file that ring was read from
 	calls   atomic.Int32 // to the token endpoint
+	begun   atomic.Int32 // of these, those that were begun
 	answer  func()       // called when an answer of the token endpoint is here and before anybody has seen it
 
 	mu    sync.Mutex
@@ -73,6 +74,9 @@ func (b *bench) forward(d time.Duration) {
 
 // RoundTrip counts the calls to the token endpoint.
 func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/connect/token") {
+		b.begun.Add(1)
+	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if strings.HasSuffix(r.URL.Path, "/connect/token") {
 		b.calls.Add(1)
@@ -83,15 +87,17 @@ func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func (b *bench) identity(secret string) *xero.Identity {
+func (b *bench) identity(secret string) *xero.Identity { return b.client(secret, 5*time.Second, b.now) }
+
+func (b *bench) client(secret string, timeout time.Duration, now func() time.Time) *xero.Identity {
 	at := func(path string) *url.URL {
 		u, err := url.Parse(b.world.URL() + path)
 		require.NoError(b.t, err)
 		return u
 	}
 	return xero.New(xero.Config{ClientID: sim.ClientID, ClientSecret: secret, RedirectURL: "http://localhost/cb",
-		AuthorizeURL: at("/identity/connect/authorize"),
-		IdentityURL:  at(""), APIURL: at(""), Timeout: 5 * time.Second}, &http.Client{Transport: b}, b.now)
+		AuthorizeURL: at("/identity/connect/authorize"), IdentityURL: at(""), APIURL: at(""), Timeout: timeout},
+		&http.Client{Transport: b}, now)
 }
 
 // replica is a custodian with database connections of its own.
@@ -105,9 +111,24 @@ func (b *bench) replica(opts ...sqldb.Option) replica {
 }
 
 func (b *bench) with(identity provider.Identity, opts ...sqldb.Option) replica {
+	return b.custodian(identity, b.now, opts...)
+}
+
+// skewed is a replica whose clock is off.
+func (b *bench) skewed(off time.Duration, opts ...sqldb.Option) replica {
+	now := func() time.Time { return b.now().Add(off) }
+	return b.custodian(b.client(sim.ClientSecret, 5*time.Second, now), now, opts...)
+}
+
+// impatient is a replica that does not wait long for the identity service.
+func (b *bench) impatient(timeout time.Duration) replica {
+	return b.with(b.client(sim.ClientSecret, timeout, b.now))
+}
+
+func (b *bench) custodian(identity provider.Identity, now func() time.Time, opts ...sqldb.Option) replica {
 	db := sqldbtest.Open(b.t, b.url, sqldb.Join(events.Schema, store.Migrations), opts...)
 	logger := slog.New(slog.DiscardHandler)
-	return replica{custody.New(db, b.ring, map[string]provider.Identity{app: identity}, config, b.now, logger), db}
+	return replica{custody.New(db, b.ring, map[string]provider.Identity{app: identity}, config, now, logger), db}
 }
 
 // grant has somebody consent and keeps the tokens, with a connection that uses them.
@@ -128,6 +149,7 @@ func (b *bench) grant(r replica) store.Grant {
 		return errors.Join(store.InsertGrant(tx, g), store.SaveConnection(tx, c, b.now()))
 	}))
 	b.calls.Store(0)
+	b.begun.Store(0)
 	return g
 }
 
@@ -143,10 +165,16 @@ func (b *bench) row(r replica, id string) (g store.Grant) {
 // works requires that an access token can be had and that the provider accepts it.
 func (b *bench) works(r replica, grant string) {
 	b.t.Helper()
+	_, err := b.identity(sim.ClientSecret).Tenants(b.t.Context(), b.token(r, grant).Access(), "")
+	require.NoError(b.t, err)
+}
+
+// token requires that an access token can be had.
+func (b *bench) token(r replica, grant string) custody.Token {
+	b.t.Helper()
 	token, err := r.Token(b.t.Context(), grant)
 	require.NoError(b.t, err)
-	_, err = b.identity(sim.ClientSecret).Tenants(b.t.Context(), token.Access(), "")
-	require.NoError(b.t, err)
+	return token
 }
 
 // recovers asks for a token until there is one, as callers and workers do.

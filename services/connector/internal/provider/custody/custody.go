@@ -5,13 +5,21 @@
 //
 //   - Before the token is spent, a lease and the intent are written. That proves that the database can be written, keeps
 //     others from spending at the same time, and leaves a trace if we die.
+//   - Who finds, with the intent written, that the lease has run out does not spend the token any more.
 //   - The answer is saved only over the generation it was asked for. Who lost the lease meanwhile does not overwrite what
 //     the next one saved; its answer is kept as a spare, since which of two answers the provider honours is not known.
+//     An answer that comes when the grant was given up meanwhile revives it.
 //   - A trace without an answer is taken up by any replica, which spends the same token again: the provider allows that
 //     for half an hour, for exactly this case.
-//   - That the provider refuses a grant is believed only when the generation is still the one asked for, no answer is
-//     outstanding within that half hour, and there is no spare. A provider that is down, or that does not know this
-//     installation, never ends a grant.
+//   - That the provider refuses a grant is believed only when the generation is still the one asked for, no answer was
+//     lost within that half hour, and there is no spare. A provider that is down, or that does not know this installation,
+//     never ends a grant.
+//
+// Clocks may be some minutes apart and may jump: a lease is held until this process has seen it unchanged for as long as
+// a lease lasts, and a time that no right clock can have written counts for nothing.
+//
+// Grants in use are renewed ahead, before their access token falls due, each at its own moment; who asks for a token
+// waits for a renewal only after a while without use.
 //
 // Tokens leave this package only towards the provider. They are sealed to their row, and print as a word.
 package custody
@@ -23,6 +31,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -59,11 +68,16 @@ type Custodian struct {
 	// identities are the identity services by the app of a grant.
 	identities map[string]provider.Identity
 	flights    singleflight.Group
+	leases     leases
+	usage      usage
+	// replica tells this custodian apart from those of other processes.
+	replica string
 }
 
 // New makes a custodian.
 func New(db *sqldb.DB, v *vault.Vault, identities map[string]provider.Identity, cfg Config, now func() time.Time, logger *slog.Logger) *Custodian {
-	return &Custodian{db: db, vault: v, identities: identities, cfg: cfg, now: now, logger: logger}
+	return &Custodian{db: db, vault: v, identities: identities, cfg: cfg, now: now, logger: logger, replica: uuid.NewString(),
+		leases: leases{seen: map[string]sighting{}}, usage: usage{last: map[string]use{}}}
 }
 
 // Token is an access token with what is needed to say that it was refused.
@@ -98,16 +112,19 @@ func (c *Custodian) Token(ctx context.Context, grant string) (Token, error) {
 		case !g.Usable():
 			return Token{}, fmt.Errorf("%w: %s", ErrDead, g.Reason)
 		case c.fresh(g, now):
-			return c.open(g)
-		case g.RetryAt.After(now):
+			return c.handOut(g, now)
+		case c.resting(g, now):
 			return c.rest(g, now, provider.Errorf(provider.ErrUnavailable, "the provider did not renew the consent; it is tried again shortly"))
-		case g.LeaseUntil.After(now):
-			if err := wait(ctx, changed, min(g.LeaseUntil.Sub(now), poll)); err != nil {
+		case c.leased(g, now):
+			if c.worthACall(g, now) { // somebody is at it; nobody has to wait for that
+				return c.handOut(g, now)
+			}
+			if err := wait(ctx, changed, poll); err != nil {
 				return Token{}, err
 			}
 			continue
 		}
-		if err := c.renew(ctx, grant); err != nil {
+		if err := c.renew(ctx, grant, c.expiring); err != nil {
 			return c.rest(g, c.now(), err)
 		}
 	}
@@ -131,21 +148,36 @@ func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
 // fresh reports whether the access token is good for a while yet: a sixth of its life, which is five minutes of Xero's
 // thirty, enough for a slow call and for a refresh that takes a second try.
 func (c *Custodian) fresh(g store.Grant, now time.Time) bool {
-	return !g.Access.Empty() && now.Before(g.AccessExpires.Add(-g.AccessExpires.Sub(g.AccessIssued)/6))
+	return !g.Access.Empty() && now.Before(due(g))
+}
+
+// expiring is the contrary of fresh.
+func (c *Custodian) expiring(g store.Grant, now time.Time) bool { return !c.fresh(g, now) }
+
+// due is when the access token of a grant must be renewed at the latest.
+func due(g store.Grant) time.Time {
+	return g.AccessExpires.Add(-g.AccessExpires.Sub(g.AccessIssued) / 6)
 }
 
 // rest returns what is left of an access token that should be renewed and can't be, or why.
 func (c *Custodian) rest(g store.Grant, now time.Time, err error) (Token, error) {
-	if errors.Is(err, ErrDead) || g.Access.Empty() || !now.Before(g.AccessExpires.Add(-margin)) {
+	if errors.Is(err, ErrDead) || !c.worthACall(g, now) {
 		return Token{}, err
 	}
-	return c.open(g)
+	return c.handOut(g, now)
+}
+
+// worthACall reports whether the access token of a grant is still good for one call.
+func (c *Custodian) worthACall(g store.Grant, now time.Time) bool {
+	return !g.Access.Empty() && now.Before(g.AccessExpires.Add(-margin))
 }
 
 // margin is how much life an access token needs for one call to be worth trying.
 const margin = 10 * time.Second
 
-func (c *Custodian) open(g store.Grant) (Token, error) {
+// handOut opens the access token of a grant for who asked for it.
+func (c *Custodian) handOut(g store.Grant, now time.Time) (Token, error) {
+	c.usage.note(g.ID, now, c.aheadAt(g))
 	access, err := c.vault.Open(g.Access.Text, g.Row("access"))
 	if err != nil {
 		return Token{}, fmt.Errorf("custody: the access token of grant %s: %w", g.ID, err)

@@ -17,11 +17,13 @@ import (
 
 // renew renews a grant, or waits for this process's renewal of it that is under way. A renewal that has begun goes on
 // when the caller leaves: the token may be spent.
-func (c *Custodian) renew(ctx context.Context, grant string) error {
+//
+// due says, of the row as it is when its lease is taken, whether there is still something to do.
+func (c *Custodian) renew(ctx context.Context, grant string, due func(store.Grant, time.Time) bool) error {
 	done := c.flights.DoChan(grant, func() (any, error) {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Lease)
 		defer cancel()
-		return nil, c.refresh(bounded, grant)
+		return nil, c.refresh(bounded, grant, due)
 	})
 	select {
 	case r := <-done:
@@ -37,19 +39,25 @@ type intent struct {
 	token    string
 	owner    string // of this try
 	replayed bool   // an earlier try spent the token, or may have, and its answer is lost
+	// lost is when that was, the last time.
+	lost time.Time
 }
 
 // refresh spends the refresh token of a grant once, if it is this process's turn.
-func (c *Custodian) refresh(ctx context.Context, grant string) error {
-	in, err := c.intend(ctx, grant)
+func (c *Custodian) refresh(ctx context.Context, grant string, due func(store.Grant, time.Time) bool) error {
+	in, err := c.intend(ctx, grant, due)
 	if err != nil || in == nil {
 		return err
+	}
+	left := in.grant.LeaseUntil.Sub(c.now()) - (c.cfg.Lease - c.cfg.Call)
+	if left <= 0 { // this process stood still: others may be at it, and the trace is there for them
+		return nil
 	}
 	identity := c.identities[in.grant.App]
 	if identity == nil {
 		return c.failed(ctx, *in, false, provider.Errorf(provider.ErrClient, "the provider of this consent is no longer configured"))
 	}
-	call, cancel := context.WithTimeout(ctx, c.cfg.Call)
+	call, cancel := context.WithTimeout(ctx, min(left, c.cfg.Call))
 	defer cancel()
 	tokens, err := identity.Refresh(call, in.token)
 	switch {
@@ -65,20 +73,24 @@ func (c *Custodian) refresh(ctx context.Context, grant string) error {
 }
 
 // intend takes the lease and writes the intent. It returns nil when there is nothing to do for this process now.
-func (c *Custodian) intend(ctx context.Context, grant string) (*intent, error) {
+func (c *Custodian) intend(ctx context.Context, grant string, due func(store.Grant, time.Time) bool) (*intent, error) {
 	var in *intent
 	err := c.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		in = nil
 		g, err := store.GrantByID(tx, grant, true)
 		now := c.now()
-		if err != nil || !g.Usable() || c.fresh(g, now) || g.LeaseUntil.After(now) || g.RetryAt.After(now) {
+		if err != nil || !g.Usable() || !due(g, now) || c.leased(g, now) || c.resting(g, now) {
 			return err
 		}
-		next := intent{replayed: g.Attempt != "", owner: uuid.NewString()}
+		next := intent{replayed: g.Attempt != "", owner: uuid.NewString(), lost: g.AttemptStarted}
 		g.LeaseOwner, g.LeaseUntil = next.owner, now.Add(c.cfg.Lease)
 		if !next.replayed {
-			g.Attempt, g.AttemptStarted = uuid.NewString(), now
+			g.Attempt = uuid.NewString()
 		}
+		if next.lost.After(now) { // by a clock that was wrong
+			next.lost = now
+		}
+		g.AttemptStarted = now // should the answer to this one be lost, too
 		if _, err := store.UpdateGrant(tx, g, g.Generation); err != nil {
 			return err
 		}
@@ -99,7 +111,7 @@ func (c *Custodian) intend(ctx context.Context, grant string) (*intent, error) {
 
 // save writes the answer, again and again while the database does not take it: it exists nowhere else.
 func (c *Custodian) save(ctx context.Context, in intent, tokens provider.Tokens) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveFor)
 	defer cancel()
 	for pause := saveAgain; ; pause = min(2*pause, saveSlowly) {
 		err := c.db.Tx(ctx, func(tx *sqldb.Tx) error { return c.commit(tx, in, tokens) })
@@ -114,6 +126,8 @@ func (c *Custodian) save(ctx context.Context, in intent, tokens provider.Tokens)
 }
 
 const (
+	// saveFor bounds saving. A database that is down for a day has people at it who restart everything around it.
+	saveFor = 24 * time.Hour
 	// saveAgain is the wait before the second try to save: a lost connection is back at once.
 	saveAgain = 20 * time.Millisecond
 	// saveSlowly is the longest wait between tries: a database that restarts takes some seconds.
@@ -130,6 +144,8 @@ func (c *Custodian) commit(tx *sqldb.Tx, in intent, tokens provider.Tokens) erro
 	switch {
 	case g.Committed == in.owner: // saved already: the answer to that COMMIT was lost
 		return nil
+	case g.Status == store.GrantDead && g.Generation == in.grant.Generation:
+		return c.revive(tx, g, in, tokens)
 	case !g.Usable():
 		return nil
 	case g.Generation != in.grant.Generation || g.Attempt != in.grant.Attempt:
@@ -141,6 +157,30 @@ func (c *Custodian) commit(tx *sqldb.Tx, in intent, tokens provider.Tokens) erro
 	g.Committed = in.owner
 	_, err = store.UpdateGrant(tx, g, in.grant.Generation)
 	return err
+}
+
+// revive takes back that a grant is dead: whoever found that did not know of this answer.
+func (c *Custodian) revive(tx *sqldb.Tx, g store.Grant, in intent, tokens provider.Tokens) error {
+	if err := c.Put(&g, tokens); err != nil {
+		return err
+	}
+	g.Status, g.Reason, g.Committed = store.GrantActive, "", in.owner
+	if _, err := store.UpdateGrant(tx, g, in.grant.Generation); err != nil {
+		return err
+	}
+	all, err := store.ConnectionsOfGrant(tx, g.ID)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if one.State != connection.NeedsReauth || one.Reason != withdrawn {
+			continue
+		}
+		if err := store.SetState(tx, one, connection.Active, "", c.now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepSpare keeps the refresh token of an answer that came after another one was saved.
@@ -171,9 +211,9 @@ func (c *Custodian) judge(ctx context.Context, in intent, refusal error) error {
 		switch {
 		case g.Generation != in.grant.Generation || g.Attempt != in.grant.Attempt || !g.Usable():
 			return nil // renewed, or consented to anew, meanwhile: the refusal was of an older token
-		case in.replayed && now.Sub(g.AttemptStarted) < c.cfg.Grace:
+		case in.replayed && now.Sub(in.lost) < c.cfg.Grace+skew:
 			verdict = provider.Errorf(provider.ErrUnavailable, "the provider does not accept the last token yet; it is tried again")
-			return c.postpone(tx, g, true, now)
+			return c.postpone(tx, g, in, false, now)
 		case !g.Spare.Empty() && g.SpareUntil.After(now):
 			return c.useSpare(tx, g)
 		}
@@ -242,47 +282,24 @@ func (c *Custodian) failed(ctx context.Context, in intent, spent bool, why error
 			return err
 		}
 		defer tx.Notify(topic(g.ID))
-		return c.postpone(tx, g, spent || in.replayed, c.now())
+		return c.postpone(tx, g, in, spent, c.now())
 	})
 	return errors.Join(why, err)
 }
 
-// postpone gives the lease back until the next try.
-func (c *Custodian) postpone(tx *sqldb.Tx, g store.Grant, keepTrace bool, now time.Time) error {
+// postpone gives the lease back until the next try. The trace is then as spent, or as the tries before, left it.
+func (c *Custodian) postpone(tx *sqldb.Tx, g store.Grant, in intent, spent bool, now time.Time) error {
 	g.LeaseOwner, g.LeaseUntil = "", time.Time{}
-	if !keepTrace {
+	switch {
+	case spent:
+		g.AttemptStarted = now
+	case in.replayed:
+		g.AttemptStarted = in.lost
+	default:
 		g.Attempt, g.AttemptStarted = "", time.Time{}
 	}
-	g.RetryAt = now.Add(c.cfg.Retry << min(g.Failures, 5))
+	g.RetryAt = now.Add(c.cfg.Retry << min(g.Failures, maxDoublings))
 	g.Failures++
 	_, err := store.UpdateGrant(tx, g, g.Generation)
 	return err
-}
-
-// upkeepBatch is how many grants one round of upkeep takes up.
-const upkeepBatch = 100
-
-// Upkeep takes up refreshes that were begun and left, and renews grants that have been idle for long. It is called every
-// few seconds: what was begun must be taken up within the provider's grace.
-func (c *Custodian) Upkeep(ctx context.Context) error {
-	var due []string
-	err := c.db.Read(ctx, func(tx *sqldb.Tx) error {
-		now := c.now()
-		begun, err := store.PendingGrants(tx, now, upkeepBatch)
-		if err != nil {
-			return err
-		}
-		idle, err := store.IdleGrants(tx, now.Add(-c.cfg.Idle), now, upkeepBatch)
-		due = append(begun, idle...)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, grant := range due {
-		if _, err := c.Token(ctx, grant); err != nil && ctx.Err() == nil {
-			c.logger.WarnContext(ctx, "a grant could not be renewed", "grant", grant, "error", err)
-		}
-	}
-	return ctx.Err()
 }

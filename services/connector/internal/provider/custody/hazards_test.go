@@ -1,0 +1,256 @@
+package custody_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
+	"github.com/concord-suite/concord/sim"
+	"github.com/concord-suite/concord/sim/faults"
+	"github.com/concord-suite/concord/sim/world"
+
+	"github.com/concord-suite/concord/services/connector/internal/connection"
+	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/custody"
+	"github.com/concord-suite/concord/services/connector/internal/store"
+)
+
+// TestALateAnswerRevivesAGrantThatWasGivenUp: one replica holds the provider's answer and can't write it for longer than
+// the provider's grace. Another one tries the old token meanwhile, and is refused.
+func TestALateAnswerRevivesAGrantThatWasGivenUp(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		f := sqldbtest.NewFaults()
+		holder, other := b.replica(f.Option()), b.replica()
+		g := b.grant(other)
+		b.forward(31 * time.Minute)
+		var once sync.Once
+		b.answer = func() { once.Do(f.Freeze) }
+		ended := make(chan error, 1)
+		go func() {
+			_, err := holder.Token(context.WithoutCancel(t.Context()), g.ID)
+			ended <- err
+		}()
+		b.until("the answer is here", func() bool { return b.calls.Load() > 0 })
+		b.forward(40 * time.Minute)
+		b.until("the other one has given up", func() bool {
+			_, _ = other.Token(t.Context(), g.ID)
+			return b.row(other, g.ID).Status == store.GrantDead
+		})
+		f.Thaw()
+		require.NoError(t, <-ended)
+		b.works(other, g.ID)
+		require.Equal(t, store.GrantActive, b.row(other, g.ID).Status)
+		require.Equal(t, 1, b.told(other, "ConnectionNeedsReauth"))
+		require.Equal(t, 1, b.told(other, "ConnectionRecovered"))
+		require.NoError(t, other.db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+			list, err := store.ConnectionsOfGrant(tx, g.ID)
+			require.Equal(t, connection.Active, list[0].State)
+			return err
+		}))
+	})
+}
+
+// TestTheGraceBeginsWithTheLastLostAnswer: a call whose answer was lost may have spent the token, whenever the first one
+// was.
+func TestTheGraceBeginsWithTheLastLostAnswer(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		r := b.replica()
+		g := b.grant(r)
+		lose := func(kind string) {
+			_, err := b.remote.Fault(t.Context(), world.Fault{Kind: kind, Path: "/connect/token", Count: 1})
+			require.NoError(t, err)
+			_, err = r.Token(t.Context(), g.ID)
+			require.ErrorIs(t, err, provider.ErrUnavailable)
+		}
+		b.forward(31 * time.Minute)
+		lose(faults.Drop)
+		b.forward(50 * time.Minute)
+		lose(faults.ApplyThenDrop)
+		require.NoError(t, b.remote.Do(t.Context(), "POST", "/control/settings", map[string]string{"refresh_grace": "1ms"}, nil))
+		for range 3 {
+			b.forward(2 * time.Minute)
+			_, err := r.Token(t.Context(), g.ID)
+			require.ErrorIs(t, err, provider.ErrUnavailable, "the provider may have its own idea of when the grace began")
+		}
+		b.forward(40 * time.Minute)
+		_, err := r.Token(t.Context(), g.ID)
+		require.ErrorIs(t, err, custody.ErrDead)
+	})
+}
+
+// TestALeaseThatRanOutIsNotUsed: a process is stopped between writing its intent and spending the token. When it goes on,
+// somebody else has done it.
+func TestALeaseThatRanOutIsNotUsed(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		f := sqldbtest.NewFaults()
+		stopped, other := b.replica(f.Option()), b.replica()
+		g := b.grant(other)
+		b.forward(31 * time.Minute)
+		written, goOn := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		f.OnCommit(func(_ context.Context, done bool) {
+			if done {
+				once.Do(func() { close(written); <-goOn })
+			}
+		})
+		ended := make(chan error, 1)
+		go func() {
+			_, err := stopped.Token(context.WithoutCancel(t.Context()), g.ID)
+			ended <- err
+		}()
+		<-written
+		b.works(other, g.ID)
+		close(goOn)
+		require.NoError(t, <-ended)
+		require.EqualValues(t, 1, b.calls.Load())
+	})
+}
+
+// TestClocksThatDiffer: three replicas whose clocks are up to four minutes apart.
+func TestClocksThatDiffer(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		replicas := []replica{b.skewed(-2 * time.Minute), b.skewed(0), b.skewed(2 * time.Minute)}
+		g := b.grant(replicas[1])
+		const expiries = 12
+		for i := range expiries {
+			b.forward(33 * time.Minute) // by every clock
+			var group errgroup.Group
+			for at := range replicas {
+				for range 4 {
+					group.Go(func() error {
+						_, err := replicas[(at+i)%len(replicas)].Token(t.Context(), g.ID)
+						return err
+					})
+				}
+			}
+			require.NoError(t, group.Wait())
+			require.EqualValues(t, i+1, b.calls.Load(), "one call per expiry, whoever makes it")
+			b.forward(18 * time.Minute)
+			for _, r := range replicas {
+				b.works(r, g.ID)
+			}
+			require.EqualValues(t, i+1, b.calls.Load(), "nobody finds it due long before the others")
+		}
+	})
+}
+
+// TestAReplicaDiesWhoseClockWasWrong: what it left is taken up as soon as what any other would have left.
+func TestAReplicaDiesWhoseClockWasWrong(t *testing.T) {
+	for name, off := range map[string]time.Duration{"behind": -2 * time.Minute, "ahead": 2 * time.Minute, "years ahead": 10 * 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, b *bench) {
+				f := sqldbtest.NewFaults()
+				dying, other := b.skewed(off, f.Option()), b.replica()
+				g := b.grant(other)
+				b.forward(34 * time.Minute)
+				b.answer = func() { f.FailExec("UPDATE grants", 1000) }
+				gone, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := dying.Token(gone, g.ID)
+				require.Error(t, err)
+				b.answer = nil
+				require.NotEmpty(t, b.row(other, g.ID).LeaseOwner)
+				b.recovers(other, g.ID)
+				require.EqualValues(t, 2, b.calls.Load())
+			})
+		})
+	}
+}
+
+// TestAClockStep: a replica's clock jumps by hours and back, around a refresh.
+func TestAClockStep(t *testing.T) {
+	for name, step := range map[string]time.Duration{"forward": 10 * time.Hour, "back": -10 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, b *bench) {
+				jumping, other := b.skewed(step), b.replica()
+				g := b.grant(other)
+				b.forward(31 * time.Minute)
+				require.NoError(t, jumping.Refused(t.Context(), g.ID, custody.Fixed("")), "not of this generation: nothing happens")
+				_, err := jumping.Token(t.Context(), g.ID)
+				require.NoError(t, err)
+				after := b.calls.Load()
+				b.forward(31 * time.Minute)
+				// A token that is believed to be good for hours is refused by the provider, and then renewed.
+				token, err := other.Token(t.Context(), g.ID)
+				require.NoError(t, err)
+				if _, err = b.identity(sim.ClientSecret).Tenants(t.Context(), token.Access(), ""); err != nil {
+					require.ErrorIs(t, err, provider.ErrToken)
+					require.NoError(t, other.Refused(t.Context(), g.ID, token))
+				}
+				b.works(other, g.ID)
+				require.LessOrEqual(t, b.calls.Load(), after+2, "at most one more than the expiry")
+				for range 3 {
+					before := b.calls.Load()
+					b.forward(31 * time.Minute)
+					b.works(other, g.ID)
+					require.Equal(t, before+1, b.calls.Load(), "then everything is as before")
+				}
+			})
+		})
+	}
+}
+
+// TestNoOutageEndsAGrant: for fifty days the identity service does not know the installation, has errors of its own, or
+// does not answer in time. Upkeep and callers try all the while.
+func TestNoOutageEndsAGrant(t *testing.T) {
+	for name, outage := range map[string]world.Fault{
+		"invalid_client": {},
+		"500":            {Kind: faults.Status, Status: 500},
+		"503":            {Kind: faults.Status, Status: 503},
+		"429":            {Kind: faults.Status, Status: 429, Retry: 60},
+		"no connection":  {Kind: faults.Drop},
+		"too slow":       {Kind: faults.Slow, Delay: world.Duration(time.Minute)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, sqldbtest.URL(t, sqldb.SQLite)) // what no engine can make differ
+			good := b.replica()
+			r := good
+			g := b.grant(good)
+			if outage.Kind == "" {
+				r = b.with(b.identity("wrong secret"))
+			} else {
+				r = b.impatient(50 * time.Millisecond)
+				outage.Path = "/connect/token"
+				_, err := b.remote.Fault(t.Context(), outage)
+				require.NoError(t, err)
+			}
+			for range 50 {
+				b.forward(24 * time.Hour)
+				require.NoError(t, r.Upkeep(t.Context()))
+				_, err := r.Token(t.Context(), g.ID)
+				require.Error(t, err)
+				require.NotErrorIs(t, err, custody.ErrDead)
+			}
+			require.GreaterOrEqual(t, b.calls.Load(), int32(50))
+			require.Equal(t, store.GrantActive, b.row(r, g.ID).Status)
+			require.Zero(t, b.told(r, "ConnectionNeedsReauth"))
+			require.NoError(t, b.remote.RemoveFault(t.Context(), ""))
+			b.forward(time.Hour)
+			b.works(good, g.ID)
+		})
+	}
+}
+
+// TestUpkeepDoesNotWaitForOneAfterTheOther: what was begun must be taken up within the grace, however slow each answer is.
+func TestUpkeepDoesNotWaitForOneAfterTheOther(t *testing.T) {
+	b := newBench(t, sqldbtest.URL(t, sqldb.SQLite))
+	r := b.replica()
+	const grants = 6
+	for range grants {
+		b.grant(r)
+	}
+	b.forward(8 * 24 * time.Hour)
+	_, err := b.remote.Fault(t.Context(), world.Fault{Kind: faults.Frozen, Path: "/connect/token"})
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Upkeep(t.Context()) }()
+	b.until("all of them are under way", func() bool { return b.begun.Load() == grants })
+	require.NoError(t, b.remote.RemoveFault(t.Context(), ""))
+	require.NoError(t, <-ended)
+}
