@@ -49,6 +49,8 @@ type bench struct {
 	db   *sqldb.DB
 	file vault.File
 	v    *vault.Vault // of a process that is not followed by a worker
+
+	inventory rotation.Inventory
 }
 
 func each(t *testing.T, fn func(t *testing.T, b *bench)) {
@@ -58,7 +60,7 @@ func each(t *testing.T, fn func(t *testing.T, b *bench)) {
 
 func newBench(t *testing.T, url string, options ...sqldb.Option) *bench {
 	t.Helper()
-	b := &bench{t: t, url: url, db: sqldbtest.Open(t, url, migrations, options...), file: vault.File{Path: filepath.Join(t.TempDir(), "keyring.json")}}
+	b := &bench{t: t, url: url, db: sqldbtest.Open(t, url, migrations, options...), file: vault.File{Path: filepath.Join(t.TempDir(), "keyring.json")}, inventory: inventory}
 	var err error
 	b.v, err = b.file.OpenOrCreate()
 	require.NoError(t, err)
@@ -66,7 +68,7 @@ func newBench(t *testing.T, url string, options ...sqldb.Option) *bench {
 }
 
 func (b *bench) book() rotation.Book {
-	return rotation.Book{Service: "things", DB: b.db, Inventory: inventory}
+	return rotation.Book{Service: "things", DB: b.db, Inventory: b.inventory}
 }
 
 func (b *bench) ring() rotation.Ring {

@@ -152,19 +152,21 @@ func (s Status) hashing() error {
 				return refuse("%d %s of %s made with the old key are under way", n, h.Name, p.Service)
 			}
 			if left := h.life - p.hashes(s.Keys.Hashing()); left > 0 {
-				return refuse("%s of %s made with the old key are good for %s more", h.Name, p.Service, left.Round(time.Minute))
+				return refuse("%s of %s made with the old key are good for %d minutes more", h.Name, p.Service, int(left.Minutes())+1)
 			}
 		}
 	}
 	return nil
 }
 
-// hashes is for how long every process has hashed with a key; 0 when none does.
+// hashes is for how long no process has hashed with another key.
 func (p Part) hashes(key vault.KeyID) time.Duration {
-	var least time.Duration
+	least := always
 	for _, r := range p.Replicas {
-		if r.Hashing == key && (least == 0 || r.Hashes < least) {
-			least = r.Hashes
+		if r.Hashing == key {
+			least = min(least, r.Hashes)
+		} else {
+			least = min(least, r.Silent)
 		}
 	}
 	return least

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -204,6 +205,33 @@ func TestHashesKeepTheirKeyAsLongAsTheyAreOfUse(t *testing.T) {
 		require.Contains(t, printed(t, b.status()), "PINs")
 
 		b.require(b.db.Tx(t.Context(), func(tx *sqldb.Tx) error { _, err := tx.Exec(`UPDATE pins SET expires = 0`); return err }))
+		kept, err = b.ring().Retire(t.Context(), false)
+		require.NoError(t, err)
+		require.NoError(t, kept)
+		require.Len(t, b.status().Keys.MAC, 1)
+	})
+}
+
+// TestHashesThatAreKeptNowhereKeepTheirKeyForTheirLife: nothing tells which were made, so the last moment at which a process
+// hashed with the old key counts, also when that process is gone.
+func TestHashesThatAreKeptNowhereKeepTheirKeyForTheirLife(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.inventory.Hashes = []rotation.Hash{{What: "links", Life: time.Hour}}
+		_, stop := b.process()
+		b.until(func() bool { return len(b.status().Parts[0].Replicas) == 1 })
+		kept, err := b.ring().Rotate(t.Context(), quiet)
+		require.NoError(t, err)
+		require.ErrorContains(t, kept, "links of things made with the old key are good for 60 minutes more")
+		stop()
+		b.process() // knows the new key alone
+		b.until(func() bool { return len(b.status().Parts[0].Replicas) == 2 })
+		kept, err = b.ring().Retire(t.Context(), false)
+		require.NoError(t, err)
+		require.Error(t, kept, "what the first process made is still good")
+		b.require(b.db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := tx.Exec(`UPDATE keys_replicas SET since = since - 3700000000 WHERE since > 0`)
+			return err
+		}))
 		kept, err = b.ring().Retire(t.Context(), false)
 		require.NoError(t, err)
 		require.NoError(t, kept)

@@ -41,7 +41,7 @@ func (s Status) Print(w io.Writer) error {
 		for _, r := range p.Replicas {
 			heard := r.Silent.Round(time.Second).String() + " ago"
 			if !r.Live() {
-				heard += " (gone)"
+				heard += ", gone"
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.Service, r.Name, r.Sealing, r.Hashing, heard)
 		}

@@ -1,12 +1,14 @@
--- What the processes of a service know about the keyring, told every few seconds. since is when the process began to hash
--- with the key it names; knows lists the ids of all keys it has, with a space between.
+-- What the processes of a service know about the keyring, told every few seconds. knows lists the ids of all keys that the
+-- process has, with a space between; since is when it began to hash with the key it names after it had hashed with another
+-- one, 0 when it never did; gone is 1 once it has ended.
 CREATE TABLE keys_replicas (
 	replica  TEXT   NOT NULL PRIMARY KEY,
 	sealing  TEXT   NOT NULL,
 	hashing  TEXT   NOT NULL,
 	knows    TEXT   NOT NULL,
 	since    BIGINT NOT NULL,
-	seen     BIGINT NOT NULL
+	seen     BIGINT NOT NULL,
+	gone     INTEGER NOT NULL
 );
 
 -- Keys that nothing may be sealed with any more. A write that tries is refused by triggers beside the sealed columns.
