@@ -160,7 +160,7 @@ func decimal(v string) (string, bool) {
 	whole, fraction, point := strings.Cut(digits, ".")
 	if groups := strings.Split(whole, ","); len(groups) > 1 {
 		for i, g := range groups {
-			if len(g) > 3 || i > 0 && len(g) < 3 {
+			if len(g) > 3 || g == "" || i > 0 && len(g) < 3 {
 				return "", false
 			}
 		}
