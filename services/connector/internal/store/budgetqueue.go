@@ -15,15 +15,15 @@ type BudgetWait struct {
 	Lane int
 	// LimitedBy is the limit it waits for: minute or appminute.
 	LimitedBy string
-	// Since is when it began to wait, Until when it counts as gone unless it has asked again.
-	Since, Until time.Time
+	// Since is when it began to wait, Due when it asks again, and Until when it counts as gone unless it has.
+	Since, Due, Until time.Time
 }
 
 // SaveWait notes, or notes again, that a call waits.
 func SaveWait(tx *sqldb.Tx, w BudgetWait) error {
-	_, err := tx.Exec(`INSERT INTO budget_waits (id, app, tenant, firm, lane, limited_by, since, until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (id) DO UPDATE SET limited_by = excluded.limited_by, until = excluded.until`,
-		w.ID, w.App, w.Tenant, w.Firm, w.Lane, w.LimitedBy, micros(w.Since), micros(w.Until))
+	_, err := tx.Exec(`INSERT INTO budget_waits (id, app, tenant, firm, lane, limited_by, since, due, until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO UPDATE SET limited_by = excluded.limited_by, due = excluded.due, until = excluded.until`,
+		w.ID, w.App, w.Tenant, w.Firm, w.Lane, w.LimitedBy, micros(w.Since), micros(w.Due), micros(w.Until))
 	return err
 }
 
@@ -35,8 +35,10 @@ func DropWait(tx *sqldb.Tx, id string) error {
 
 // AppWaits reads the calls that wait for the app's minute, those that wait longest first.
 func AppWaits(tx *sqldb.Tx, app string, now time.Time) ([]BudgetWait, error) {
-	return sqldb.Collect(tx, func(r *sqldb.Rows) (w BudgetWait, err error) { return w, r.Scan(&w.ID, &w.Firm, &w.Lane) },
-		`SELECT id, firm, lane FROM budget_waits WHERE app = $1 AND limited_by = 'appminute' AND until > $2 ORDER BY since, id`, app, micros(now))
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (w BudgetWait, err error) {
+		return w, r.Scan(&w.ID, &w.Firm, &w.Lane, times{&w.Due})
+	},
+		`SELECT id, firm, lane, due FROM budget_waits WHERE app = $1 AND limited_by = 'appminute' AND until > $2 ORDER BY since, id`, app, micros(now))
 }
 
 // FirmUse reads how many calls each firm has in the app's minute, those under way included.

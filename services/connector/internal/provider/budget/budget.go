@@ -193,11 +193,9 @@ func (b *Budget) try(ctx context.Context, p *Permit, alone bool) (v verdict, err
 			return nil
 		case v.limit != "":
 			return b.note(tx, p, v, now)
-		case p.noted:
-			p.noted = false
-			if err := store.DropWait(tx, p.id); err != nil {
-				return err
-			}
+		}
+		if err := b.forget(tx, p); err != nil {
+			return err
 		}
 		return store.BeginCall(tx, p.id, p.ask.Key, p.ask.Firm, now.Add(p.ask.Life))
 	}, sqldb.ReadCommitted)

@@ -82,11 +82,19 @@ func (b *Budget) hold(told Told) time.Duration {
 // note writes down that a call waits for a limit that others may be served at first.
 func (b *Budget) note(tx *sqldb.Tx, p *Permit, v verdict, now time.Time) error {
 	if v.limit != Minute && v.limit != AppMinute || v.until.Sub(now) > b.cfg.MaxWait {
-		return nil
+		return b.forget(tx, p) // it is no longer in anybody's way
 	}
 	p.noted = true
 	return store.SaveWait(tx, store.BudgetWait{ID: p.id, BudgetKey: p.ask.Key, Firm: p.ask.Firm, Lane: int(p.ask.Lane), LimitedBy: v.limit,
-		Since: p.since, Until: later(v.until, now).Add(b.cfg.Minute / lingerPart)})
+		Since: p.since, Due: v.until, Until: later(v.until, now).Add(b.cfg.Minute / lingerPart)})
+}
+
+func (b *Budget) forget(tx *sqldb.Tx, p *Permit) error {
+	if !p.noted {
+		return nil
+	}
+	p.noted = false
+	return store.DropWait(tx, p.id)
 }
 
 // giveUp lets those behind a call go on that waits no longer. A wait that can't be dropped ends by its time.

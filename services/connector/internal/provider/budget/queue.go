@@ -15,15 +15,15 @@ func (b *Budget) queue(tx *sqldb.Tx, p *Permit, use store.BudgetUse, v verdict, 
 	if err != nil {
 		return v, err
 	}
-	before := 0
+	before, due := 0, 0
 	if len(waits) > 0 {
 		used, err := store.FirmUse(tx, p.ask.App, b.spans, now)
 		if err != nil {
 			return v, err
 		}
-		before = ahead(waits, used, b.cfg.Weights, p)
+		before, due = ahead(waits, used, b.cfg.Weights, p, now.Add(b.spans.MinuteSlot))
 	}
-	if before < v.roomNow {
+	if due < v.roomNow {
 		return v, nil
 	}
 	v = verdict{limit: AppMinute, room: v.room, roomNow: v.roomNow}
@@ -53,8 +53,9 @@ func turn(frees []store.Freed, need int, now time.Time, window time.Duration) ti
 	return now.Add(window)
 }
 
-// ahead counts the waiting calls whose turn is before that of p.
-func ahead(waits []store.BudgetWait, used map[string]int, weights map[string]int, p *Permit) int {
+// ahead counts the waiting calls whose turn is before that of p, and of those the ones that ask again soon. No place is
+// kept for the others: when they thought that their turn would come later, they would leave it empty.
+func ahead(waits []store.BudgetWait, used, weights map[string]int, p *Permit, soon time.Time) (all, due int) {
 	mine, place := p.ask.Firm, 1
 	for _, w := range waits {
 		if w.ID == p.id {
@@ -64,27 +65,28 @@ func ahead(waits []store.BudgetWait, used map[string]int, weights map[string]int
 			place++
 		}
 	}
-	at := share(used[mine]+place, mine, weights)
-	before, placed := 0, map[string]int{}
+	at, placed := share(used[mine]+place, mine, weights), map[string]int{}
+	before := func(w store.BudgetWait) bool {
+		if lane := Lane(w.Lane); lane != p.ask.Lane {
+			return lane < p.ask.Lane
+		}
+		placed[w.Firm]++
+		if w.Firm == mine {
+			return placed[mine] < place
+		}
+		theirs := share(used[w.Firm]+placed[w.Firm], w.Firm, weights)
+		return theirs < at || theirs == at && w.Firm < mine
+	}
 	for _, w := range waits {
-		lane := Lane(w.Lane)
-		switch {
-		case w.ID == p.id || lane > p.ask.Lane:
-		case lane < p.ask.Lane:
-			before++
-		case w.Firm == mine:
-			if placed[mine]++; placed[mine] < place {
-				before++
-			}
-		default:
-			placed[w.Firm]++
-			theirs := share(used[w.Firm]+placed[w.Firm], w.Firm, weights)
-			if theirs < at || theirs == at && w.Firm < mine {
-				before++
-			}
+		if w.ID == p.id || !before(w) {
+			continue
+		}
+		all++
+		if !w.Due.After(soon) {
+			due++
 		}
 	}
-	return before
+	return all, due
 }
 
 // share is how much of the minute a number of calls is for a firm of some weight.

@@ -21,6 +21,7 @@ CREATE TABLE budget_waits (
 	lane       BIGINT NOT NULL, -- 0 goes first
 	limited_by TEXT NOT NULL, -- minute, appminute
 	since      BIGINT NOT NULL,
+	due        BIGINT NOT NULL, -- when it asks again
 	until      BIGINT NOT NULL
 );
 CREATE INDEX budget_waits_app ON budget_waits (app, limited_by, since);

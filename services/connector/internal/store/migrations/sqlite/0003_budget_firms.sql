@@ -21,6 +21,7 @@ CREATE TABLE budget_waits (
 	lane       INTEGER NOT NULL, -- 0 goes first
 	limited_by TEXT NOT NULL, -- minute, appminute
 	since      INTEGER NOT NULL,
+	due        INTEGER NOT NULL, -- when it asks again
 	until      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX budget_waits_app ON budget_waits (app, limited_by, since);
