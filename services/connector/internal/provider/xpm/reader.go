@@ -59,16 +59,16 @@ func (r *reader) token() (xml.Token, error) {
 			}
 			return nil, err
 		}
-		switch t := t.(type) {
+		switch tag := t.(type) { // t is returned and not tag, which would be boxed a second time
 		case xml.StartElement:
 			if len(r.open) == maxDepth {
 				return nil, errDepth
 			}
-			r.open = append(r.open, t.Name)
+			r.open = append(r.open, tag.Name)
 			return t, nil
 		case xml.EndElement:
 			last := len(r.open) - 1
-			if last < 0 || r.open[last] != t.Name {
+			if last < 0 || r.open[last] != tag.Name {
 				return nil, errNesting
 			}
 			r.open = r.open[:last]
@@ -76,7 +76,7 @@ func (r *reader) token() (xml.Token, error) {
 		case xml.CharData:
 			return t, nil
 		case xml.Directive:
-			if start := []byte("doctype html"); len(t) >= len(start) && bytes.EqualFold(t[:len(start)], start) {
+			if start := []byte("doctype html"); len(tag) >= len(start) && bytes.EqualFold(tag[:len(start)], start) {
 				return nil, errPage
 			}
 			return nil, errDirective
