@@ -59,6 +59,8 @@ type suite struct {
 	accounts authv1.AccountServiceClient
 	ledger   authv1.LedgerServiceClient
 	keys     authv1.KeyServiceClient
+
+	keyring vault.File
 }
 
 // options change how a suite is set up.
@@ -96,7 +98,8 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 		level = slog.LevelInfo
 	}
 	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: level}))
-	ring, err := vault.OpenOrCreate(filepath.Join(t.TempDir(), "keyring.json"))
+	s.keyring = vault.File{Path: filepath.Join(t.TempDir(), "keyring.json")}
+	ring, err := s.keyring.OpenOrCreate()
 	require.NoError(t, err)
 	var cfg auth.Config
 	require.NoError(t, config.Load(config.Source{Service: "auth", Environ: s.environ(o)}, &cfg))
