@@ -11,6 +11,8 @@ PROGRAMS := concord:allinone:cmd/concord gateway:gateway:cmd/gateway sim:sim:cmd
             $(foreach s,$(SERVICES),$(s):services/$(s):cmd/$(s))
 BIN      := $(CURDIR)/.cache/bin
 TOOLS    := $(BIN)/.tools
+# The npm packages that interop tests run against (test/node/README.md).
+NODE     := .cache/node/.installed
 
 # What the interop tests compare with: recorded exchanges and published documents of the providers.
 CONCORD_PROVIDER_DATA ?= ../shared/providers
@@ -20,28 +22,26 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help
+.PHONY: help run build bin/concord build-alone test interop bench chaos check \
+        generate generate-check third-party breaking baseline lint tidy-check deps-update tools
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- use it
 
-.PHONY: run
 run: bin/concord ## the whole suite on this machine, with the simulated upstream world, doing the main job
 	bin/concord run $(ARGS)
 
-.PHONY: build
 build: ## every program into bin/
 	@set -e; $(foreach p,$(PROGRAMS),$(call build-program,$(subst :, ,$(p)),go build -o);)
 
 # $(call build-program,binary module package,go command with what comes before the output)
 build-program = $(2) bin/$(if $(filter concord,$(word 1,$(1))),concord,concord-$(word 1,$(1))) ./$(word 2,$(1))/$(word 3,$(1))
 
-.PHONY: bin/concord
 bin/concord:
 	go build -o $@ ./allinone/cmd/concord
 
-.PHONY: build-alone
 build-alone: ## every program as its image builds it: outside the workspace
 	@set -e; $(foreach p,$(PROGRAMS),$(call build-alone-program,$(subst :, ,$(p)));)
 
@@ -49,56 +49,51 @@ build-alone-program = echo "$(word 2,$(1))"; GOWORK=off go -C $(word 2,$(1)) bui
 
 # --- test it
 
-.PHONY: test
 test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a real NATS server; nothing may be skipped
 	REQUIRE_POSTGRES=1 $(BIN)/testreport \
 		-- go test -json -race -timeout 15m work \
 		-- env GOWORK=off go -C tools test -json ./...
 
-.PHONY: interop
-interop: $(TOOLS) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
+interop: $(TOOLS) $(NODE) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
 	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }
 	REQUIRE_POSTGRES=1 $(BIN)/testreport -- go test -json -count=1 -tags interop -run '^TestInterop' -timeout 10m $(INTEROP)
 
-.PHONY: bench
+# Both files of test/node decide what is installed; the link lets its scripts find it.
+$(NODE): test/node/package.json test/node/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
+	@ln -sfn ../../$(@D)/node_modules test/node/node_modules && touch $@
+
 bench: ## the benchmarks behind docs/performance.md (LOAD_CLIENTS=100000 for the large practice)
 	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/load
 	REQUIRE_POSTGRES=1 go test -run '^$$' -bench . -timeout 60m $(patsubst %,./%/...,$(filter-out test,$(MODULES)))
 
-.PHONY: chaos
 chaos: ## kill every part of a suite, thirty times, while a hundred clients leave (two minutes)
 	go test -tags chaos -count=1 -v -timeout 15m ./test/chaos
 
-.PHONY: check
 check: lint generate-check build build-alone test ## what a change must pass
 
 # --- contract
 
-.PHONY: generate
 generate: tools ## generate Go, gateway and OpenAPI from the contract
 	tools/generate.sh
 
-.PHONY: generate-check
 generate-check: tools ## fail when the committed generated code is not what the contract gives
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && tools/generate.sh "$$out/gen" \
 		&& { diff -r "$$out/gen" proto/gen | head -n 60; }
 
-.PHONY: third-party
 third-party: tools
 	@$(BIN)/thirdparty proto/third_party.txt proto/third_party
 
-.PHONY: breaking
 breaking: third-party ## fail when the contract breaks what the last release published
 	cd proto && $(BIN)/buf build --exclude-source-info --path concord -o ../.cache/contract.binpb
 	$(BIN)/buf breaking .cache/contract.binpb --against proto/baseline.binpb --exclude-imports
 
-.PHONY: baseline
 baseline: third-party ## take the contract as it is for the released one (part of a release)
 	cd proto && $(BIN)/buf build --exclude-source-info --path concord -o baseline.binpb
 
 # --- care
 
-.PHONY: lint
 lint: tools third-party breaking tidy-check ## everything that can be said without running it
 	cd proto && $(BIN)/buf lint
 	@unformatted=$$(gofmt -l $(addsuffix /,$(MODULES)) tools | grep -v /gen/); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
@@ -111,15 +106,12 @@ lint: tools third-party breaking tidy-check ## everything that can be said witho
 	$(BIN)/depscheck
 	$(BIN)/changes
 
-.PHONY: tidy-check
 tidy-check: ## fail when a go.mod is not what its module needs
 	@set -e; for m in $(MODULES) tools; do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done
 
-.PHONY: deps-update
 deps-update: tools ## write deps.txt of every module; say why in the review
 	$(BIN)/depscheck -w
 
-.PHONY: tools
 tools: $(TOOLS) $(BIN)/buf $(BIN)/staticcheck ## build the pinned generators and checkers into .cache/bin
 
 $(TOOLS): tools/go.mod tools/go.sum $(wildcard tools/*/*.go tools/internal/*/*.go)
