@@ -138,6 +138,7 @@ var badInput = map[string]answered{
 	}),
 	"half of UTF-16":        text("", middle, func(in string) string { return wide(whole(in))[:len(wide(whole(in)))-1] }),
 	"UTF-16 without a mark": text("text/xml", wrongXML, func(in string) string { return wide(whole(in))[2:] }),
+	"a name of none":        text(xmlType, wrongXML, func(in string) string { return whole(in + "<" + secret + "\xf4/>") }),
 	"zero bytes":            text(xmlType, wrongXML, func(string) string { return strings.Repeat("\x00", 100) }),
 	"gzip without a word":   text(xmlType, wrongXML, func(string) string { return "\x1f\x8b\x08\x00" + secret }),
 	"deep": text(xmlType, "nest", func(in string) string {

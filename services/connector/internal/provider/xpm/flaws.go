@@ -77,7 +77,7 @@ func (b *bounded) explain(err error) error {
 
 // kind returns what sort of mistake a decoder's message tells of, without what it quotes of the document.
 func kind(message string) string {
-	if at := strings.IndexAny(message, `<&"`); at >= 0 {
+	if at := strings.IndexAny(message, `<&":`); at >= 0 {
 		message = message[:at]
 	}
 	return strings.TrimSpace(message)
