@@ -56,6 +56,18 @@ func FirmUse(tx *sqldb.Tx, app string, s Spans, now time.Time) (map[string]int, 
 	return used, err
 }
 
+// Pace reads when the next call of an app is due that goes by its pace; zero when none went yet.
+func Pace(tx *sqldb.Tx, app string) (due time.Time, err error) {
+	err = tx.QueryRow(`SELECT COALESCE(MAX(due), 0) FROM budget_pace WHERE app = $1`, app).Scan(times{&due})
+	return due, err
+}
+
+// SavePace keeps when the next one is due.
+func SavePace(tx *sqldb.Tx, app string, due time.Time) error {
+	_, err := tx.Exec(`INSERT INTO budget_pace (app, due) VALUES ($1, $2) ON CONFLICT (app) DO UPDATE SET due = excluded.due`, app, micros(due))
+	return err
+}
+
 func readTold(tx *sqldb.Tx, k BudgetKey, u *BudgetUse) error {
 	rows, err := tx.Query(`SELECT tenant, blocked_until, blocked_by, day_left, told FROM budget_told
 		WHERE app = $1 AND (tenant = $2 OR tenant = '')`, k.App, k.Tenant)

@@ -144,7 +144,7 @@ func (b *Budget) acquire(ctx context.Context, p *Permit, ended <-chan struct{}) 
 		switch {
 		case err != nil:
 			return nil, err
-		case v.crowded && !alone:
+		case v.limit == "" && v.crowded && !alone:
 			alone = true
 			continue
 		case v.limit == "":
@@ -184,15 +184,20 @@ func (b *Budget) try(ctx context.Context, p *Permit, alone bool) (v verdict, err
 		}
 		v = decide(use, p.ask.Limits, p.ask.Lane, now, b.cfg)
 		if v.limit == "" && v.crowded {
-			if v, err = b.queue(tx, p, use, v, now); err != nil {
+			if v, err = b.queue(tx, p, v, now); err != nil {
 				return err
 			}
 		}
 		switch {
-		case v.crowded && !alone:
-			return nil
 		case v.limit != "":
 			return b.note(tx, p, v, now)
+		case v.crowded && !alone:
+			return nil
+		}
+		if v.crowded && p.ask.Lane != Interactive {
+			if err := store.SavePace(tx, p.ask.App, v.pace); err != nil {
+				return err
+			}
 		}
 		if err := b.forget(tx, p); err != nil {
 			return err

@@ -11,10 +11,12 @@ import (
 type verdict struct {
 	limit string
 	until time.Time
-	// crowded is set when so little is left of the app's minute that nobody else may decide at the same time. room is what
-	// is left for this lane, roomNow what of it in the present part of the minute.
-	crowded       bool
-	room, roomNow int
+	// crowded is set when the app's minute is short: nobody else may decide at the same time, and those who can wait go by
+	// the pace. room is what this lane may still take of the minute.
+	crowded bool
+	room    int
+	// pace is when the next call is due when this one passes.
+	pace time.Time
 }
 
 // crowd is how many calls to different tenants may be let pass at the same moment without seeing each other: as many as
@@ -63,18 +65,12 @@ func decide(u store.BudgetUse, l provider.Limits, lane Lane, now time.Time, cfg 
 		return verdict{limit: Concurrent, until: soon}
 	}
 	all := l.AppPerMinute - kept.AppPerMinute
-	v := verdict{room: all - u.AppMinute - u.AppRunning}
-	v.roomNow = v.room
-	if lane != Interactive {
-		v.roomNow = min(v.room, spread(all)-u.AppRecent-u.AppRunning)
-	}
-	v.crowded = v.roomNow <= crowd
-	return v
+	left := all - u.AppMinute - u.AppRunning
+	return verdict{room: left, crowded: left <= crowd || lane != Interactive && u.AppRecent+u.AppRunning >= spread(all)/2}
 }
 
-// spread is how many calls are made in one part of the minute by those who don't take it as it comes: all work that can
-// wait together, so that there is something to share at any time, and the work of a tenant that can wait for days. It is
-// a fifth more than even, so that all of the minute is used although a call counts a little longer than it must.
+// spread is how many calls are made in one part of the minute by work that can wait for days. It is a fifth more than
+// even, so that all of the minute is used although a call counts a little longer than it must.
 func spread(perMinute int) int { return (perMinute+parts-1)/parts + max(1, perMinute/parts/5) }
 
 func later(a, b time.Time) time.Time {

@@ -10,7 +10,7 @@ import (
 
 // queue decides about the rest of the app's minute. Those who wait for it stand in an order: by lane, and within a lane
 // the firm first that had least of the minute for its weight. A call passes when there is room for it and for all before.
-func (b *Budget) queue(tx *sqldb.Tx, p *Permit, use store.BudgetUse, v verdict, now time.Time) (verdict, error) {
+func (b *Budget) queue(tx *sqldb.Tx, p *Permit, v verdict, now time.Time) (verdict, error) {
 	waits, err := store.AppWaits(tx, p.ask.App, now)
 	if err != nil {
 		return v, err
@@ -23,21 +23,46 @@ func (b *Budget) queue(tx *sqldb.Tx, p *Permit, use store.BudgetUse, v verdict, 
 		}
 		before, due = ahead(waits, used, b.cfg.Weights, p, now.Add(b.spans.MinuteSlot))
 	}
-	if due < v.roomNow {
+	next, err := store.Pace(tx, p.ask.App)
+	if err != nil {
+		return v, err
+	}
+	room, every := v.room, b.step(p.ask)
+	if p.ask.Lane != Interactive {
+		next = later(next, now.Add(-burst*every))
+		room = min(room, paced(next, now, every))
+	}
+	if due < room {
+		v.pace = next.Add(every)
 		return v, nil
 	}
-	v = verdict{limit: AppMinute, room: v.room, roomNow: v.roomNow}
-	for _, w := range []struct {
-		room   int
-		window time.Duration
-	}{{v.room, b.spans.Minute}, {v.roomNow, b.spans.Recent}} {
-		frees, err := store.Frees(tx, Key{App: p.ask.App}, Minute, w.window, now)
-		if err != nil {
-			return v, err
-		}
-		v.until = later(v.until, turn(frees, before-w.room+1, now, w.window))
+	frees, err := store.Frees(tx, Key{App: p.ask.App}, Minute, b.spans.Minute, now)
+	if err != nil {
+		return v, err
+	}
+	v.limit, v.until = AppMinute, turn(frees, before-v.room+1, now, b.spans.Minute)
+	if p.ask.Lane != Interactive {
+		v.until = later(v.until, next.Add(time.Duration(before)*every))
 	}
 	return v, nil
+}
+
+// paced is how many calls may go by the pace now.
+func paced(next, now time.Time, every time.Duration) int {
+	if next.After(now) {
+		return 0
+	}
+	return int(now.Sub(next)/every) + 1
+}
+
+// burst is how many calls that can wait may go at once when there was none for a while.
+const burst = 10
+
+// step is the time between two calls that go by the pace: a sixth less than would spread them evenly over the minute, so
+// that all of it is used although a call counts a little longer than it must. A minute that is used as it comes is free
+// for those who come later only when it is over.
+func (b *Budget) step(a Ask) time.Duration {
+	return b.cfg.Minute * 5 / 6 / time.Duration(max(1, a.Limits.AppPerMinute-kept(a.Limits, a.Lane).AppPerMinute))
 }
 
 // turn is when so many more calls have left the window. Calls under way leave it a window after they end.

@@ -101,7 +101,7 @@ func flood(t *testing.T, c *counted, all []*budget.Budget, l provider.Limits, la
 func TestEveryTenantsMinuteIsUsed(t *testing.T) {
 	sqldbtest.EachURL(t, func(t *testing.T, url string) {
 		synctest.Test(t, func(t *testing.T) {
-			const perMinute, lasting = 20, 4 * time.Minute
+			const perMinute, lasting = 20, 3 * time.Minute
 			c := newCounted(t, fifty, perMinute, 10000, 1, func() { pass(300 * time.Millisecond) })
 			flood(t, c, replicas(t, url, minute), limits(perMinute, 10000), budget.Background, lasting)
 			require.Zero(t, c.refused())
@@ -123,14 +123,14 @@ func TestEveryTenantsMinuteIsUsed(t *testing.T) {
 func TestTheAppsMinuteIsUsedAndShared(t *testing.T) {
 	sqldbtest.EachURL(t, func(t *testing.T, url string) {
 		synctest.Test(t, func(t *testing.T) {
-			const perApp, lasting = 400, 4 * time.Minute
+			const perApp, lasting = 400, 3 * time.Minute
 			c := newCounted(t, fifty, 60, perApp, 1, func() { pass(300 * time.Millisecond) })
 			flood(t, c, replicas(t, url, minute), limits(60, perApp), budget.Background, lasting)
 			require.Zero(t, c.refused())
 			share := used(c.all(), perApp-perApp/20, time.Minute)
 			require.GreaterOrEqual(t, share, 0.95)
 
-			of, settled := map[string]int{}, time.Now().Add(-lasting+2*time.Minute) // the first minute is whose comes first
+			of, settled := map[string]int{}, time.Now().Add(-lasting+time.Minute) // the first minute is whose comes first
 			for i, tenant := range c.tenants {
 				for _, at := range c.all(tenant) {
 					if at.After(settled) {

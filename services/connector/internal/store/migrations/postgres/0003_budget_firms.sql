@@ -26,3 +26,9 @@ CREATE TABLE budget_waits (
 );
 CREATE INDEX budget_waits_app ON budget_waits (app, limited_by, since);
 CREATE INDEX budget_waits_until ON budget_waits (until);
+
+-- When the next call of an app is due that goes by its pace.
+CREATE TABLE budget_pace (
+	app TEXT   NOT NULL PRIMARY KEY,
+	due BIGINT NOT NULL
+);
