@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/rotation"
@@ -108,7 +109,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.custody = custody.New(deps.DB, deps.Vault, identities, cfg.custody(), deps.Now, deps.Logger)
 	s.upstream = upstream.New(deps.DB, deps.Client, s.budget, s.custody, cfg.upstream(), deps.Now, deps.Logger)
 	s.flow = flow.New(cfg.flow(), flow.Deps{DB: deps.DB, Vault: deps.Vault, Providers: s.providers, Custody: s.custody,
-		Upstream: s.upstream, Auth: authv1.NewFirmServiceClient(deps.Auth), Now: deps.Now, Logger: deps.Logger})
+		Upstream: s.upstream, Auth: authv1.NewFirmServiceClient(deps.Auth), Now: deps.Now, Logger: deps.Logger,
+		Audit: audit.New(deps.DB, audit.Options{Service: Name, Now: deps.Now, Logger: deps.Logger})})
 	s.connections = &api.Connections{DB: deps.DB, Memory: s.memory, Flow: s.flow, Upstream: s.upstream, Providers: s.providers, Now: deps.Now}
 	s.records = &api.Records{DB: deps.DB, Memory: s.memory, Upstream: s.upstream, Providers: s.providers}
 	s.webhooks = &api.Webhooks{DB: deps.DB, Keys: cfg.webhookKeys(), Now: deps.Now, Logger: deps.Logger}

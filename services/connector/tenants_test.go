@@ -85,14 +85,6 @@ func TestConnectingAgainKeepsEverything(t *testing.T) {
 	})
 }
 
-func TestSomebodyElseConsents(t *testing.T) {
-	s := onSQLite(t, options{})
-	s.connect(firmA, sim.Owner, sim.PracticeName)
-	a := s.authorise(firmA, sim.Consultant, sim.PracticeName)
-	require.Len(t, a.GetWarnings(), 1)
-	require.Contains(t, a.GetWarnings()[0], "Somebody else")
-}
-
 func TestAPersonWithoutThePrivilege(t *testing.T) {
 	s := onSQLite(t, options{})
 	a := s.authorise(firmA, sim.Junior, sim.PracticeName)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/concord-suite/concord/platform/idem"
@@ -100,15 +99,11 @@ func (s *Connections) show(tx *sqldb.Tx, a store.Attempt) (*connectorv1.ConnectA
 	if err != nil {
 		return nil, err
 	}
-	subject := ""
-	if last != nil && last.Grant != "" {
-		g, err := store.GrantByID(tx, last.Grant, false)
-		if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
-			return nil, err
-		}
-		subject = g.Subject
+	present, err := store.ConsentsOf(tx, a.Firm, a.Provider)
+	if err != nil {
+		return nil, err
 	}
-	shown := wire.ToAttempt(a.Attempt, s.Now(), last, subject)
+	shown := wire.ToAttempt(a.Attempt, s.Now(), last, present)
 	if def, configured := s.Providers[a.Provider]; configured && shown.GetState() == connectorv1.AttemptState_ATTEMPT_STATE_WAITING {
 		shown.Warnings = append(shown.Warnings, def.Adapter.Requirement())
 	}

@@ -58,6 +58,8 @@ type Attempt struct {
 	// Subject is who consented, as the provider names the person. Scopes are what was granted.
 	Subject string
 	Scopes  []string
+	// ConsentedBy is a name to show for the subject, empty when the provider gives none.
+	ConsentedBy string
 	// Tenants are what can be connected; Preselected is the id of the one this consent was for.
 	Tenants     []Tenant
 	Preselected string
@@ -98,8 +100,8 @@ func (a Attempt) StateAt(now time.Time) AttemptState {
 }
 
 // Warnings returns what to tell the person before confirming. last is the connection that is upgraded, else the firm's last
-// connection of the provider, or nil; lastSubject is who consented to it.
-func (a Attempt) Warnings(last *Connection, lastSubject string) []string {
+// connection of the provider, or nil; present is whose consents the firm's connections of the provider use.
+func (a Attempt) Warnings(last *Connection, present []Consent) []string {
 	var all []string
 	chosen := a.Tenant(a.Preselected)
 	switch differs := last != nil && chosen != nil && last.Differs(*chosen); {
@@ -112,9 +114,7 @@ func (a Attempt) Warnings(last *Connection, lastSubject string) []string {
 			"another one brings other clients. Removals would wait until an administrator has reviewed the change.",
 			last.TenantName, chosen.Name))
 	}
-	if last != nil && lastSubject != "" && a.Subject != "" && lastSubject != a.Subject {
-		all = append(all, "Somebody else gave the consent last time. The connection will use what this person is allowed to do.")
-	}
+	all = append(all, a.replacements(present)...)
 	if chosen != nil && chosen.Privilege != "" {
 		all = append(all, chosen.Privilege)
 	}

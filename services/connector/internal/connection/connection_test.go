@@ -53,13 +53,13 @@ func TestOfType(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	a := Attempt{Subject: "anna", Preselected: "t2", Tenants: []Tenant{{ID: "t1", Name: "One"}, {ID: "t2", Name: "Two"}}}
-	require.Empty(t, a.Warnings(nil, ""), "a first connection")
-	require.Empty(t, a.Warnings(&Connection{TenantID: "t2"}, "anna"))
-	w := a.Warnings(&Connection{TenantID: "t1", TenantName: "One"}, "bert")
+	require.Empty(t, a.Warnings(nil, nil), "a first connection")
+	require.Empty(t, a.Warnings(&Connection{TenantID: "t2"}, []Consent{{Tenant: "t2", Subject: "anna"}}))
+	w := a.Warnings(&Connection{TenantID: "t1", TenantName: "One"}, []Consent{{Tenant: "t2", Subject: "bert", Person: "Bert B"}})
 	require.Len(t, w, 2)
 	require.Contains(t, w[0], `"One"`)
 	require.Contains(t, w[0], `"Two"`)
-	require.Contains(t, w[1], "Somebody else")
+	require.Contains(t, w[1], "uses the consent of Bert B")
 	a.Tenants[1].Privilege = "cannot"
-	require.Equal(t, []string{"cannot"}, a.Warnings(nil, ""))
+	require.Equal(t, []string{"cannot"}, a.Warnings(nil, nil))
 }

@@ -17,6 +17,8 @@ type Tokens struct {
 	// Subject is who consented, as the provider names the person; AuthEvent names the consent. Either may be empty.
 	Subject   string
 	AuthEvent string
+	// Person is a name to show for the subject, empty when the service gives none.
+	Person string
 }
 
 // Format writes a word in the place of the tokens, whatever the verb.

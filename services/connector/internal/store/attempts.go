@@ -34,7 +34,7 @@ func (a *Attempt) End(s connection.AttemptState) {
 
 const attemptColumns = `id, firm, person, provider, state, created, expires, state_hash, binding_hash, code_hash,
 	secrets_sealed, secrets_key, tokens_sealed, tokens_key, failure, error, subject, scopes, tenants, preselected, choice,
-	claim_owner, claim_until, upgrade`
+	claim_owner, claim_until, upgrade, consented_by`
 
 // InsertAttempt adds an attempt.
 func InsertAttempt(tx *sqldb.Tx, a Attempt) error {
@@ -43,7 +43,7 @@ func InsertAttempt(tx *sqldb.Tx, a Attempt) error {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO attempts (`+attemptColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`, args...)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`, args...)
 	return err
 }
 
@@ -56,7 +56,7 @@ func UpdateAttempt(tx *sqldb.Tx, a Attempt) error {
 	_, err = tx.Exec(`UPDATE attempts SET firm = $2, person = $3, provider = $4, state = $5, created = $6, expires = $7,
 		state_hash = $8, binding_hash = $9, code_hash = $10, secrets_sealed = $11, secrets_key = $12, tokens_sealed = $13,
 		tokens_key = $14, failure = $15, error = $16, subject = $17, scopes = $18, tenants = $19, preselected = $20,
-		choice = $21, claim_owner = $22, claim_until = $23, upgrade = $24 WHERE id = $1`, args...)
+		choice = $21, claim_owner = $22, claim_until = $23, upgrade = $24, consented_by = $25 WHERE id = $1`, args...)
 	return err
 }
 
@@ -72,7 +72,7 @@ func (a Attempt) values() ([]any, error) {
 	return []any{a.ID, a.Firm, a.Person, string(a.Provider), string(a.State), micros(a.Created), micros(a.Expires),
 		a.StateHash, a.BindingHash, a.CodeHash, a.Secrets.Text, string(a.Secrets.Key), a.Tokens.Text, string(a.Tokens.Key),
 		string(a.Failure), a.Error, a.Subject, strings.Join(a.Scopes, " "), string(tenants), a.Preselected, string(choice),
-		a.ClaimOwner, micros(a.ClaimUntil), a.Upgrade}, nil
+		a.ClaimOwner, micros(a.ClaimUntil), a.Upgrade, a.ConsentedBy}, nil
 }
 
 func scanAttempt(scan func(...any) error) (Attempt, error) {
@@ -81,7 +81,7 @@ func scanAttempt(scan func(...any) error) (Attempt, error) {
 	err := scan(&a.ID, &a.Firm, &a.Person, &a.Provider, &a.State, times{&a.Created}, times{&a.Expires},
 		&a.StateHash, &a.BindingHash, &a.CodeHash, &a.Secrets.Text, &a.Secrets.Key, &a.Tokens.Text, &a.Tokens.Key,
 		&a.Failure, &a.Error, &a.Subject, &scopes, &tenants, &a.Preselected, &choice, &a.ClaimOwner, times{&a.ClaimUntil},
-		&a.Upgrade)
+		&a.Upgrade, &a.ConsentedBy)
 	if err != nil {
 		return a, err
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
+
+	"github.com/concord-suite/concord/services/connector/internal/connection"
 )
 
 // GrantStatus is what a grant is good for.
@@ -28,8 +30,10 @@ const (
 // Grant is a row of grants: what one person consented to, for one firm.
 type Grant struct {
 	ID, Firm, App, Subject string
-	Scopes                 []string
-	Status                 GrantStatus
+	// Person is a name to show for the subject, empty when the provider gives none.
+	Person string
+	Scopes []string
+	Status GrantStatus
 	// Reason says in words why it is dead.
 	Reason string
 	// Generation grows with every refresh token. It is the fence: whoever saves an answer names the generation it spent.
@@ -66,13 +70,13 @@ func (g *Grant) Close(s GrantStatus, reason string) {
 
 const grantColumns = `id, firm, app, subject, scopes, status, reason, generation, refresh_sealed, refresh_key, access_sealed, access_key,
 	access_issued, access_expires, lease_owner, lease_until, attempt, attempt_started, committed, spare_sealed, spare_key, spare_until,
-	failures, retry_at, created, refreshed`
+	failures, retry_at, created, refreshed, person`
 
 func (g Grant) values() []any {
 	return []any{g.ID, g.Firm, g.App, g.Subject, strings.Join(g.Scopes, " "), string(g.Status), g.Reason, g.Generation,
 		g.Refresh.Text, string(g.Refresh.Key), g.Access.Text, string(g.Access.Key), micros(g.AccessIssued), micros(g.AccessExpires),
 		g.LeaseOwner, micros(g.LeaseUntil), g.Attempt, micros(g.AttemptStarted), g.Committed, g.Spare.Text, string(g.Spare.Key),
-		micros(g.SpareUntil), g.Failures, micros(g.RetryAt), micros(g.Created), micros(g.Refreshed)}
+		micros(g.SpareUntil), g.Failures, micros(g.RetryAt), micros(g.Created), micros(g.Refreshed), g.Person}
 }
 
 func scanGrant(scan func(...any) error) (Grant, error) {
@@ -81,7 +85,7 @@ func scanGrant(scan func(...any) error) (Grant, error) {
 	err := scan(&g.ID, &g.Firm, &g.App, &g.Subject, &scopes, &g.Status, &g.Reason, &g.Generation, &g.Refresh.Text, &g.Refresh.Key,
 		&g.Access.Text, &g.Access.Key, times{&g.AccessIssued}, times{&g.AccessExpires}, &g.LeaseOwner, times{&g.LeaseUntil},
 		&g.Attempt, times{&g.AttemptStarted}, &g.Committed, &g.Spare.Text, &g.Spare.Key, times{&g.SpareUntil}, &g.Failures,
-		times{&g.RetryAt}, times{&g.Created}, times{&g.Refreshed})
+		times{&g.RetryAt}, times{&g.Created}, times{&g.Refreshed}, &g.Person)
 	g.Scopes = strings.Fields(scopes)
 	return g, err
 }
@@ -89,7 +93,7 @@ func scanGrant(scan func(...any) error) (Grant, error) {
 // InsertGrant adds a grant.
 func InsertGrant(tx *sqldb.Tx, g Grant) error {
 	_, err := tx.Exec(`INSERT INTO grants (`+grantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-		$15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`, g.values()...)
+		$15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`, g.values()...)
 	return err
 }
 
@@ -99,7 +103,7 @@ func UpdateGrant(tx *sqldb.Tx, g Grant, generation int64) (bool, error) {
 	n, err := tx.Exec(`UPDATE grants SET firm = $2, app = $3, subject = $4, scopes = $5, status = $6, reason = $7, generation = $8,
 		refresh_sealed = $9, refresh_key = $10, access_sealed = $11, access_key = $12, access_issued = $13, access_expires = $14,
 		lease_owner = $15, lease_until = $16, attempt = $17, attempt_started = $18, committed = $19, spare_sealed = $20, spare_key = $21,
-		spare_until = $22, failures = $23, retry_at = $24, created = $25, refreshed = $26 WHERE id = $1 AND generation = $27`,
+		spare_until = $22, failures = $23, retry_at = $24, created = $25, refreshed = $26, person = $27 WHERE id = $1 AND generation = $28`,
 		append(g.values(), generation)...)
 	return n == 1, err
 }
@@ -128,6 +132,14 @@ func ScopesOfPerson(tx *sqldb.Tx, firm, app, person string) ([]string, error) {
 	all := strings.Fields(strings.Join(rows, " "))
 	slices.Sort(all)
 	return slices.Compact(all), err
+}
+
+// ConsentsOf returns whose consents a firm's connections of a provider use.
+func ConsentsOf(tx *sqldb.Tx, firm string, p connection.Provider) ([]connection.Consent, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (c connection.Consent, err error) {
+		return c, r.Scan(&c.Tenant, &c.Subject, &c.Person)
+	}, `SELECT c.tenant_id, g.subject, g.person FROM connections c JOIN grants g ON g.id = c.grant_id
+		WHERE c.firm = $1 AND c.provider = $2 ORDER BY c.id`, firm, string(p))
 }
 
 // SubjectGranted reports whether a person has another live grant in any firm. The provider may end all of a person's

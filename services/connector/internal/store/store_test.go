@@ -319,7 +319,7 @@ func TestStatesAreToldOnce(t *testing.T) {
 		require.NoError(t, db.Read(t.Context(), func(tx *sqldb.Tx) error {
 			got, err := sqldb.Collect(tx, func(r *sqldb.Rows) (s string, err error) { return s, r.Scan(&s) },
 				`SELECT subject FROM events_outbox ORDER BY position`)
-			require.Equal(t, []string{"connector.v1.connection_needs_reauth", "connector.v1.connection_recovered"}, got)
+			require.Equal(t, []string{"connector.v1.connection_degraded", "connector.v1.connection_needs_reauth", "connector.v1.connection_recovered"}, got)
 			return err
 		}))
 	})

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/sqldb"
 	connectoreventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/connector/v1"
 
@@ -36,6 +37,9 @@ func (f *Flow) attach(tx *sqldb.Tx, a store.Attempt, c connection.Connection, g 
 		return c, err
 	}
 	if oldGrant != "" && oldGrant != g.ID {
+		if err := f.noteReplaced(tx, c, oldGrant, g); err != nil {
+			return c, err
+		}
 		if _, err := f.leaveGrant(tx, c, oldGrant, ""); err != nil {
 			return c, err
 		}
@@ -46,6 +50,17 @@ func (f *Flow) attach(tx *sqldb.Tx, a store.Attempt, c connection.Connection, g 
 	}
 	return c, store.Tell(tx, c, &connectoreventsv1.ConnectionEstablished{
 		Connection: wire.ToConnection(c), ConfirmedBy: a.Person, TenantChanged: a.Choice.Differs})
+}
+
+// noteReplaced puts into the ledger that a connection uses somebody else's consent from now on. That the connection was
+// confirmed, and by whom, stands there anyway.
+func (f *Flow) noteReplaced(tx *sqldb.Tx, c connection.Connection, before string, g store.Grant) error {
+	old, err := store.GrantByID(tx, before, false)
+	if err != nil || old.Subject == "" || old.Subject == g.Subject {
+		return err
+	}
+	return f.Audit.Record(tx, audit.Act{Firm: c.Firm, Action: "connection.consent_replaced", Permission: "connection.confirm_attempt",
+		Resource: store.ConnectionName(c.Ref), Kind: audit.Change})
 }
 
 // Disconnect ends a connection of a firm, in tx. The provider and auth are told afterwards, however long that takes: for

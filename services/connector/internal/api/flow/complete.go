@@ -240,7 +240,7 @@ func (f *Flow) exchange(ctx context.Context, a *store.Attempt) error {
 		if a.Tokens, err = f.seal(t, attemptRow(a.Ref, "tokens")); err != nil {
 			return err
 		}
-		a.Secrets, a.Subject, a.Scopes, a.State = store.Sealed{}, t.Subject, t.Scopes, connection.Listing
+		a.Secrets, a.Subject, a.ConsentedBy, a.Scopes, a.State = store.Sealed{}, t.Subject, t.Person, t.Scopes, connection.Listing
 		a.ClaimUntil = f.Now().Add(f.cfg.Claim)
 		if len(lacking) > 0 {
 			return f.fail(tx, a, connection.ScopeMissing, "the consent does not cover "+words(strings.Join(lacking, ", "))+

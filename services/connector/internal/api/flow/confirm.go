@@ -106,6 +106,9 @@ func (f *Flow) check(ctx context.Context, a store.Attempt, c Choice) error {
 	}
 	caller := f.Upstream.With(def, tenant.ID, t.Access)
 	err = def.Adapter.Probe(ctx, caller)
+	if errors.Is(err, provider.ErrForbidden) && f.gone(ctx, def, tenant.ID, t) {
+		return reason.TenantUnknown.Messagef("%q was disconnected at the provider since access was allowed; start again", tenant.Name).Because(err)
+	}
 	if errors.Is(err, provider.ErrForbidden) {
 		return reason.PrivilegeMissing.Messagef("%s", def.Adapter.Privilege()).Because(err)
 	}
@@ -113,6 +116,12 @@ func (f *Flow) check(ctx context.Context, a store.Attempt, c Choice) error {
 		err = CheckContactTypes(ctx, def, caller, c.Options.ContactTypes, nil, "options.contact_types")
 	}
 	return reason.Of(err)
+}
+
+// gone reports whether a tenant is no longer connected at the provider. One that does not tell is taken to be there.
+func (f *Flow) gone(ctx context.Context, def provider.Definition, tenant string, t provider.Tokens) bool {
+	list, err := def.Identity.Tenants(ctx, t.Access, "")
+	return err == nil && (connection.Attempt{Tenants: list}).Tenant(tenant) == nil
 }
 
 // maxMoves bounds how often confirming begins anew because the connection was changed at the same time.
@@ -316,7 +325,7 @@ func (f *Flow) grant(tx *sqldb.Tx, a store.Attempt, now time.Time) (store.Grant,
 	if err != nil {
 		return store.Grant{}, err
 	}
-	g := store.Grant{ID: id, Firm: a.Firm, App: app, Subject: a.Subject, Scopes: a.Scopes, Status: store.GrantActive, Created: now}
+	g := store.Grant{ID: id, Firm: a.Firm, App: app, Subject: a.Subject, Person: a.ConsentedBy, Scopes: a.Scopes, Status: store.GrantActive, Created: now}
 	if err := f.Custody.Put(&g, t); err != nil {
 		return g, err
 	}
@@ -327,6 +336,9 @@ func (f *Flow) grant(tx *sqldb.Tx, a store.Attempt, now time.Time) (store.Grant,
 func (f *Flow) renewed(tx *sqldb.Tx, g store.Grant, a store.Attempt, t provider.Tokens, now time.Time) (store.Grant, error) {
 	dead, before := g.Status == store.GrantDead, g.Generation
 	g.Status, g.Reason, g.Scopes, g.Spare = store.GrantActive, "", a.Scopes, store.Sealed{}
+	if a.ConsentedBy != "" {
+		g.Person = a.ConsentedBy
+	}
 	if err := f.Custody.Put(&g, t); err != nil {
 		return g, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
@@ -49,6 +50,7 @@ type Deps struct {
 	Custody   *custody.Custodian
 	Upstream  *upstream.Upstream
 	Auth      authv1.FirmServiceClient
+	Audit     *audit.Recorder
 	Now       func() time.Time
 	Logger    *slog.Logger
 }

@@ -120,8 +120,8 @@ func stamp(t time.Time) *timestamppb.Timestamp {
 }
 
 // ToAttempt writes an attempt as it is at a time, with what is told beside it: the connection it upgrades, else the firm's last
-// connection of the provider, or nil, and who consented to that.
-func ToAttempt(a connection.Attempt, now time.Time, last *connection.Connection, lastSubject string) *connectorv1.ConnectAttempt {
+// connection of the provider, or nil, and whose consents the firm's connections use.
+func ToAttempt(a connection.Attempt, now time.Time, last *connection.Connection, present []connection.Consent) *connectorv1.ConnectAttempt {
 	state := a.StateAt(now)
 	w := &connectorv1.ConnectAttempt{
 		Name: AttemptName(a.Ref), Provider: ToProvider(a.Provider), State: ToAttemptState(state), ExpireTime: stamp(a.Expires),
@@ -139,7 +139,7 @@ func ToAttempt(a connection.Attempt, now time.Time, last *connection.Connection,
 	if state != connection.Authorised && state != connection.Confirming {
 		return w
 	}
-	w.PreselectedTenantId, w.Warnings = a.Preselected, a.Warnings(last, lastSubject)
+	w.PreselectedTenantId, w.Warnings = a.Preselected, a.Warnings(last, present)
 	for _, t := range a.Tenants {
 		w.Tenants = append(w.Tenants, &connectorv1.Tenant{TenantId: t.ID, DisplayName: t.Name, TenantType: t.Type,
 			LastUsed: last != nil && last.TenantID == t.ID})

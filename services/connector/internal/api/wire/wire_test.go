@@ -63,15 +63,15 @@ func TestAttempt(t *testing.T) {
 		Error: "e", Subject: "s", Tenants: []connection.Tenant{{ID: "t", Name: "n", Type: "PRACTICEMANAGER"}, {ID: "u", Name: "m", Type: "x"}},
 		Preselected: "u", Choice: connection.Choice{Connection: uuid.NewString()}, Upgrade: full.ID,
 	}
-	m := ToAttempt(a, noon, &full, "somebody")
+	m := ToAttempt(a, noon, &full, []connection.Consent{{Tenant: "u", Subject: "somebody"}})
 	requireFull(t, m, "connection")
 	requireFull(t, m.GetTenants()[0])
 	require.Len(t, m.GetWarnings(), 2)
 	require.Equal(t, options, Options(m.GetSuggestedOptions()))
-	require.Equal(t, connectorv1.AttemptState_ATTEMPT_STATE_EXPIRED, ToAttempt(a, noon.Add(time.Hour), nil, "").GetState())
-	require.Empty(t, ToAttempt(a, noon.Add(time.Hour), nil, "").GetTenants(), "of an attempt that is over nothing is told")
+	require.Equal(t, connectorv1.AttemptState_ATTEMPT_STATE_EXPIRED, ToAttempt(a, noon.Add(time.Hour), nil, nil).GetState())
+	require.Empty(t, ToAttempt(a, noon.Add(time.Hour), nil, nil).GetTenants(), "of an attempt that is over nothing is told")
 	a.State = connection.Confirmed
-	require.NotEmpty(t, ToAttempt(a, noon, nil, "").GetConnection())
+	require.NotEmpty(t, ToAttempt(a, noon, nil, nil).GetConnection())
 }
 
 func TestEveryEnumValueHasACounterpart(t *testing.T) {

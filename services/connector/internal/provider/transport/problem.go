@@ -60,7 +60,7 @@ func Problem(resp *http.Response, now time.Time, refusal func(status int, body [
 // detail returns the problem in a few words of the provider's.
 func (p problem) detail() string {
 	for _, text := range []string{p.Detail, p.Message, p.Title} {
-		if text = words(text); text != "" {
+		if text = Line(text); text != "" {
 			return text
 		}
 	}
@@ -110,9 +110,9 @@ func ServerTime(h http.Header, now time.Time) time.Time {
 // maxWords bounds what is repeated of a provider's sentence, in letters: enough to be understood.
 const maxWords = 200
 
-// words makes a provider's sentence fit for people, logs and the database: one line, no control characters, cut between
+// Line makes a provider's sentence fit for people, logs and the database: one line, no control characters, cut between
 // letters.
-func words(text string) string {
+func Line(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -22,7 +22,13 @@ func answered(status int, body string, header ...string) *provider.Error {
 		h.Set(header[i], header[i+1])
 	}
 	err := Problem(&http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}, noon,
-		func(body []byte) string { return strings.TrimPrefix(strings.TrimSuffix(string(body), "</e>"), "<e>") })
+		func(_ int, body []byte) *provider.Error {
+			text, marked := strings.CutPrefix(string(body), "<e>")
+			if !marked {
+				return nil
+			}
+			return provider.Errorf(provider.ErrRefused, "%s", strings.TrimSuffix(text, "</e>"))
+		})
 	found, _ := errors.AsType[*provider.Error](err)
 	return found
 }

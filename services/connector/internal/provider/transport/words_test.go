@@ -14,11 +14,11 @@ func TestWords(t *testing.T) {
 		"broken\xc3":     "broken",
 		"plain sentence": "plain sentence",
 	} {
-		if got := words(in); got != want {
+		if got := Line(in); got != want {
 			t.Errorf("%q: %q", in, got)
 		}
 	}
-	long := words("a" + strings.Repeat("é", 500))
+	long := Line("a" + strings.Repeat("é", 500))
 	if !utf8.ValidString(long) || utf8.RuneCountInString(long) != maxWords {
 		t.Errorf("cut to %d letters, valid %v", utf8.RuneCountInString(long), utf8.ValidString(long))
 	}

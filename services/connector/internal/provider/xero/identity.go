@@ -104,6 +104,8 @@ func (x *Identity) tokens(token *oauth2.Token, err error) (provider.Tokens, erro
 		scope, _ := token.Extra("scope").(string)
 		t.Scopes = strings.Fields(scope)
 	}
+	id, _ := token.Extra("id_token").(string)
+	t.Person = read(id).person()
 	return t, nil
 }
 
@@ -138,13 +140,32 @@ func unreached(err error) error {
 	return &provider.Error{Kind: provider.ErrUnavailable, Text: "the provider could not be reached", Cause: err}
 }
 
-// claims is what is read of an access token. Its signature is not checked: it came from the token endpoint itself, over
+// claims is what is read of an access or id token. Its signature is not checked: it came from the token endpoint itself, over
 // TLS, and is used to pre-select and to tell people apart, never to let anybody in.
 type claims struct {
 	AuthEvent string   `json:"authentication_event_id"`
 	UserID    string   `json:"xero_userid"`
 	Subject   string   `json:"sub"`
 	Scope     []string `json:"scope"`
+	// These stand in an id token, as far as the scopes profile and email were granted.
+	Name      string `json:"name"`
+	GivenName string `json:"given_name"`
+	Family    string `json:"family_name"`
+	Email     string `json:"email"`
+}
+
+// person returns a name to show, with the address, since people of one practice may share a name.
+func (c claims) person() string {
+	name := c.Name
+	if name == "" {
+		name = c.GivenName + " " + c.Family
+	}
+	if name = strings.TrimSpace(name); c.Email != "" && name != "" {
+		name += " (" + c.Email + ")"
+	} else if name == "" {
+		name = c.Email
+	}
+	return transport.Line(name)
 }
 
 // read returns the claims of a token, or none of a token that has none.

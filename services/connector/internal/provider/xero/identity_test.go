@@ -77,6 +77,23 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestWhoConsented: the name to show is read from the id token, as far as there is one.
+func TestWhoConsented(t *testing.T) {
+	for claims, want := range map[string]string{
+		`{"name":"Ada B","email":"ada@x.example"}`:                       "Ada B (ada@x.example)",
+		`{"given_name":"Ada","family_name":"B","email":"ada@x.example"}`: "Ada B (ada@x.example)",
+		`{"email":"ada@x.example"}`:                                      "ada@x.example",
+		`{"name":"two\nlines\u0000"}`:                                    "two lines",
+		`{}`:                                                             "", `no json`: "",
+	} {
+		id := "h." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".s"
+		x := at(t, answer(200, `{"id_token":"`+id+`","access_token":"a","refresh_token":"r","token_type":"Bearer","scope":"z"}`))
+		got, err := x.Refresh(t.Context(), "old")
+		require.NoError(t, err)
+		require.Equal(t, want, got.Person)
+	}
+}
+
 func claimsOf(token string) string { return fmt.Sprint(read(token)) }
 
 func TestWhatTheTokenEndpointMaySay(t *testing.T) {
