@@ -18,9 +18,9 @@ func TestDiffers(t *testing.T) {
 func TestWarningsOfUpgrades(t *testing.T) {
 	a := Attempt{Subject: "anna", Preselected: "t", Tenants: []Tenant{{ID: "t", Name: "Now"}}, Upgrade: "c"}
 	before := &Connection{State: Legacy, TenantName: "now"}
-	require.Empty(t, a.Warnings(before, ""))
+	require.Empty(t, a.Warnings(before, nil))
 	before.TenantName = "Then"
-	w := a.Warnings(before, "")
+	w := a.Warnings(before, nil)
 	require.Len(t, w, 1)
 	require.Contains(t, w[0], `"Then"`)
 	require.Contains(t, w[0], `"Now"`)
