@@ -18,6 +18,7 @@ func TestAccess(t *testing.T) {
 	var services []protoreflect.ServiceDescriptor
 	for _, file := range []protoreflect.FileDescriptor{
 		syncv1.File_concord_sync_v1_client_service_proto, syncv1.File_concord_sync_v1_run_service_proto,
+		syncv1.File_concord_sync_v1_legacy_service_proto,
 	} {
 		for i := range file.Services().Len() {
 			services = append(services, file.Services().Get(i))

@@ -50,6 +50,7 @@ type suite struct {
 	contacts syncv1.ContactServiceClient
 	runs     syncv1.RunServiceClient
 	plans    syncv1.PlanServiceClient
+	legacy   syncv1.LegacyServiceClient
 }
 
 // each runs fn with a running suite on every engine.
@@ -93,6 +94,7 @@ func start(t testing.TB, db *sqldb.DB) *suite {
 	t.Cleanup(func() { _ = s.conn.Close() })
 	s.clients, s.contacts = syncv1.NewClientServiceClient(s.conn), syncv1.NewContactServiceClient(s.conn)
 	s.runs, s.plans = syncv1.NewRunServiceClient(s.conn), syncv1.NewPlanServiceClient(s.conn)
+	s.legacy = syncv1.NewLegacyServiceClient(s.conn)
 	return s
 }
 

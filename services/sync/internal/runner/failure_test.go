@@ -11,6 +11,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/run"
@@ -263,5 +264,71 @@ func TestRunOutlastsAnOutage(t *testing.T) {
 		require.Equal(t, run.Succeeded, b.Run(id).State)
 		require.True(t, b.Run(id).Proven)
 		require.Equal(t, 4, b.World.Calls("StreamRecords"), "it goes on where it was")
+	})
+}
+
+// TestLimitOfManyHoursOutlivesTheProcess: a provider asks to wait for eighteen hours. The run waits in the database and
+// nowhere else: whoever works then goes on with it.
+func TestLimitOfManyHoursOutlivesTheProcess(t *testing.T) {
+	sqldbtest.EachURL(t, func(t *testing.T, url string) {
+		b := peertest.NewBench(t, sqldbtest.Open(t, url, peertest.Schema))
+		b.World.Practice(30)
+		until := b.Clock.Now().Add(18 * time.Hour).UTC().Truncate(time.Second)
+		limit := rpcerr.New(codes.ResourceExhausted, connectorv1.ErrorReason_ERROR_REASON_BUDGET_EXHAUSTED,
+			"the provider asks to wait").With("until", until.Format(time.RFC3339)).GRPCStatus().Err()
+		b.World.FailLater("StreamRecords", 2, 1, limit)
+		first := sqldbtest.Open(t, url, nil)
+		b.Hire(first)
+		id := b.Start(run.Full)
+		began := time.Now()
+		b.Work() // returns: nobody sleeps
+		require.Less(t, time.Since(began), time.Minute)
+		require.Equal(t, run.Parked, b.Run(id).State)
+		require.Equal(t, until, b.Run(id).WaitUntil)
+		require.NoError(t, first.Close())
+
+		b.World.Forget()
+		b.Hire(b.DB) // another process
+		for range 17 {
+			b.Clock.Turn(time.Hour)
+			b.Work()
+			require.Equal(t, run.Parked, b.Run(id).State)
+		}
+		require.Zero(t, b.World.Calls("StreamRecords"), "the provider is left alone until then")
+		b.Clock.Turn(time.Hour)
+		b.Work()
+		r := b.Run(id)
+		require.Equal(t, run.Succeeded, r.State, r.Message)
+		require.True(t, r.WaitUntil.IsZero())
+		require.Equal(t, 4, b.World.Calls("StreamRecords"), "one page of clients, three of contacts: nothing is read twice")
+	})
+}
+
+// Runs of a degraded connection wait for it, however long that takes, say why, and go on when it has recovered.
+func TestRunsOfADegradedConnectionWait(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		b.World.Practice(30)
+		b.World.FailLater("StreamRecords", 1, 1_000_000, unavailable)
+		id := b.Start(run.Full)
+		b.Connect(func(c *run.Connection) {
+			c.State, c.StateReason = run.ConnectionDegraded, "the practice's server is down"
+		})
+		for range 40 { // many more errors than a run lives with otherwise
+			b.Work()
+			r := b.Run(id)
+			require.Equal(t, run.Parked, r.State)
+			require.Equal(t, "the provider can not be reached; the connection is degraded: the practice's server is down", r.Message)
+			b.Clock.Turn(peertest.Retry.MaxWait)
+		}
+		require.Greater(t, b.Run(id).Attempts, peertest.Retry.Attempts)
+		b.Work()
+		b.World.Heal()
+		b.Connect(func(*run.Connection) {}) // recovered
+		b.Work()                            // without waiting
+		require.Equal(t, run.Succeeded, b.Run(id).State, b.Run(id).Message)
+		// Consent that is gone is another thing: nobody waits for it.
+		b.Connect(func(c *run.Connection) { c.State = run.ConnectionDegraded })
+		b.World.Fail("StreamRecords", 1, provider(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH, "connect again"))
+		require.Equal(t, run.Failed, b.Sync(run.Manual).State)
 	})
 }

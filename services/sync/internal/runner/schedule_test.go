@@ -81,3 +81,59 @@ func TestCancelledFullIsNoFull(t *testing.T) {
 		require.EqualValues(t, 4, scheduled(b), "thirty days after that one, not after the one that was cancelled")
 	})
 }
+
+// News of the provider start a manual run; what comes while one waits or works leads to one more, however much it is.
+func TestNewsOfTheProviderStartOneRun(t *testing.T) {
+	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+		news := func(n int) {
+			for range n {
+				b.Tx(func(tx *sqldb.Tx) error { return store.WantManual(tx, peertest.Firm, peertest.Connection) })
+			}
+		}
+		b.World.Practice(3)
+		news(1)
+		require.Zero(t, scheduled(b), "the first run of a connection is a full one")
+		b.Sync(run.Full)
+		b.Clock.Turn(time.Minute)
+		require.EqualValues(t, 1, scheduled(b), "which answered the news from before it")
+		news(3)
+		require.EqualValues(t, 2, scheduled(b))
+		require.EqualValues(t, 2, scheduled(b))
+		b.Read(func(tx *sqldb.Tx) error {
+			var kind, by string
+			err := tx.QueryRow(`SELECT kind, started_by FROM runs ORDER BY created_at DESC LIMIT 1`).Scan(&kind, &by)
+			require.Equal(t, []string{"MANUAL", "webhook"}, []string{kind, by})
+			return err
+		})
+		news(1)
+		require.EqualValues(t, 2, scheduled(b), "news come in bursts")
+		b.Clock.Turn(31 * time.Second)
+		require.EqualValues(t, 3, scheduled(b))
+
+		b.Clock.Turn(time.Minute)
+		b.Start(run.Manual)
+		news(5)
+		b.Work()
+		b.Clock.Turn(time.Minute)
+		require.EqualValues(t, 4, scheduled(b), "who is queued reads what they are about")
+		id := b.Start(run.Manual)
+		b.World.Fail("StreamRecords", 1, unavailable)
+		b.Work()
+		require.Equal(t, run.Parked, b.Run(id).State)
+		news(5)
+		b.Clock.Turn(time.Minute)
+		b.Work()
+		require.Equal(t, run.Succeeded, b.Run(id).State)
+		require.EqualValues(t, 6, scheduled(b), "one more")
+		require.EqualValues(t, 6, scheduled(b))
+
+		b.Clock.Turn(time.Minute)
+		b.Connect(func(c *run.Connection) { c.State = run.ConnectionNeedsReauth })
+		news(1)
+		require.EqualValues(t, 6, scheduled(b), "a connection that can't be used is left alone")
+		b.Connect(func(*run.Connection) {})
+		require.EqualValues(t, 7, scheduled(b), "and asked when it can")
+		b.Tx(func(tx *sqldb.Tx) error { return store.WantManual(tx, store.NewID(), peertest.Connection) })
+		require.Zero(t, b.Count(`connections WHERE manual_wanted`), "another firm's news are not ours")
+	})
+}
