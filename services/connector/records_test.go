@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"io"
 	"slices"
@@ -220,6 +221,22 @@ func TestResume(t *testing.T) {
 		_, err := s.stream(bad)
 		require.Error(t, err)
 	}
+}
+
+// TestAListingWithoutAnEnd: pages that go on for ever are given up.
+func TestAListingWithoutAnEnd(t *testing.T) {
+	s := onSQLite(t, options{clients: 1200})
+	c := s.connect(firmA, sim.Owner, sim.PracticeName)
+	token := s.list(c, clients)[0].GetResumeToken()
+	text, err := base64.RawURLEncoding.DecodeString(token)
+	require.NoError(t, err)
+	late := strings.Replace(string(text), `"n":1`, `"n":20000`, 1)
+	require.NotEqual(t, string(text), late)
+	pages, err := s.stream(&connectorv1.StreamRecordsRequest{Connection: c.GetName(), Listing: clients,
+		PageToken: base64.RawURLEncoding.EncodeToString([]byte(late))})
+	requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_ANSWER_INVALID)
+	require.Contains(t, err.Error(), "no end")
+	require.Empty(t, pages)
 }
 
 // TestListingsThatCannotBeTrusted: what the provider sends is broken, of somebody else, or moves.
