@@ -85,13 +85,26 @@ type wire struct {
 	secrets   []string
 	// after is called when an answer is here and before anybody has seen it.
 	after func(path string)
+	// around is called in the place of sending a request; send sends it.
+	around func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error)
+}
+
+// set puts something around the requests from now on.
+func (w *wire) set(around func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.around = around
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := w.next.RoundTrip(r)
 	w.mu.Lock()
-	after := w.after
+	after, around := w.after, w.around
 	w.mu.Unlock()
+	send := func() (*http.Response, error) { return w.next.RoundTrip(r) }
+	if around == nil {
+		around = func(_ *http.Request, send func() (*http.Response, error)) (*http.Response, error) { return send() }
+	}
+	resp, err := around(r, send)
 	if after != nil && err == nil {
 		after(r.URL.Path)
 	}

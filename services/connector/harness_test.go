@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -65,11 +66,14 @@ func (c *clock) forward(d time.Duration) {
 // options change how a suite is set up.
 type options struct {
 	clients int
-	environ []string
-	still   bool // the service's own work does not run
-	faults  *sqldbtest.Faults
-	bus     jetstream.JetStream
-	real    bool // the provider's minute is a minute
+	// contacts is how many the first organisation has.
+	contacts int
+	environ  []string
+	still    bool // the service's own work does not run
+	faults   *sqldbtest.Faults
+	bus      jetstream.JetStream
+	real     bool // the provider's minute is a minute
+	tracer   trace.TracerProvider
 }
 
 // suite is the connector with everything around it that is real: a simulated world, the chain of interceptors, a database.
@@ -118,7 +122,7 @@ func start(t testing.TB, url string, o options) *suite {
 		speed = 1
 	}
 	var err error
-	s.world, err = sim.Start(t.Context(), sim.Config{Clients: max(o.clients, 20), ClockFactor: speed, Now: s.clock.Now})
+	s.world, err = sim.Start(t.Context(), sim.Config{Clients: max(o.clients, 20), Contacts: max(o.contacts, 20), ClockFactor: speed, Now: s.clock.Now})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.world.Close() })
 	s.remote = s.world.Remote()
@@ -139,7 +143,8 @@ func (s *suite) serve(name string, db *sqldb.DB, register func(grpc.ServiceRegis
 	lis := dial.Listen()
 	logger := slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server, err := serve.New(serve.Config{Listener: lis, Grace: time.Second}, serve.Deps{Name: name, Verifier: s.mint.Verifier(name),
-		Audit: audit.New(db, audit.Options{Service: name, Now: s.clock.Now, Logger: logger}), Logger: logger, Now: s.clock.Now})
+		Audit: audit.New(db, audit.Options{Service: name, Now: s.clock.Now, Logger: logger}), Logger: logger, Now: s.clock.Now,
+		Tracer: s.opt.tracer})
 	require.NoError(s.t, err)
 	register(server)
 	require.NoError(s.t, server.Start(s.t.Context()))
@@ -228,8 +233,13 @@ func (s *suite) asService(name, firm string) context.Context {
 // start starts an attempt to connect XPM.
 func (s *suite) start(firm string) *connectorv1.StartConnectAttemptResponse {
 	s.t.Helper()
+	return s.startAt(firm, connectorv1.Provider_PROVIDER_XPM)
+}
+
+func (s *suite) startAt(firm string, p connectorv1.Provider) *connectorv1.StartConnectAttemptResponse {
+	s.t.Helper()
 	resp, err := s.connections.StartConnectAttempt(s.admin(firm), &connectorv1.StartConnectAttemptRequest{
-		Parent: "firms/" + firm, Provider: connectorv1.Provider_PROVIDER_XPM, RequestId: uuid.NewString()})
+		Parent: "firms/" + firm, Provider: p, RequestId: uuid.NewString()})
 	require.NoError(s.t, err)
 	return resp
 }

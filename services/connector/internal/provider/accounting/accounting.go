@@ -83,8 +83,11 @@ func one(ctx context.Context, c provider.Caller, id string) (contact, time.Time,
 	found, at, err := few(ctx, c, get("Contacts/"+id, nil))
 	if errors.Is(err, provider.ErrUnknownRecord) {
 		found, at, err = few(ctx, c, get("Contacts", url.Values{"IDs": {id}, "page": {"1"}, "includeArchived": {"true"}}))
-		if err == nil && len(found) == 0 {
+		switch {
+		case err == nil && len(found) == 0:
 			return contact{}, at, provider.Errorf(provider.ErrUnknownRecord, "the provider knows no such contact")
+		case errors.Is(err, provider.ErrUnknownRecord):
+			return contact{}, at, provider.Errorf(provider.ErrInvalid, "the provider has no list of contacts at this address")
 		}
 	}
 	switch {
