@@ -11,12 +11,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
@@ -271,6 +273,17 @@ func TestInteropAdapter(t *testing.T) {
 		require.Equal(t, want, clients)
 		require.Greater(t, len(page.Records), clients, "their contacts come too")
 	}
+	base, err := url.Parse(server.URL + "/")
+	require.NoError(t, err)
+	former, err := all(t, New(XPM, base, time.Now).List(api, provider.Query{Listing: provider.LegacyIDs}))
+	require.NoError(t, err)
+	require.Len(t, former, 1)
+	require.NotEmpty(t, former[0].Records)
+	for _, r := range former[0].Records { // both ids of every client, as they were really answered
+		require.Regexp(t, `^[0-9]{8}$`, r.LegacyID)
+		require.NoError(t, uuid.Validate(r.ID))
+	}
+
 	found, err := readLinks(t.Context(), api, bounds.list)
 	require.NoError(t, err)
 	require.NotEmpty(t, found.all)
