@@ -51,7 +51,6 @@ func TestRelationships(t *testing.T) {
 // practice answers one client, its fields and their definitions, and counts.
 type practice struct {
 	values, definitions string
-	status              int
 	asked               map[string]int
 }
 
