@@ -24,6 +24,8 @@ var (
 	ErrScope = errors.New("the consent does not cover the call")
 	// ErrForbidden: the person may not use this tenant, or not in this way.
 	ErrForbidden = errors.New("the person may not use the tenant")
+	// ErrNoAccess: with ErrForbidden, when it is not about what the person may do in the tenant but that they may not in.
+	ErrNoAccess = errors.New("the person may not into the tenant")
 	// ErrLimit: a call limit is used up; the *Error says which and for how long.
 	ErrLimit = errors.New("a call limit is used up")
 	// ErrGrant: the code or refresh token is not accepted (invalid_grant).

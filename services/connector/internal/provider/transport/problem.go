@@ -43,6 +43,9 @@ func Problem(resp *http.Response, now time.Time, refusal func(status int, body [
 		e.Kind, e.Text = provider.ErrToken, "the provider does not accept the access token"
 	case code == http.StatusForbidden:
 		e.Kind, e.Text = provider.ErrForbidden, "the provider does not let the person who consented do this"
+		if strings.EqualFold(p.Detail, "AuthenticationUnsuccessful") {
+			e.Cause = fmt.Errorf("%w: %w", provider.ErrNoAccess, e.Cause)
+		}
 	case code == http.StatusTooManyRequests:
 		e.Kind, e.Text, e.Limit = provider.ErrLimit, "the provider's call limit is used up", limit(resp.Header)
 	case code >= 500, code == http.StatusRequestTimeout:

@@ -112,8 +112,18 @@ func (u *Upstream) forbidden(ctx context.Context, c connection.Connection, def p
 		if err != nil || !present.Usable() {
 			return err
 		}
-		return store.SetState(tx, present, connection.Degraded, def.Adapter.Privilege(), u.now())
+		return store.SetState(tx, present, connection.Degraded, Lacking(def, err), u.now())
 	})
+}
+
+// Lacking says in words what a person lacks whom the provider forbids calls although the connection is there, and what to
+// do: a role in the tenant at all, or a privilege.
+func Lacking(def provider.Definition, err error) string {
+	if errors.Is(err, provider.ErrNoAccess) {
+		return "The person who authorised no longer has a role in the " + def.TenantNoun + ", though the connection is still there. " +
+			"Somebody who manages users there gives it back, or somebody who has one connects again."
+	}
+	return def.Adapter.Privilege()
 }
 
 // degradedBatch is how many degraded connections one round tries.

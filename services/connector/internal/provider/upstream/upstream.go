@@ -64,6 +64,8 @@ type Caller struct {
 	lane   budget.Lane
 	tokens tokens
 	calls  int
+	// single makes one call of each request, whatever comes of it.
+	single bool
 	// health is told how calls end; nil for a tenant that is no connection yet.
 	health func(ctx context.Context, err error) error
 }
@@ -74,6 +76,12 @@ var _ provider.Caller = (*Caller)(nil)
 func (u *Upstream) Of(c connection.Connection, def provider.Definition, lane budget.Lane) *Caller {
 	return &Caller{up: u, def: def, tenant: c.TenantID, firm: c.Firm, lane: lane, tokens: granted{u.custody, c.Grant},
 		health: func(ctx context.Context, err error) error { return u.report(ctx, c, def, err) }}
+}
+
+// Look returns a caller that looks at a connection while a person waits: it makes one call of each request, and says nothing
+// about the health of the connection.
+func (u *Upstream) Look(c connection.Connection, def provider.Definition) *Caller {
+	return &Caller{up: u, def: def, tenant: c.TenantID, firm: c.Firm, lane: budget.Interactive, tokens: granted{u.custody, c.Grant}, single: true}
 }
 
 // With returns a caller for a tenant that somebody has just consented to, with the token of that consent.
@@ -140,6 +148,8 @@ func (c *Caller) insist(ctx context.Context, r provider.Request, read func(provi
 		switch {
 		case ctx.Err() != nil && err != nil:
 			return ctx.Err()
+		case c.single:
+			return err
 		case errors.Is(err, provider.ErrToken) && !renewed:
 			if err := c.tokens.refused(ctx, token); err != nil {
 				return err
