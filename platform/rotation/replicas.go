@@ -30,7 +30,7 @@ type Replica struct {
 	// Hashes is for how long it has hashed with that key, a year when it never had another one; Silent for how long it has
 	// said nothing.
 	Hashes, Silent time.Duration
-	// Ended says that it took leave.
+	// Ended says that it took leave, or was killed on this machine.
 	Ended bool
 }
 
@@ -75,6 +75,7 @@ func replicas(tx *sqldb.Tx) ([]Replica, error) {
 		for _, id := range strings.Fields(knows) {
 			one.Knows = append(one.Knows, vault.KeyID(id))
 		}
+		one.Ended = one.Ended || dead(one.Name)
 		one.Hashes, one.Silent = time.Duration(since)*time.Microsecond, time.Duration(silent)*time.Microsecond
 		return one, err
 	}, `SELECT replica, sealing, hashing, knows, CASE since WHEN 0 THEN $1 ELSE `+now+` - since END, `+now+` - seen, gone = 1

@@ -3,11 +3,8 @@ package rotation
 import (
 	"context"
 	"log/slog"
-	"os"
-	"strconv"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -26,11 +23,7 @@ type Worker struct {
 
 // NewWorker makes a worker.
 func NewWorker(b Book, v *vault.Vault, logger *slog.Logger) *Worker {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return &Worker{book: b, vault: v, logger: logger, name: host + "/" + strconv.Itoa(os.Getpid()) + "/" + uuid.NewString()[:8]}
+	return &Worker{book: b, vault: v, logger: logger, name: processName()}
 }
 
 // breath is the pause after a batch, in which others write.

@@ -84,7 +84,7 @@ func TestAChangeKeepsOwnerPermissionsAndLinks(t *testing.T) {
 }
 
 // fullVariable makes TestAFullDiskLosesNothing's own process the one whose writes fail.
-const fullVariable = "CONCORD_TEST_KEYRING_ON_FULL_DISK"
+const fullVariable = "TEST_OF_CONCORD_FULL_DISK"
 
 // TestAFullDiskLosesNothing rotates in a process that can write no byte more: every write fails as on a full disk, after
 // the file was made.

@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,7 +32,11 @@ func update(c *connectorv1.Connection, paths ...string) *connectorv1.UpdateConne
 func (s *suite) dump() string {
 	s.t.Helper()
 	var all strings.Builder
-	for _, table := range []string{"grants", "connections", "attempts", "chores", "budget_calls", "budget_usage", "budget_told", "events_outbox", "idem_requests"} {
+	tables := map[sqldb.Dialect]string{sqldb.SQLite: `SELECT json_group_array(name) FROM sqlite_schema WHERE type = 'table'`,
+		sqldb.Postgres: `SELECT json_agg(table_name)::text FROM information_schema.tables WHERE table_schema = current_schema()`}
+	var tableNames []string
+	require.NoError(s.t, json.Unmarshal([]byte(s.cell(tables[s.db.Dialect()])), &tableNames))
+	for _, table := range tableNames {
 		require.NoError(s.t, s.db.Read(s.t.Context(), func(tx *sqldb.Tx) error {
 			columns := map[sqldb.Dialect]string{sqldb.SQLite: `SELECT json_group_array(name) FROM pragma_table_info('` + table + `')`,
 				sqldb.Postgres: `SELECT json_agg(column_name)::text FROM information_schema.columns WHERE table_name = '` + table + `'`}
