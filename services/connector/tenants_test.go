@@ -16,7 +16,7 @@ import (
 
 func TestOtherProvidersAreNotConfigured(t *testing.T) {
 	s := onSQLite(t, options{})
-	for _, p := range []connectorv1.Provider{connectorv1.Provider_PROVIDER_MYOB_AE, connectorv1.Provider_PROVIDER_WORKFLOWMAX, connectorv1.Provider_PROVIDER_XERO} {
+	for _, p := range []connectorv1.Provider{connectorv1.Provider_PROVIDER_MYOB_AE, connectorv1.Provider_PROVIDER_WORKFLOWMAX} {
 		_, err := s.connections.StartConnectAttempt(s.admin(firmA), &connectorv1.StartConnectAttemptRequest{Parent: "firms/" + firmA, Provider: p})
 		requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_PROVIDER_NOT_CONFIGURED)
 	}
