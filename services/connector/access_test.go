@@ -16,6 +16,7 @@ func TestAccess(t *testing.T) {
 	services := []protoreflect.ServiceDescriptor{
 		connectorv1.File_concord_connector_v1_connection_service_proto.Services().ByName("ConnectionService"),
 		connectorv1.File_concord_connector_v1_record_service_proto.Services().ByName("RecordService"),
+		connectorv1.File_concord_connector_v1_webhook_service_proto.Services().ByName("WebhookService"),
 	}
 	accesstest.Matrix(t, services, accesstest.Over(s.conn, s.mint, connector.Name))
 }

@@ -136,3 +136,39 @@ func TestSample(t *testing.T) {
 	require.False(t, take("nonsense", 1000, 1200).Strange())
 	require.LessOrEqual(t, len(first.String()), 32*33)
 }
+
+func TestWithin(t *testing.T) {
+	customer := Record{State: Active, Types: []string{"CUSTOMERS", "GROUP:1"}}
+	require.False(t, customer.Within(nil).OutOfScope, "none chosen means all")
+	require.False(t, customer.Within([]string{"SUPPLIERS", "GROUP:1"}).OutOfScope)
+	require.True(t, customer.Within([]string{"SUPPLIERS"}).OutOfScope)
+	require.True(t, Record{State: Active}.Within([]string{"SUPPLIERS"}).OutOfScope, "of no type at all")
+	customer.State = Archived
+	require.False(t, customer.Within([]string{"SUPPLIERS"}).OutOfScope, "that it has left is not to be hidden")
+}
+
+// TestFieldsByPath reaches every text field of a client by its path in the contract.
+func TestFieldsByPath(t *testing.T) {
+	var c Client
+	seen := map[*string]bool{}
+	for _, path := range []string{"name", "code", "entity_type", "first_name", "last_name", "email", "phone", "mobile", "other_phone", "website",
+		"tax_number", "business_number", "company_number", "birth_date"} {
+		seen[c.Field(path)] = true
+	}
+	for _, part := range AddressParts {
+		seen[c.Field("postal_address."+part)], seen[c.Field("physical_address."+part)] = true, true
+	}
+	texts := 0
+	for _, v := range []reflect.Value{reflect.ValueOf(c), reflect.ValueOf(c.Postal), reflect.ValueOf(c.Physical)} {
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.String {
+				texts++
+			}
+		}
+	}
+	require.Len(t, seen, texts)
+	require.NotContains(t, seen, (*string)(nil))
+	for _, path := range []string{"", "groups", "postal_address", "postal_address.", "email.x", "unread"} {
+		require.Nil(t, c.Field(path), path)
+	}
+}
