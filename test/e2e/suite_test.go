@@ -36,6 +36,7 @@ func TestSuite(t *testing.T) {
 				{"upstream", upstream},
 				{"people", people},
 				{"neighbours", neighbours},
+				{"upgrade", upgrade},
 			} {
 				t.Run(b.name, func(t *testing.T) { b.play(t, in) })
 			}

@@ -15,10 +15,14 @@ import (
 // Authorise goes through the provider's consent pages and answers the attempt as the person then sees it.
 func (p *Person) Authorise(t testing.TB, choice remote.Choice) *connectorv1.ConnectAttempt {
 	t.Helper()
+	return p.Attempt(t, &connectorv1.StartConnectAttemptRequest{Provider: connectorv1.Provider_PROVIDER_XPM}, choice)
+}
+
+// Attempt is Authorise for any provider, and for upgrades.
+func (p *Person) Attempt(t testing.TB, begin *connectorv1.StartConnectAttemptRequest, choice remote.Choice) *connectorv1.ConnectAttempt {
+	t.Helper()
 	start := new(connectorv1.StartConnectAttemptResponse)
-	require.NoError(t, p.Call(t.Context(), "POST", "/v1/"+p.Firm+"/connectAttempts", &connectorv1.StartConnectAttemptRequest{
-		Provider: connectorv1.Provider_PROVIDER_XPM,
-	}, start))
+	require.NoError(t, p.Call(t.Context(), "POST", "/v1/"+p.Firm+"/connectAttempts", begin, start))
 	require.Empty(t, start.GetBrowserBinding(), "the binding belongs into a cookie")
 	back, err := remote.Consent(t.Context(), start.GetAuthorizeUrl(), choice)
 	require.NoError(t, err)
