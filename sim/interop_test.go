@@ -4,6 +4,10 @@ package sim_test
 
 import (
 	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +16,7 @@ import (
 
 	"github.com/concord-suite/concord/sim"
 	"github.com/concord-suite/concord/sim/nodetest"
+	"github.com/concord-suite/concord/sim/remote"
 	"github.com/concord-suite/concord/sim/world"
 )
 
@@ -90,4 +95,46 @@ func TestInteropPrismServes(t *testing.T) {
 	if u, err := url.Parse(address); err != nil || u.Hostname() != "127.0.0.1" || u.Port() == "" {
 		t.Errorf("it serves at %q (%v)", address, err)
 	}
+}
+
+// TestInteropWebhooksHaveThePublishedMembers compares a message with the provider's example of one.
+func TestInteropWebhooksHaveThePublishedMembers(t *testing.T) {
+	var published, told map[string]any
+	if err := json.Unmarshal(load(t, "fixtures", "xero-webhooks", "contact-update.json"), &published); err != nil {
+		t.Fatal(err)
+	}
+	bodies := make(chan []byte, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- body
+	}))
+	defer server.Close()
+	w := start(t, sim.Config{})
+	if _, err := w.Remote().Hook(t.Context(), remote.NewHook{App: sim.ClientID, URL: server.URL, Unchecked: true}); err != nil {
+		t.Fatal(err)
+	}
+	open(t, w, accountingScopes, sim.OrganisationName).save(http.MethodPut, "Contacts", `{"Name":"Told"}`)
+	if err := json.Unmarshal(receive(t, bodies), &told); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := shape(told), shape(published); got != want {
+		t.Errorf("a message has %s, the published one %s", got, want)
+	}
+}
+
+// shape names the members of a value and of the first entry of each list in it.
+func shape(v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, name+shape(v[name]))
+		}
+		return "{" + strings.Join(parts, " ") + "}"
+	case []any:
+		if len(v) > 0 {
+			return "[" + shape(v[0]) + "]"
+		}
+	}
+	return ""
 }
