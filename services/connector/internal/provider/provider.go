@@ -20,7 +20,7 @@ type Listing int
 
 // The listings.
 const (
-	// Clients is every client that is neither archived nor deleted.
+	// Clients is every client in use; a provider whose list has archived ones among them sends those too.
 	Clients Listing = iota + 1
 	// Contacts is every contact that is not deleted, with the clients it belongs to.
 	Contacts

@@ -32,7 +32,7 @@ type Listing int32
 const (
 	// Not set.
 	Listing_LISTING_UNSPECIFIED Listing = 0
-	// Every client that is neither archived nor deleted.
+	// Every client in use. Of a provider whose list has archived ones among them they come too, as archived.
 	Listing_LISTING_CLIENTS Listing = 1
 	// Every contact that is not deleted, with the clients it belongs to.
 	Listing_LISTING_CONTACTS Listing = 2
@@ -166,7 +166,9 @@ type Record struct {
 	// True for a record in use that is of none of the chosen contact types: it is there, and not to be synced.
 	OutOfScope bool `protobuf:"varint,6,opt,name=out_of_scope,json=outOfScope,proto3" json:"out_of_scope,omitempty"`
 	// The integer id it had before OAuth 2; empty where the answer carries none.
-	LegacyId      string `protobuf:"bytes,7,opt,name=legacy_id,json=legacyId,proto3" json:"legacy_id,omitempty"`
+	LegacyId string `protobuf:"bytes,7,opt,name=legacy_id,json=legacyId,proto3" json:"legacy_id,omitempty"`
+	// The id of the record that it was merged into at the provider, empty when it was not. Such a record is archived.
+	MergedInto    string `protobuf:"bytes,8,opt,name=merged_into,json=mergedInto,proto3" json:"merged_into,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +259,13 @@ func (x *Record) GetOutOfScope() bool {
 func (x *Record) GetLegacyId() string {
 	if x != nil {
 		return x.LegacyId
+	}
+	return ""
+}
+
+func (x *Record) GetMergedInto() string {
+	if x != nil {
+		return x.MergedInto
 	}
 	return ""
 }
@@ -1734,7 +1743,7 @@ var File_concord_connector_v1_record_service_proto protoreflect.FileDescriptor
 
 const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\n" +
-	")concord/connector/v1/record_service.proto\x12\x14concord.connector.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x02\n" +
+	")concord/connector/v1/record_service.proto\x12\x14concord.connector.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n" +
 	"\x06Record\x12\x1b\n" +
 	"\trecord_id\x18\x01 \x01(\tR\brecordId\x127\n" +
 	"\x05state\x18\x02 \x01(\x0e2!.concord.connector.v1.RecordStateR\x05state\x12<\n" +
@@ -1743,7 +1752,9 @@ const file_concord_connector_v1_record_service_proto_rawDesc = "" +
 	"\x04hash\x18\x05 \x01(\tR\x04hash\x12 \n" +
 	"\fout_of_scope\x18\x06 \x01(\bR\n" +
 	"outOfScope\x12\x1b\n" +
-	"\tlegacy_id\x18\a \x01(\tR\blegacyIdB\x06\n" +
+	"\tlegacy_id\x18\a \x01(\tR\blegacyId\x12\x1f\n" +
+	"\vmerged_into\x18\b \x01(\tR\n" +
+	"mergedIntoB\x06\n" +
 	"\x04kind\"\x88\x01\n" +
 	"\aAddress\x12\x16\n" +
 	"\x06street\x18\x01 \x01(\tR\x06street\x12\x12\n" +

@@ -29,7 +29,7 @@ var recordStates = map[record.State]connectorv1.RecordState{
 
 // ToRecord writes a record with its hash.
 func ToRecord(r record.Record) *connectorv1.Record {
-	w := &connectorv1.Record{RecordId: r.ID, State: recordStates[r.State], Hash: r.Hash(), LegacyId: r.LegacyID, OutOfScope: r.OutOfScope}
+	w := &connectorv1.Record{RecordId: r.ID, State: recordStates[r.State], Hash: r.Hash(), LegacyId: r.LegacyID, OutOfScope: r.OutOfScope, MergedInto: r.MergedInto}
 	switch {
 	case r.Client != nil && r.Outline:
 		w.Kind = &connectorv1.Record_Client{Client: &connectorv1.ClientFields{Name: r.Client.Name, Code: r.Client.Code, Unread: outline}}
