@@ -21,8 +21,6 @@ import (
 const (
 	// matrixGrants is how many grants expire in one round.
 	matrixGrants = 200
-	// frozenRounds is how many rounds are done with PostgreSQL frozen in the middle.
-	frozenRounds = 5
 	// calm is a lease that outlasts any pause of a machine that does something else; brief is one whose end can be waited
 	// for in every round with a kill. A call gets the half of it.
 	calm, brief = 20 * time.Second, 500 * time.Millisecond
@@ -44,13 +42,17 @@ func TestRefreshMatrix(t *testing.T) {
 			require.Equal(t, quiet.expiries, quiet.calls, "exactly one call per expiry")
 			require.Zero(t, quiet.failed+quiet.replays+quiet.spares+quiet.lost)
 
+			m.killed = map[step]int{}
 			rough := m.run("all", brief, m.disturbed)
 			w.Write(rough.row(engine, "all"))
-			require.Equal(t, matrixGrants*matrixRounds, rough.expiries)
+			require.Equal(t, matrixGrants*roughRounds, rough.expiries)
 			require.Zero(t, rough.dead, "grants were lost")
-			require.Equal(t, 2*matrixRounds, rough.kills, "of the processes that were to die")
+			for _, at := range steps {
+				require.NotZero(t, m.killed[at], "nobody died %s", at)
+			}
 			require.NotZero(t, rough.lost)
 			require.NotZero(t, rough.replays)
+			t.Logf("killed: %v", m.killed)
 
 			if engine == sqldb.Postgres {
 				frozen := m.run("SIGSTOP", brief, m.frozen)
@@ -63,6 +65,9 @@ func TestRefreshMatrix(t *testing.T) {
 	require.NoError(t, w.Flush())
 	t.Log(table.String())
 }
+
+// steps are where processes die.
+var steps = []step{beforeIntent, afterIntent, underWay, beforeCommit, afterCommit}
 
 // tally is what one run came to.
 type tally struct {
@@ -86,9 +91,10 @@ type matrix struct {
 	grants    []string
 	lease     time.Duration
 
-	mu    sync.Mutex
-	sum   tally
-	spare map[string]bool // every spare that was seen
+	mu     sync.Mutex
+	sum    tally
+	killed map[step]int
+	spare  map[string]bool // every spare that was seen
 }
 
 func newMatrix(t *testing.T, engine sqldb.Dialect) *matrix {
@@ -148,6 +154,7 @@ func (m *matrix) all(orders func(process int) order) {
 			defer m.mu.Unlock()
 			if !alive {
 				m.sum.kills++
+				m.killed[o.Kill]++
 			}
 			m.sum.failed += r.Errors
 			m.sum.dead += len(r.Dead)
@@ -179,18 +186,17 @@ var disturbances = []world.Fault{
 // disturbed kills two of the three processes in every round, breaks the third one's way to the database, and disturbs
 // the identity service, all at once. Then everything works again, and so must every grant.
 func (m *matrix) disturbed() {
-	kills := []step{beforeIntent, afterIntent, underWay, beforeCommit, afterCommit}
 	stores := []string{storeFails, storeLies, storeRefuses, storeNoUpdates, storeFreezes}
-	for round := range matrixRounds {
+	for round := range roughRounds {
 		m.expire()
 		m.disturb(disturbances[round%len(disturbances)])
 		m.all(func(i int) order {
 			o := order{After: 1 + (7*round+13*i)%15}
 			switch i {
 			case round % processes:
-				o.Kill = kills[round%len(kills)]
+				o.Kill = steps[round%len(steps)]
 			case (round + 1) % processes:
-				o.Kill = kills[(round+2+round/len(kills))%len(kills)]
+				o.Kill = steps[(round+2+round/len(steps))%len(steps)]
 			default:
 				o.Store = stores[(round+round/len(stores))%len(stores)]
 			}

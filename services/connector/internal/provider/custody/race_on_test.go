@@ -2,6 +2,6 @@
 
 package custody_test
 
-// matrixRounds is smaller under the race detector: the detector makes a round five times as long, the processes do not
-// share the memory it watches, and what one process does at once shows in the first rounds.
-const matrixRounds = 5
+// These are smaller under the race detector: it makes a round five times as long, the processes do not share the memory
+// it watches, and what one process does at once shows in the first rounds. Five rough rounds kill at every step.
+const matrixRounds, roughRounds, frozenRounds = 4, 5, 1
