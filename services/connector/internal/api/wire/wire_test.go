@@ -104,7 +104,7 @@ func TestEveryEnumValueHasACounterpart(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	address := record.Address{Street: "a", City: "b", Region: "c", PostalCode: "d", Country: "e"}
-	client := record.Record{ID: "1", State: record.Archived, LegacyID: "24", OutOfScope: true, Client: &record.Client{
+	client := record.Record{ID: "1", State: record.Archived, LegacyID: "24", OutOfScope: true, MergedInto: "26", Client: &record.Client{
 		Name: "1", Code: "2", EntityType: "3", FirstName: "4", LastName: "5", Email: "6", Phone: "7", Mobile: "8", OtherPhone: "9",
 		Website: "10", Postal: address, Physical: address, TaxNumber: "11", BusinessNumber: "12", CompanyNumber: "13", BirthDate: "14",
 		Groups: []string{"15"}, CustomFields: []record.CustomField{{ID: "16", Name: "17", Value: "18"}},
@@ -130,7 +130,7 @@ func TestRecord(t *testing.T) {
 
 	contact := ToRecord(record.Record{ID: "2", State: record.Active, Contact: &record.Contact{Name: "1", Email: "2", Phone: "3", Mobile: "4", Salutation: "5",
 		Links: []record.Link{{Client: "1", Position: "2", Primary: true}}}})
-	requireFull(t, contact, "client", "legacy_id", "out_of_scope")
+	requireFull(t, contact, "client", "legacy_id", "out_of_scope", "merged_into")
 	requireFull(t, contact.GetContact())
 	requireFull(t, contact.GetContact().GetLinks()[0])
 	require.Nil(t, ToRecord(record.Record{ID: "3", State: record.Deleted}).GetKind())
