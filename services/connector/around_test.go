@@ -22,6 +22,7 @@ type authDesk struct {
 	required  map[string]bool // connections
 	initiator string
 	hold      chan struct{} // when set, calls wait for it
+	held      int           // calls that came to wait
 	called    func()        // when set, called before the answer
 	fail      error
 }
@@ -29,6 +30,9 @@ type authDesk struct {
 func (a *authDesk) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwoFactorRequest) (*authv1.RequireTwoFactorResponse, error) {
 	a.mu.Lock()
 	hold, fail := a.hold, a.fail
+	if hold != nil {
+		a.held++
+	}
 	a.mu.Unlock()
 	if fail != nil {
 		return nil, fail
@@ -67,6 +71,12 @@ func (a *authDesk) requires(connection string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.required[connection]
+}
+
+func (a *authDesk) holds() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held
 }
 
 func (a *authDesk) set(change func(a *authDesk)) {

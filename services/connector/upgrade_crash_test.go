@@ -139,7 +139,7 @@ func TestWhatHappensToAConnectionWhileItIsUpgraded(t *testing.T) {
 					_, err := s.confirm(a, a.GetPreselectedTenantId(), false)
 					ended <- err
 				}()
-				s.until("the choice is written down", func() bool { return s.count("attempts WHERE state = 'CONFIRMING'") == "1" })
+				s.until("the choice is written down, and auth asked", func() bool { return s.auth.holds() == 1 })
 				s.auth.set(func(d *authDesk) { d.hold = nil })
 				c.between(s, old)
 				close(hold)
