@@ -121,19 +121,6 @@ func insert(tx *sqldb.Tx, v *vault.Vault, id, secret string) error {
 	return err
 }
 
-// get opens a token with v.
-func (b *bench) get(v *vault.Vault, id string) (string, error) {
-	var sealed []byte
-	err := b.db.Read(b.t.Context(), func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT sealed FROM tokens WHERE id = $1`, id).Scan(&sealed)
-	})
-	if err != nil {
-		return "", err
-	}
-	secret, err := v.Open(sealed, place(id))
-	return string(secret), err
-}
-
 // allOpen requires that every row opens with the file as it is now.
 func (b *bench) allOpen(want int) {
 	b.t.Helper()

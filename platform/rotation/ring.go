@@ -102,21 +102,6 @@ func (s Status) Left(keys []vault.KeyID) (n int) {
 	return n
 }
 
-// strangers returns how many rows are under keys that the keyring has not got: nothing opens them.
-func (s Status) strangers() (n int) {
-	known := s.Keys.All()
-	for _, p := range s.Parts {
-		for _, c := range p.Columns {
-			for key, rows := range c.Uses {
-				if !slices.Contains(known, key) {
-					n += rows
-				}
-			}
-		}
-	}
-	return n
-}
-
 // unready names a process that has not got the keys that were added.
 func (s Status) unready() error {
 	seal, mac := s.Keys.With(vault.Pending)
