@@ -55,6 +55,7 @@ type practice struct {
 // connect starts a suite and connects a practice of so many clients.
 func connect(b *testing.B, kind topology.Kind, o topology.Options) *practice {
 	b.Helper()
+	o.Env = append(o.Env, "CONCORD_SYNC_DETAILS_SHARE=0") // runs are measured, and not what goes on after them
 	s := topology.Start(b, kind, o)
 	p := &practice{Suite: s, admin: s.Firm(b, s.Claim(b), "harbour")}
 	p.conn = p.admin.Connect(b, nil)
