@@ -302,6 +302,29 @@ func TestDamagedRequestsNeverBreakTheService(t *testing.T) {
 	}
 }
 
+// TestDamagedFiltersAreRefusedOrUnderstood does the same to a filter.
+func TestDamagedFiltersAreRefusedOrUnderstood(t *testing.T) {
+	b := organisation(t, sim.Config{Contacts: 20})
+	do(t, b.w, "/control/settings", object{"per_minute": 100000, "per_day": 100000}, nil)
+	good := []byte(`(IsCustomer==true AND Name.ToLower().Contains("a")) || UpdatedDateUTC>=DateTime(2020,1,31) && ContactID!=Guid("x") OR EmailAddress==null`)
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 400 {
+		filter := slices.Clone(good)
+		for range 1 + r.IntN(5) {
+			at := r.IntN(len(filter) - 20)
+			if r.IntN(2) == 0 {
+				filter[at] = `()".,=&|\x`[r.IntN(10)]
+			} else {
+				filter = slices.Delete(filter, at, at+1+r.IntN(4))
+			}
+		}
+		res, raw := b.ask(http.MethodGet, "Contacts?page=1&"+where(string(filter)), "")
+		if res.StatusCode != http.StatusOK && (res.StatusCode != http.StatusBadRequest || !bytes.Contains(raw, []byte("QueryParseException"))) {
+			t.Fatalf("%s: %s %s", filter, res.Status, raw)
+		}
+	}
+}
+
 func TestFaultsStrikeTheAccountingAPI(t *testing.T) {
 	w := start(t, sim.Config{Contacts: 250})
 	b := open(t, w, accountingScopes, sim.OrganisationName)

@@ -199,11 +199,21 @@ func (s *Service) commit(c *call, f write) (status int, body []byte, err error) 
 			return err
 		}
 		if status, body, err = render(c, tx.Now, answer); err == nil && key != "" {
+			forget(tx)
 			tx.Remembered.Put(tx, id, &world.Remembered{Request: request, Status: status, Body: body, At: tx.Now})
 		}
 		return err
 	})
 	return status, body, err
+}
+
+// forget drops the answers that are no longer remembered.
+func forget(tx *world.Tx) {
+	for id, old := range tx.Remembered.All() {
+		if tx.Now.Sub(old.At) >= tx.Rules().Remember.Duration() {
+			tx.Remembered.Delete(tx, id)
+		}
+	}
 }
 
 func remembered(c *call, key string) string {

@@ -12,19 +12,30 @@ type batch struct {
 	tx      *world.Tx
 	tenant  string
 	pending map[string]*world.Party
-	names   map[string]string // ids of active contacts by name in lower case
-	numbers map[string]string // ids by ContactNumber
+	names   map[string]string // ids of active contacts by those names, in lower case, that the request gives
+	numbers map[string]string // ids by those ContactNumbers
 	groups  map[string]string
 	rows    []*world.Party // in the order of the request; nil where something is wrong
 	shown   []contact
 	wrong   int
 }
 
-func newBatch(tx *world.Tx, c *call) *batch {
-	b := &batch{tx: tx, tenant: c.tenant, pending: map[string]*world.Party{}, names: tx.PartyNames(c.tenant),
+// newBatch looks up who has the names and numbers that a request gives. A contact that keeps its own has
+// a right to it.
+func newBatch(tx *world.Tx, c *call, list []contactIn) *batch {
+	names, numbers := map[string]bool{}, map[string]bool{}
+	for _, in := range list {
+		if in.Name != nil {
+			names[strings.ToLower(string(*in.Name))] = true
+		}
+		if in.ContactNumber != nil {
+			numbers[string(*in.ContactNumber)] = true
+		}
+	}
+	b := &batch{tx: tx, tenant: c.tenant, pending: map[string]*world.Party{}, names: tx.PartyNames(c.tenant, names),
 		numbers: map[string]string{}, groups: groupNames(tx.State, c.tenant)}
 	for id, p := range tx.Parties.All() {
-		if p.Tenant == c.tenant && p.Number != "" {
+		if p.Tenant == c.tenant && p.Number != "" && numbers[p.Number] {
 			b.numbers[p.Number] = id
 		}
 	}
@@ -120,7 +131,7 @@ func createContacts(tx *world.Tx, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	b := newBatch(tx, c)
+	b := newBatch(tx, c, list)
 	for i := range list {
 		b.add(&list[i], nil, nil)
 	}
@@ -133,7 +144,7 @@ func saveContacts(tx *world.Tx, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	b := newBatch(tx, c)
+	b := newBatch(tx, c, list)
 	for i := range list {
 		in := &list[i]
 		id := in.id()
@@ -163,7 +174,7 @@ func updateContact(tx *world.Tx, c *call) (reply, error) {
 	if len(list) > 1 {
 		return reply{}, invalid("The request names one contact and carries several.")
 	}
-	b := newBatch(tx, c)
+	b := newBatch(tx, c, list)
 	b.add(&list[0], old, nil)
 	return b.store(c)
 }

@@ -182,8 +182,12 @@ func store(tx *world.Tx, p *world.Party) error {
 	if p.Name == "" {
 		return bad("a contact needs a name")
 	}
-	if other := tx.PartyNames(p.Tenant)[strings.ToLower(p.Name)]; p.Status == world.PartyActive && other != "" && other != p.ID {
-		return problem{http.StatusConflict, "another active contact is called " + p.Name}
+	old, name := tx.Parties.Get(p.ID), strings.ToLower(p.Name)
+	kept := old != nil && old.Status == p.Status && strings.ToLower(old.Name) == name
+	if p.Status == world.PartyActive && !kept {
+		if other := tx.PartyNames(p.Tenant, map[string]bool{name: true})[name]; other != "" && other != p.ID {
+			return problem{http.StatusConflict, "another active contact is called " + p.Name}
+		}
 	}
 	p.Updated = tx.Now
 	tx.PutParty(p)

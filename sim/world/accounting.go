@@ -131,13 +131,16 @@ func (tx *Tx) PutParty(p *Party) {
 	tx.note(p.Tenant, p.ID, kind)
 }
 
-// PartyNames returns the ids of a tenant's active parties by name in lower case. A name that is taken
-// more than once, which the API prevents, has one of them.
-func (s *State) PartyNames(tenant string) map[string]string {
+// PartyNames returns which of some names, given in lower case, are taken by active parties of a tenant, and
+// by whom. A name that is taken more than once, which the API prevents, has one of them.
+func (s *State) PartyNames(tenant string, among map[string]bool) map[string]string {
 	names := map[string]string{}
 	for id, p := range s.Parties.All() {
-		if p.Tenant == tenant && p.Status == PartyActive {
-			names[strings.ToLower(p.Name)] = id
+		if p.Tenant != tenant || p.Status != PartyActive {
+			continue
+		}
+		if name := strings.ToLower(p.Name); among[name] {
+			names[name] = id
 		}
 	}
 	return names
