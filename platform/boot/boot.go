@@ -21,6 +21,7 @@ package boot
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -103,6 +104,7 @@ type program struct {
 	peers, httpPeers []string
 	inventory        rotation.Inventory
 	openKMS          func(ctx context.Context, url string) (vault.Keeper, error)
+	tools            []Tool
 }
 
 // Main is the whole of a program: it does what the arguments say and ends the process. build makes the service from its
@@ -136,9 +138,9 @@ func Run[C any](
 	for _, option := range options {
 		option(&p)
 	}
-	c, err := parse(proc.Args)
+	tool, c, err := p.parse(proc.Args)
 	if err != nil {
-		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, usage(name))
+		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, p.usage())
 		return exitSettings
 	}
 	var cfg C
@@ -156,12 +158,32 @@ func Run[C any](
 	case len(mistakes) > 0:
 		return c.refuse(proc, p, mistakes, parts)
 	}
-	err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
-	if err != nil {
+	if tool != nil {
+		err = p.runTool(ctx, proc, settings, tool, &cfg)
+	} else {
+		err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
+	}
+	switch {
+	case errors.Is(err, errUnwell):
+		return exitFailed
+	case err != nil:
 		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explain(err))
 		return exitFailed
 	}
 	return exitOK
+}
+
+// parse reads the arguments, of a tool or of a command that every program has.
+func (p program) parse(args []string) (ToolRun, command, error) {
+	run, file, err := p.tool(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return nil, command{words: "help"}, nil
+	case err != nil || run != nil:
+		return run, command{file: file}, err
+	}
+	c, err := parse(args)
+	return nil, c, err
 }
 
 // refuse says what is wrong with the settings. Whoever asked for them to be printed sees them first, with what is wrong

@@ -18,9 +18,13 @@ import (
 	"github.com/concord-suite/concord/platform/telemetry"
 )
 
-// usage is the help of the named program.
-func usage(name string) string {
-	return "usage: concord-" + name + " [--config FILE] [COMMAND]\n" + commands
+// usage is the help of the program.
+func (p program) usage() string {
+	text := "usage: concord-" + p.name + " [--config FILE] [COMMAND]\n" + commands
+	for _, t := range p.tools {
+		text += fmt.Sprintf("  %-19s %s\n", t.Word, t.Help)
+	}
+	return text
 }
 
 const commands = `  serve               run the service (the default)
@@ -101,7 +105,7 @@ func (c command) before(proc Process, p program, parts []any) (done bool, code i
 	var err error
 	switch c.words {
 	case "help":
-		fmt.Fprint(proc.Stdout, usage(p.name))
+		fmt.Fprint(proc.Stdout, p.usage())
 	case "version":
 		fmt.Fprintf(proc.Stdout, "concord-%s %s\n", p.name, telemetry.ReadBuild())
 	case "config doc":

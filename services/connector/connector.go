@@ -34,7 +34,6 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 	"github.com/concord-suite/concord/services/connector/internal/provider/budget"
 	"github.com/concord-suite/concord/services/connector/internal/provider/custody"
-	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 	"github.com/concord-suite/concord/services/connector/internal/store/guards"
@@ -91,23 +90,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if deps.DB == nil || deps.Vault == nil || deps.Auth == nil {
 		return nil, errors.New("connector: a database, a vault and the connection to auth are needed")
 	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	if deps.Logger == nil {
-		deps.Logger = slog.Default()
-	}
-	if deps.Client == nil {
-		deps.Client = transport.NewClient()
-	}
-	s := &Service{cfg: cfg, deps: deps, memory: idem.New(deps.DB, deps.Now), budget: budget.New(deps.DB, cfg.budget(), deps.Now)}
-	var identities map[string]provider.Identity
-	s.providers, identities = cfg.providers(deps.Client, deps.Now)
+	deps = deps.complete()
+	s := assemble(cfg, deps)
 	if len(s.providers) == 0 {
 		deps.Logger.WarnContext(ctx, "no provider is configured: nothing can be connected")
 	}
-	s.custody = custody.New(deps.DB, deps.Vault, identities, cfg.custody(), deps.Now, deps.Logger)
-	s.upstream = upstream.New(deps.DB, deps.Client, s.budget, s.custody, cfg.upstream(), deps.Now, deps.Logger)
 	s.flow = flow.New(cfg.flow(), flow.Deps{DB: deps.DB, Vault: deps.Vault, Providers: s.providers, Custody: s.custody,
 		Upstream: s.upstream, Auth: authv1.NewFirmServiceClient(deps.Auth), Now: deps.Now, Logger: deps.Logger,
 		Audit: audit.New(deps.DB, audit.Options{Service: Name, Now: deps.Now, Logger: deps.Logger})})
@@ -116,6 +103,16 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.webhooks = &api.Webhooks{DB: deps.DB, Keys: cfg.webhookKeys(), Now: deps.Now, Logger: deps.Logger}
 	s.inbox = &inbound.Webhooks{DB: deps.DB, Now: deps.Now, Logger: deps.Logger}
 	return s, nil
+}
+
+// assemble makes what calls to providers go through.
+func assemble(cfg Config, deps Deps) *Service {
+	s := &Service{cfg: cfg, deps: deps, memory: idem.New(deps.DB, deps.Now), budget: budget.New(deps.DB, cfg.budget(), deps.Now)}
+	var identities map[string]provider.Identity
+	s.providers, identities = cfg.providers(deps.Client, deps.Now)
+	s.custody = custody.New(deps.DB, deps.Vault, identities, cfg.custody(), deps.Now, deps.Logger)
+	s.upstream = upstream.New(deps.DB, deps.Client, s.budget, s.custody, cfg.upstream(), deps.Now, deps.Logger)
+	return s
 }
 
 // Register adds the service's RPCs to a server.

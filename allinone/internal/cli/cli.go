@@ -19,6 +19,8 @@ import (
 const usage = `usage: concord COMMAND [FLAGS]
   run            the suite with a simulated upstream world, doing the main job before your eyes
   serve          the suite for a real practice
+  connections doctor
+                 look at the connections to providers from all sides, with --firm ID, --connection ID, --json
   events list    list the events that a service put aside because they could not take effect
   events retry ID, events discard ID
                  try one again, or never, with --service NAME --by NAME --reason TEXT
@@ -63,6 +65,8 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		err = p.config(rest)
 	case "events":
 		err = p.events(ctx, rest)
+	case "connections":
+		err = p.connections(ctx, rest)
 	case "keys":
 		err = p.keys(ctx, rest)
 	case "version":
@@ -90,6 +94,8 @@ func (p process) explain(err error) int {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, flag.ErrHelp):
 		return exitOK
+	case errors.Is(err, errUnwell): // the command has said what
+		return exitFailed
 	case errors.As(err, &mistakes):
 		for _, mistake := range mistakes {
 			fmt.Fprintf(p.err, "concord: %s\n", mistake)

@@ -64,6 +64,12 @@ func loadSettings(environ []string, file string) (settings, error) {
 	return s, nil
 }
 
+// ConnectorSettings reads the settings of the connector alone. They are those of a suite that listens anywhere.
+func ConnectorSettings(environ []string, file string) (connector.Config, error) {
+	s, err := loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
+	return s.connector, err
+}
+
 // undeliverable names what is missing when there is no way to send a PIN: then nobody could ever sign in.
 func (s *settings) undeliverable() config.Mistakes {
 	if s.auth.SMS.AccountSID != "" || s.auth.Mail.Host != "" {

@@ -47,8 +47,8 @@ func (c chart) state() Finding {
 	case c.State == connection.Disconnected:
 		return Finding{State, OK, "An administrator disconnected it. Clients and links stay.", ""}
 	case !c.configured:
-		return Finding{State, Problem, "This installation has no settings for " + string(c.Provider) + ", so nothing can be asked there.",
-			"Whoever runs the installation sets the client id and its secret."}
+		return Finding{State, Problem, "The settings say nothing of " + string(c.Provider) + ", so nothing can be asked there.",
+			"Whoever runs the installation sets the client id and its secret; a command needs the settings of the server."}
 	case c.State == connection.Legacy:
 		return Finding{State, Problem, "It was imported from the time before OAuth 2 on " + day(c.Created) + " and can do nothing until it is upgraded.",
 			"An administrator upgrades it; that keeps its name and its clients."}

@@ -35,3 +35,9 @@ func ConnectionsAfter(tx *sqldb.Tx, firm, after string, limit int) ([]connection
 	return sqldb.Collect(tx, func(r *sqldb.Rows) (ref connection.Ref, err error) { return ref, r.Scan(&ref.Firm, &ref.ID) },
 		`SELECT firm, id FROM connections WHERE id > $1 AND ($2 = '' OR firm = $2) ORDER BY id LIMIT $3`, after, firm, limit)
 }
+
+// ConnectionOf finds a connection by its id, of a firm unless that is empty.
+func ConnectionOf(tx *sqldb.Tx, firm, id string) ([]connection.Ref, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (ref connection.Ref, err error) { return ref, r.Scan(&ref.Firm, &ref.ID) },
+		`SELECT firm, id FROM connections WHERE id = $1 AND ($2 = '' OR firm = $2)`, id, firm)
+}
