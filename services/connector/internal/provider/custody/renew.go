@@ -291,8 +291,7 @@ func (c *Custodian) failed(ctx context.Context, in intent, spent bool, why error
 func (c *Custodian) postpone(tx *sqldb.Tx, g store.Grant, in intent, spent bool, now time.Time) error {
 	g.LeaseOwner, g.LeaseUntil = "", time.Time{}
 	switch {
-	case spent:
-		g.AttemptStarted = now
+	case spent: // the trace stays as the intent left it
 	case in.replayed:
 		g.AttemptStarted = in.lost
 	default:
