@@ -14,6 +14,8 @@ import (
 type Ring struct {
 	File  vault.File
 	Books []Book
+
+	opened *vault.Vault // while a rotation looks again and again: a KMS is not asked each time
 }
 
 // Status is where a keyring stands.
@@ -39,7 +41,7 @@ type Column struct {
 
 // Status reads where the keyring stands.
 func (r Ring) Status(ctx context.Context) (Status, error) {
-	v, err := r.File.Open()
+	v, err := r.vault()
 	if err != nil {
 		return Status{}, err
 	}
@@ -52,6 +54,14 @@ func (r Ring) Status(ctx context.Context) (Status, error) {
 		s.Parts = append(s.Parts, part)
 	}
 	return s, nil
+}
+
+// vault is the file as it is now.
+func (r Ring) vault() (*vault.Vault, error) {
+	if r.opened == nil {
+		return r.File.Open()
+	}
+	return r.opened, r.opened.Refresh()
 }
 
 func (b Book) part(ctx context.Context) (part Part, err error) {

@@ -30,6 +30,9 @@ type Step struct {
 // and rows until ctx ends; told hears of every step and, while it waits, of every look. Old keys that hash may stay; then
 // kept says why, and the next rotation removes them.
 func (r Ring) Rotate(ctx context.Context, told func(Step)) (kept, err error) {
+	if r.opened, err = r.File.Open(); err != nil {
+		return nil, err
+	}
 	s, err := r.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -40,7 +43,6 @@ func (r Ring) Rotate(ctx context.Context, told func(Step)) (kept, err error) {
 		if err := r.Add(); err != nil && !errors.Is(err, ErrRefused) { // refused: somebody else added one just now
 			return nil, err
 		}
-		pending = nil
 	} else {
 		told(Step{Doing: "going on with a rotation that was interrupted", Status: s})
 	}
@@ -98,7 +100,7 @@ func (r Ring) untilResealed(ctx context.Context, told func(Step)) error {
 
 // reseal seals anew here what is under old keys.
 func (r Ring) reseal(ctx context.Context, told func(Step)) error {
-	v, err := r.File.Open()
+	v, err := r.vault()
 	if err != nil {
 		return err
 	}

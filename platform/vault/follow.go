@@ -73,6 +73,14 @@ func (v *Vault) read() error {
 	return nil
 }
 
+// Refresh reads the keyring file again if it changed, or could not be read the last time.
+func (v *Vault) Refresh() error {
+	if !v.failed.Load() && v.seen.Load().same(look(v.file.Path)) {
+		return nil
+	}
+	return v.Reload()
+}
+
 // keys reads the file into what seals and hashes.
 func (f File) keys() (*keys, error) {
 	ring, _, err := f.load()

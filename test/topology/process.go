@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -76,6 +77,9 @@ func newProcess(t testing.TB, name, path string, args, env []string, ready strin
 	})
 	return p
 }
+
+// Env is the program's environment, for running one of its other commands beside it.
+func (p *Process) Env() []string { return slices.Clone(p.env) }
 
 // Log is what the program wrote last.
 func (p *Process) Log() string { return p.log.String() }
