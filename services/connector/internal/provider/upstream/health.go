@@ -107,12 +107,13 @@ func (u *Upstream) forbidden(ctx context.Context, c connection.Connection, def p
 			})
 		}
 	}
+	reason := Lacking(def, err)
 	return err, u.db.Tx(ctx, func(tx *sqldb.Tx) error {
 		present, err := store.ConnectionByID(tx, c.Ref, true)
 		if err != nil || !present.Usable() {
 			return err
 		}
-		return store.SetState(tx, present, connection.Degraded, Lacking(def, err), u.now())
+		return store.SetState(tx, present, connection.Degraded, reason, u.now())
 	})
 }
 
