@@ -20,6 +20,8 @@ type Config struct {
 	Poll time.Duration `config:"poll" default:"1s" min:"10ms" max:"1m" doc:"How often to look for work that another process wrote down; one's own is seen at once."`
 	// ScheduleEvery is how often to look for connections whose full sync is due.
 	ScheduleEvery time.Duration `config:"schedule_every" default:"30s" min:"10ms" max:"1h" doc:"How often to look for connections whose full sync is due."`
+	// NewsEvery is the least time between syncs that news of a provider start.
+	NewsEvery time.Duration `config:"news_every" default:"30s" min:"100ms" max:"1h" doc:"The least time from one sync to the next that a provider's news of changed records start. News come in bursts, one for each field that a person saves, and each sync costs a call at least."`
 	// DetailsShare is the part of what is left of a provider's day that details may use.
 	DetailsShare int `config:"details_share" default:"30" min:"0" max:"90" doc:"The share, in hundredths, of the calls left of a provider's day, and of the pace that its limits allow, that may go to what listings leave out of clients: groups, relationships and the practice's own fields, read one by one when nothing else is to be done. The default leaves a manual sync every few minutes, and a second full sync, the room they need. 0 reads none."`
 }

@@ -85,7 +85,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 		api: api.Deps{DB: deps.DB, Memory: idem.New(deps.DB, deps.Now), Peers: peers, Now: deps.Now},
 		runner: runner.New(runner.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease, Batch: cfg.Batch,
-			Retry: retry,
+			Retry: retry, NewsEvery: cfg.NewsEvery,
 		}),
 		detail: detail.New(detail.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Share: cfg.DetailsShare, Retry: retry,

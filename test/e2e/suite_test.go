@@ -21,6 +21,8 @@ func TestSuite(t *testing.T) {
 		// A frozen provider has to be given up within the test.
 		"CONCORD_CONNECTOR_CALL_TIMEOUT=1s", "CONCORD_CONNECTOR_CALL_LISTING=1s", "CONCORD_CONNECTOR_CALL_AGAIN=20ms",
 		"CONCORD_CONNECTOR_CALL_DEGRADED=1s",
+		// What the provider tells is signed with this, and acted on at once.
+		"CONCORD_CONNECTOR_XERO_WEBHOOK_KEY=" + webhookKey, "CONCORD_SYNC_NEWS_EVERY=100ms", "CONCORD_SYNC_SCHEDULE_EVERY=1s",
 	}}
 	for _, kind := range []topology.Kind{topology.OneProcess, topology.ManyProcesses} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -37,6 +39,7 @@ func TestSuite(t *testing.T) {
 				{"people", people},
 				{"neighbours", neighbours},
 				{"upgrade", upgrade},
+				{"organisation", organisation},
 			} {
 				t.Run(b.name, func(t *testing.T) { b.play(t, in) })
 			}

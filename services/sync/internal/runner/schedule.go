@@ -24,7 +24,7 @@ func (w *Worker) Schedule(ctx context.Context) error {
 			return err
 		}
 		for _, i := range idle {
-			if kind, by, due := dueBy(i, w.Now()); due {
+			if kind, by, due := dueBy(i, w.Now(), w.NewsEvery); due {
 				if err := w.start(ctx, i.Connection, kind, by); err != nil {
 					return err
 				}
@@ -34,12 +34,12 @@ func (w *Worker) Schedule(ctx context.Context) error {
 	}
 }
 
-// quiet is the least time from one run that the provider's news started to the next: news come in bursts, one for each field
-// that a person saves, and each run costs a call at least.
-const quiet = 30 * time.Second
+// DefaultNewsEvery is the least time from one run to the next that the provider's news start: news come in bursts, one for
+// each field that a person saves, and each run costs a call at least.
+const DefaultNewsEvery = 30 * time.Second
 
 // dueBy tells whether a run of an idle connection should start now, of which kind, and by whose word.
-func dueBy(i store.Idle, now time.Time) (run.Kind, string, bool) {
+func dueBy(i store.Idle, now time.Time, news time.Duration) (run.Kind, string, bool) {
 	by, due := fullDue(i, now)
 	switch {
 	case i.Unmapped && due:
@@ -49,7 +49,7 @@ func dueBy(i store.Idle, now time.Time) (run.Kind, string, bool) {
 	case due:
 		return run.Full, by, true
 	case i.Connection.ManualWanted && !i.Unmapped && !i.Read.IsZero():
-		return run.Manual, "webhook", !now.Before(i.Began.Add(quiet))
+		return run.Manual, "webhook", !now.Before(i.Began.Add(news))
 	}
 	return "", "", false
 }

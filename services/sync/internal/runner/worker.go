@@ -32,6 +32,8 @@ type Deps struct {
 	Batch int
 	// Retry is how runs live with errors; run.DefaultRetry when it says nothing.
 	Retry run.Retry
+	// NewsEvery is the least time between runs that news of a provider start; DefaultNewsEvery when it says nothing.
+	NewsEvery time.Duration
 }
 
 // Worker executes runs and decided plans, and starts what is due. Any number of workers, in any number of processes, may
@@ -42,6 +44,9 @@ type Worker struct{ Deps }
 func New(d Deps) *Worker {
 	if d.Retry == (run.Retry{}) {
 		d.Retry = run.DefaultRetry
+	}
+	if d.NewsEvery == 0 {
+		d.NewsEvery = DefaultNewsEvery
 	}
 	return &Worker{d}
 }
