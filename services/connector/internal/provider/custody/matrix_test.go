@@ -147,7 +147,7 @@ func (m *matrix) all(orders func(process int) order) {
 	var group sync.WaitGroup
 	for i, p := range m.processes {
 		o := orders(i)
-		o.Grants, o.Ahead = m.grants, m.now().Sub(time.Now())
+		o.Grants, o.Ahead = m.grants, time.Until(m.now())
 		group.Go(func() {
 			r, alive := p.do(o)
 			m.mu.Lock()
