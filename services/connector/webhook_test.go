@@ -109,16 +109,14 @@ func TestManyChangesAtOnce(t *testing.T) {
 	s := onSQLite(t, options{environ: keyed})
 	c := s.connectBooks(firmA, sim.OrganisationName)
 	var all []string
-	for i := range 1234 {
+	for i := range 612 {
 		all = append(all, event(c.GetTenantId(), record(i), at.Add(time.Duration(i)*time.Second)))
 	}
 	require.NoError(t, s.notice(notices(all...)))
-	s.until("all are told", func() bool { return len(s.toldRecords(c.GetName())) == 1234 })
+	s.until("all are told", func() bool { return len(s.toldRecords(c.GetName())) == 612 })
 	for _, e := range told[*connectoreventsv1.RecordsChanged](s) {
 		require.LessOrEqual(t, len(e.GetRecordIds()), 500)
 	}
-	s.clock.forward(8 * 24 * time.Hour)
-	require.Equal(t, "1234", s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM webhook_events`))
 }
 
 func TestEndedConnectionsAreToldNothing(t *testing.T) {
