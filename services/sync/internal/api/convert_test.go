@@ -10,6 +10,7 @@ import (
 
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/history"
+	"github.com/concord-suite/concord/services/sync/internal/legacy"
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
@@ -35,7 +36,16 @@ func TestEveryFieldIsFilled(t *testing.T) {
 		Counts: run.Counts{
 			ClientsCreated: 1, ClientsUpdated: 1, ClientsUnchanged: 1, ClientsRestored: 1, ContactsCreated: 1, ContactsUpdated: 1,
 			Suggestions: 1, Candidates: 1, Confirmed: 1, Started: 1, Refuted: 1, Blocked: 1, OutOfScope: 1,
+			LegacyMapped: 1, LegacySuggested: 1, LegacyUnmapped: 1,
 		},
+	}
+	d := client.Details{
+		Groups: []string{"g"}, CustomFields: []client.CustomField{{Name: "n", Value: "v"}}, ReadAt: at,
+		Relationships: []client.Relationship{{Type: "t", Client: "c", Name: "n", Shares: "s", Percentage: "p", Start: "s", End: "e"}},
+	}
+	l := legacy.Link{
+		ID: "l", Firm: "f", Connection: "c", Client: "c", Name: "n", LegacyID: "1", Code: "c", State: legacy.Mapped, Record: "r",
+		Explanation: "e", DecidedAt: at, Candidates: []legacy.Candidate{{Record: "r", Name: "n", Code: "c", Evidence: []string{"e"}}},
 	}
 	o := offboard.Offboarding{
 		ID: "o", Firm: "f", Client: "c", ClientName: "n", State: offboard.Done, Reason: "r", StartedBy: "s", Blockers: blockers,
@@ -51,7 +61,7 @@ func TestEveryFieldIsFilled(t *testing.T) {
 	}
 	e := history.Entry{Client: "c", Seq: 1, At: at, Kind: "k", Actor: "a", Summary: "s", Resource: "r"}
 	for _, m := range []proto.Message{
-		clientMessage(c), contactMessage(k), runMessage(r, at.Add(time.Second)), offboardingMessage(o), planMessage(p), changeMessage(ch), historyMessage(e),
+		detailed(clientMessage(c), "f", d), legacyLinkMessage(l), contactMessage(k), runMessage(r, at.Add(time.Second)), offboardingMessage(o), planMessage(p), changeMessage(ch), historyMessage(e),
 	} {
 		filled(t, m.ProtoReflect(), "")
 	}
@@ -86,8 +96,15 @@ func TestEveryStateHasItsEnum(t *testing.T) {
 	}
 	for _, s := range []run.Step{
 		run.Clients, run.Contacts, run.Changes, run.Planning, run.Writing, run.Previewing, run.Settling, run.Removing, run.Finishing,
+		run.Legacy, run.Mapping,
 	} {
 		require.NotZero(t, runMessage(run.Run{State: run.Running, Step: s}, time.Time{}).GetPhase(), s)
+	}
+	for _, s := range []legacy.State{legacy.Pending, legacy.Mapped, legacy.Suggested, legacy.Unmapped, legacy.Dismissed} {
+		require.NotZero(t, legacyLinkMessage(legacy.Link{State: s}).GetState(), s)
+	}
+	for _, k := range []run.Kind{run.Manual, run.Full, run.Upgrade} {
+		require.NotZero(t, runMessage(run.Run{Kind: k}, time.Time{}).GetKind(), k)
 	}
 	for _, s := range []offboard.State{
 		offboard.Preparing, offboard.Blocked, offboard.Securing, offboard.Done, offboard.Cancelled, offboard.Reversing, offboard.Reversed,

@@ -218,7 +218,7 @@ func TestUpgradeKilledAtEveryCommit(t *testing.T) {
 					dead = upgradeKilledAt(t, fresh(t, url), n, after)
 				})
 				if !dead {
-					require.Greater(t, killed, 12, "so many commits at least are there to be cut off at")
+					require.Greater(t, killed, 8, "so many commits at least are there to be cut off at")
 					return
 				}
 				killed++
@@ -238,8 +238,8 @@ func fresh(t *testing.T, url string) string {
 
 func upgradeKilledAt(t *testing.T, url string, n int, after bool) (dead bool) {
 	b := peertest.NewBench(t, sqldbtest.Open(t, url, peertest.Schema))
-	before(b, 23)
-	b.World.PartSize = 4
+	before(b, 13)
+	b.World.PartSize = 7
 	id := b.Start(run.Upgrade)
 	killer := &peertest.Killer{}
 	mortal := sqldbtest.Open(t, url, nil, killer.Option())
@@ -258,9 +258,9 @@ func upgradeKilledAt(t *testing.T, url string, n int, after bool) (dead bool) {
 	b.Invariants()
 	r := b.Run(id)
 	require.Equal(t, run.Succeeded, r.State, r.Message)
-	require.EqualValues(t, 23, r.Counts.LegacyMapped, "each is counted once")
-	require.EqualValues(t, 23, b.Count("links"))
-	require.EqualValues(t, 23, b.Count(`history WHERE kind = $1`, history.ClientLinked), "and linked once")
+	require.EqualValues(t, 13, r.Counts.LegacyMapped, "each is counted once")
+	require.EqualValues(t, 13, b.Count("links"))
+	require.EqualValues(t, 13, b.Count(`history WHERE kind = $1`, history.ClientLinked), "and linked once")
 	require.EqualValues(t, 1, b.Count(`connections WHERE full_wanted`))
 	return dead
 }
