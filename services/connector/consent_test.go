@@ -227,7 +227,7 @@ func TestBadAnswersOfPeopleAndProviders(t *testing.T) {
 			degraded := told[*connectoreventsv1.ConnectionDegraded](s)
 			require.Len(t, degraded, 1)
 			require.Equal(t, good.GetName(), degraded[0].GetConnection())
-			require.Contains(t, degraded[0].GetReason(), "Authorise 3rd Party Full Access")
+			require.Contains(t, degraded[0].GetReason(), "no longer has a role")
 			require.Equal(t, "ACTIVE", s.cell(`SELECT status FROM grants WHERE id = (SELECT grant_id FROM connections WHERE state = 'DEGRADED')`))
 		})
 		s.requireNoSecrets()
