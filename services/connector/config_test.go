@@ -51,15 +51,17 @@ func TestXeroIsConfiguredByItsRegistration(t *testing.T) {
 
 func TestMistakesNameTheSetting(t *testing.T) {
 	for setting, names := range map[string]string{
-		"XERO_CLIENT_ID=id":                             "xero.client_secret",
-		"XERO_IDENTITY_URL=http://identity.example.com": "xero.identity_url",
-		"XERO_REDIRECT_URL=ftp://localhost/x":           "xero.redirect_url",
-		"XPM_API_URL=http://192.0.2.1/practicemanager/": "xpm.api_url",
-		"XERO_ACCOUNTING_API_URL=http://192.0.2.1/api/": "xero_accounting.api_url",
-		"XPM_LEGACY_API_URL=http://192.0.2.1/old/":      "xpm.legacy_api_url",
-		"REFRESH_GRACE=20s":                             "refresh.lease",
-		"BUDGET_MINUTE_WINDOW=0s":                       "budget.minute_window",
-		"XPM_PER_MINUTES=5":                             "PER_MINUTES",
+		"XERO_CLIENT_ID=id":                                     "xero.client_secret",
+		"XERO_IDENTITY_URL=http://identity.example.com":         "xero.identity_url",
+		"XERO_REDIRECT_URL=ftp://localhost/x":                   "xero.redirect_url",
+		"XPM_API_URL=http://192.0.2.1/practicemanager/":         "xpm.api_url",
+		"XERO_ACCOUNTING_API_URL=http://192.0.2.1/api/":         "xero_accounting.api_url",
+		"XPM_LEGACY_API_URL=http://192.0.2.1/old/":              "xpm.legacy_api_url",
+		"REFRESH_GRACE=20s":                                     "refresh.lease",
+		"BUDGET_MINUTE_WINDOW=0s":                               "budget.minute_window",
+		"BUDGET_WEIGHTS=somebody=2":                             "budget.weights",
+		"BUDGET_WEIGHTS=0198c0de-0000-7000-8000-000000000001=0": "budget.weights",
+		"XPM_PER_MINUTES=5":                                     "PER_MINUTES",
 	} {
 		_, err := load(t, setting)
 		require.ErrorContains(t, err, names, setting)
