@@ -2942,7 +2942,7 @@ var File_concord_sync_v1_client_service_proto protoreflect.FileDescriptor
 
 const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"\n" +
-	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\a\n" +
+	"$concord/sync/v1/client_service.proto\x12\x0fconcord.sync.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\a\n" +
 	"\x06Client\x12 \n" +
 	"\x04name\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\x04name\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
@@ -2963,8 +2963,9 @@ const file_concord_sync_v1_client_service_proto_rawDesc = "" +
 	"updateTime\x12B\n" +
 	"\bblockers\x18\f \x03(\v2\x18.concord.sync.v1.BlockerB\f\xbaH\x05\x92\x01\x02\x10d\xa0\xb5\x18\x01R\bblockers\x12.\n" +
 	"\voffboarding\x18\r \x01(\tB\f\xbaH\x05r\x03\x18\xc8\x01\xa0\xb5\x18\x01R\voffboarding\x12\x1b\n" +
-	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12%\n" +
-	"\x06groups\x18\x0f \x03(\tB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\x06groups\x12X\n" +
+	"\x04etag\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12,\n" +
+	"\x06groups\x18\x0f \x03(\tB\x14\xbaH\r\x92\x01\n" +
+	"\x10\xe8\a\"\x05r\x03\x18\xac\x02\xa0\xb5\x18\x01R\x06groups\x12X\n" +
 	"\rrelationships\x18\x10 \x03(\v2#.concord.sync.v1.ClientRelationshipB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\rrelationships\x12V\n" +
 	"\rcustom_fields\x18\x11 \x03(\v2\".concord.sync.v1.ClientCustomFieldB\r\xbaH\x06\x92\x01\x03\x10\xe8\a\xa0\xb5\x18\x01R\fcustomFields\x12C\n" +
 	"\fdetails_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xa0\xb5\x18\x01R\vdetailsTime\"\x96\x02\n" +
