@@ -53,7 +53,7 @@ func requireFields(t testing.TB, err error, fields ...string) {
 
 func (s *suite) types(parent string) []*connectorv1.ContactType {
 	s.t.Helper()
-	resp, err := s.connections.ListContactTypes(s.admin(firmOf(parent)), &connectorv1.ListContactTypesRequest{Parent: parent})
+	resp, err := s.connections.GetContactTypes(s.admin(firmOf(parent)), &connectorv1.GetContactTypesRequest{Parent: parent})
 	require.NoError(s.t, err)
 	return resp.GetContactTypes()
 }
@@ -123,7 +123,7 @@ func TestContactTypesOfAConnectionCanBeChanged(t *testing.T) {
 	s.fault(world.Fault{Kind: faults.Status, Status: 503, Path: "*/ContactGroups"})
 	require.NoError(t, change("SUPPLIERS"), "nobody needs to be asked about these")
 	requireReason(t, change("GROUP:"+uuid.NewString()), connectorv1.ErrorReason_ERROR_REASON_PROVIDER_UNAVAILABLE)
-	_, err = s.connections.ListContactTypes(s.admin(firmA), &connectorv1.ListContactTypesRequest{Parent: c.GetName(), TenantId: "another"})
+	_, err = s.connections.GetContactTypes(s.admin(firmA), &connectorv1.GetContactTypesRequest{Parent: c.GetName(), TenantId: "another"})
 	requireFields(t, err, "tenant_id")
 	practice := s.connect(firmA, sim.Owner, sim.PracticeName)
 	require.Empty(t, s.types(practice.GetName()), "a provider without a choice answers none")

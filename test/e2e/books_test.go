@@ -28,7 +28,7 @@ func TestOrganisation(t *testing.T) {
 			a := adm.Attempt(t, &connectorv1.StartConnectAttemptRequest{Provider: connectorv1.Provider_PROVIDER_XERO},
 				remote.Choice{Person: sim.Owner, Tenant: sim.OrganisationName})
 			require.Equal(t, connectorv1.AttemptState_ATTEMPT_STATE_AUTHORISED, a.GetState(), a.GetError())
-			types := new(connectorv1.ListContactTypesResponse)
+			types := new(connectorv1.GetContactTypesResponse)
 			require.NoError(t, adm.Call(t.Context(), "GET", "/v1/"+a.GetName()+"/contactTypes", nil, types))
 			require.Equal(t, "CUSTOMERS", types.GetContactTypes()[0].GetContactType())
 

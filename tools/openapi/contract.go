@@ -100,8 +100,8 @@ func (c *contract) outputOnly(f protoreflect.FieldDescriptor) bool {
 // required says whether the validation refuses a request without the field.
 func (c *contract) required(f protoreflect.FieldDescriptor) bool {
 	v, found := c.option(f, validateOption)
-	if !found {
-		return false
+	if one := f.ContainingOneof(); !found || one != nil && !one.IsSynthetic() {
+		return false // of several fields one is needed, and no single one
 	}
 	rules := v.Message()
 	if at(rules, "required").Bool() {

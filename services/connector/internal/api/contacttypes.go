@@ -20,8 +20,8 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )
 
-// ListContactTypes asks the provider what can be chosen, of an attempt's tenant or of a connection's. It is one call.
-func (s *Connections) ListContactTypes(ctx context.Context, req *connectorv1.ListContactTypesRequest) (*connectorv1.ListContactTypesResponse, error) {
+// GetContactTypes asks the provider what can be chosen, of an attempt's tenant or of a connection's. It is one call.
+func (s *Connections) GetContactTypes(ctx context.Context, req *connectorv1.GetContactTypesRequest) (*connectorv1.GetContactTypesResponse, error) {
 	var all []provider.ContactType
 	var chosen []string
 	if ids, err := names.Parse(wire.AttemptPattern, req.GetParent()); err == nil {
@@ -34,7 +34,7 @@ func (s *Connections) ListContactTypes(ctx context.Context, req *connectorv1.Lis
 			return nil, reason.Of(err)
 		}
 	}
-	resp := &connectorv1.ListContactTypesResponse{}
+	resp := &connectorv1.GetContactTypesResponse{}
 	for _, t := range all {
 		resp.ContactTypes = append(resp.ContactTypes, &connectorv1.ContactType{
 			ContactType: t.ID, DisplayName: t.Name, Selected: slices.Contains(chosen, t.ID)})
@@ -46,7 +46,7 @@ func (s *Connections) ListContactTypes(ctx context.Context, req *connectorv1.Lis
 const gone = "A group that is no longer there"
 
 // contactTypes lists what can be chosen for a connection, and what is.
-func (s *Connections) contactTypes(ctx context.Context, req *connectorv1.ListContactTypesRequest) ([]provider.ContactType, []string, error) {
+func (s *Connections) contactTypes(ctx context.Context, req *connectorv1.GetContactTypesRequest) ([]provider.ContactType, []string, error) {
 	r, err := ref("parent", store.ConnectionPattern, req.GetParent())
 	if err != nil {
 		return nil, nil, err

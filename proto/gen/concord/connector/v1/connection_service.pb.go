@@ -1910,8 +1910,8 @@ func (x *DisconnectConnectionResponse) GetConnection() *Connection {
 	return nil
 }
 
-// ListContactTypesRequest asks what can be chosen.
-type ListContactTypesRequest struct {
+// GetContactTypesRequest asks what can be chosen.
+type GetContactTypesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name of a connection, firms/{firm}/connections/{connection}, or of an authorised attempt, firms/{firm}/connectAttempts/{attempt}.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
@@ -1921,20 +1921,20 @@ type ListContactTypesRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListContactTypesRequest) Reset() {
-	*x = ListContactTypesRequest{}
+func (x *GetContactTypesRequest) Reset() {
+	*x = GetContactTypesRequest{}
 	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListContactTypesRequest) String() string {
+func (x *GetContactTypesRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListContactTypesRequest) ProtoMessage() {}
+func (*GetContactTypesRequest) ProtoMessage() {}
 
-func (x *ListContactTypesRequest) ProtoReflect() protoreflect.Message {
+func (x *GetContactTypesRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1946,27 +1946,27 @@ func (x *ListContactTypesRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListContactTypesRequest.ProtoReflect.Descriptor instead.
-func (*ListContactTypesRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use GetContactTypesRequest.ProtoReflect.Descriptor instead.
+func (*GetContactTypesRequest) Descriptor() ([]byte, []int) {
 	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *ListContactTypesRequest) GetParent() string {
+func (x *GetContactTypesRequest) GetParent() string {
 	if x != nil {
 		return x.Parent
 	}
 	return ""
 }
 
-func (x *ListContactTypesRequest) GetTenantId() string {
+func (x *GetContactTypesRequest) GetTenantId() string {
 	if x != nil {
 		return x.TenantId
 	}
 	return ""
 }
 
-// ListContactTypesResponse is what can be chosen, in the order to show. All of it fits into one answer.
-type ListContactTypesResponse struct {
+// GetContactTypesResponse is what can be chosen, in the order to show. All of it fits into one answer.
+type GetContactTypesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The contact types.
 	ContactTypes  []*ContactType `protobuf:"bytes,1,rep,name=contact_types,json=contactTypes,proto3" json:"contact_types,omitempty"`
@@ -1974,20 +1974,20 @@ type ListContactTypesResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListContactTypesResponse) Reset() {
-	*x = ListContactTypesResponse{}
+func (x *GetContactTypesResponse) Reset() {
+	*x = GetContactTypesResponse{}
 	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListContactTypesResponse) String() string {
+func (x *GetContactTypesResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListContactTypesResponse) ProtoMessage() {}
+func (*GetContactTypesResponse) ProtoMessage() {}
 
-func (x *ListContactTypesResponse) ProtoReflect() protoreflect.Message {
+func (x *GetContactTypesResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_concord_connector_v1_connection_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1999,12 +1999,12 @@ func (x *ListContactTypesResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListContactTypesResponse.ProtoReflect.Descriptor instead.
-func (*ListContactTypesResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use GetContactTypesResponse.ProtoReflect.Descriptor instead.
+func (*GetContactTypesResponse) Descriptor() ([]byte, []int) {
 	return file_concord_connector_v1_connection_service_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *ListContactTypesResponse) GetContactTypes() []*ContactType {
+func (x *GetContactTypesResponse) GetContactTypes() []*ContactType {
 	if x != nil {
 		return x.ContactTypes
 	}
@@ -2503,11 +2503,11 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x1cDisconnectConnectionResponse\x12@\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2 .concord.connector.v1.ConnectionR\n" +
-	"connection\"\xdb\x01\n" +
-	"\x17ListContactTypesRequest\x12\x99\x01\n" +
+	"connection\"\xda\x01\n" +
+	"\x16GetContactTypesRequest\x12\x99\x01\n" +
 	"\x06parent\x18\x01 \x01(\tB\x80\x01\xbaH}r{2y^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/(connections|connectAttempts)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12$\n" +
-	"\ttenant_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\btenantId\"b\n" +
-	"\x18ListContactTypesResponse\x12F\n" +
+	"\ttenant_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\btenantId\"a\n" +
+	"\x17GetContactTypesResponse\x12F\n" +
 	"\rcontact_types\x18\x01 \x03(\v2!.concord.connector.v1.ContactTypeR\fcontactTypes\"o\n" +
 	"\vContactType\x12!\n" +
 	"\fcontact_type\x18\x01 \x01(\tR\vcontactType\x12!\n" +
@@ -2597,7 +2597,7 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x19FINDING_LEVEL_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10FINDING_LEVEL_OK\x10\x01\x12\x19\n" +
 	"\x15FINDING_LEVEL_WARNING\x10\x02\x12\x19\n" +
-	"\x15FINDING_LEVEL_PROBLEM\x10\x032\xf4\x12\n" +
+	"\x15FINDING_LEVEL_PROBLEM\x10\x032\xf0\x12\n" +
 	"\x11ConnectionService\x12\xd8\x01\n" +
 	"\x13StartConnectAttempt\x120.concord.connector.v1.StartConnectAttemptRequest\x1a1.concord.connector.v1.StartConnectAttemptResponse\"\\\x8a\xb5\x18)\n" +
 	"\x18connection.start_attempt\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02):\x01*\"$/v1/{parent=firms/*}/connectAttempts\x12\xc9\x01\n" +
@@ -2606,9 +2606,9 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x16CompleteConnectAttempt\x123.concord.connector.v1.CompleteConnectAttemptRequest\x1a4.concord.connector.v1.CompleteConnectAttemptResponse\"/\x8a\xb5\x18+\n" +
 	"\x1bconnection.complete_attempt\x12\x01\t\x1a\agateway0\x03\x12\xe6\x01\n" +
 	"\x15ConfirmConnectAttempt\x122.concord.connector.v1.ConfirmConnectAttemptRequest\x1a3.concord.connector.v1.ConfirmConnectAttemptResponse\"d\x8a\xb5\x18)\n" +
-	"\x1aconnection.confirm_attempt\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x021:\x01*\",/v1/{name=firms/*/connectAttempts/*}:confirm\x12\x92\x02\n" +
-	"\x10ListContactTypes\x12-.concord.connector.v1.ListContactTypesRequest\x1a..concord.connector.v1.ListContactTypesResponse\"\x9e\x01\x8a\xb5\x18,\n" +
-	"\x1dconnection.list_contact_types\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02hZ5\x123/v1/{parent=firms/*/connectAttempts/*}/contactTypes\x12//v1/{parent=firms/*/connections/*}/contactTypes\x12\xea\x01\n" +
+	"\x1aconnection.confirm_attempt\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x021:\x01*\",/v1/{name=firms/*/connectAttempts/*}:confirm\x12\x8e\x02\n" +
+	"\x0fGetContactTypes\x12,.concord.connector.v1.GetContactTypesRequest\x1a-.concord.connector.v1.GetContactTypesResponse\"\x9d\x01\x8a\xb5\x18+\n" +
+	"\x1cconnection.get_contact_types\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02hZ5\x123/v1/{parent=firms/*/connectAttempts/*}/contactTypes\x12//v1/{parent=firms/*/connections/*}/contactTypes\x12\xea\x01\n" +
 	"\x16ImportLegacyConnection\x123.concord.connector.v1.ImportLegacyConnectionRequest\x1a4.concord.connector.v1.ImportLegacyConnectionResponse\"e\x8a\xb5\x18)\n" +
 	"\x18connection.import_legacy\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{parent=firms/*}/connections:importLegacy\x12\xce\x01\n" +
 	"\x12DiagnoseConnection\x12/.concord.connector.v1.DiagnoseConnectionRequest\x1a0.concord.connector.v1.DiagnoseConnectionResponse\"U\x8a\xb5\x18 \n" +
@@ -2665,8 +2665,8 @@ var file_concord_connector_v1_connection_service_proto_goTypes = []any{
 	(*UpdateConnectionResponse)(nil),       // 24: concord.connector.v1.UpdateConnectionResponse
 	(*DisconnectConnectionRequest)(nil),    // 25: concord.connector.v1.DisconnectConnectionRequest
 	(*DisconnectConnectionResponse)(nil),   // 26: concord.connector.v1.DisconnectConnectionResponse
-	(*ListContactTypesRequest)(nil),        // 27: concord.connector.v1.ListContactTypesRequest
-	(*ListContactTypesResponse)(nil),       // 28: concord.connector.v1.ListContactTypesResponse
+	(*GetContactTypesRequest)(nil),         // 27: concord.connector.v1.GetContactTypesRequest
+	(*GetContactTypesResponse)(nil),        // 28: concord.connector.v1.GetContactTypesResponse
 	(*ContactType)(nil),                    // 29: concord.connector.v1.ContactType
 	(*ImportLegacyConnectionRequest)(nil),  // 30: concord.connector.v1.ImportLegacyConnectionRequest
 	(*ImportLegacyConnectionResponse)(nil), // 31: concord.connector.v1.ImportLegacyConnectionResponse
@@ -2701,7 +2701,7 @@ var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	36, // 21: concord.connector.v1.UpdateConnectionRequest.update_mask:type_name -> google.protobuf.FieldMask
 	8,  // 22: concord.connector.v1.UpdateConnectionResponse.connection:type_name -> concord.connector.v1.Connection
 	8,  // 23: concord.connector.v1.DisconnectConnectionResponse.connection:type_name -> concord.connector.v1.Connection
-	29, // 24: concord.connector.v1.ListContactTypesResponse.contact_types:type_name -> concord.connector.v1.ContactType
+	29, // 24: concord.connector.v1.GetContactTypesResponse.contact_types:type_name -> concord.connector.v1.ContactType
 	1,  // 25: concord.connector.v1.ImportLegacyConnectionRequest.provider:type_name -> concord.connector.v1.Provider
 	7,  // 26: concord.connector.v1.ImportLegacyConnectionRequest.options:type_name -> concord.connector.v1.ConnectionOptions
 	8,  // 27: concord.connector.v1.ImportLegacyConnectionResponse.connection:type_name -> concord.connector.v1.Connection
@@ -2712,7 +2712,7 @@ var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	13, // 32: concord.connector.v1.ConnectionService.GetConnectAttempt:input_type -> concord.connector.v1.GetConnectAttemptRequest
 	15, // 33: concord.connector.v1.ConnectionService.CompleteConnectAttempt:input_type -> concord.connector.v1.CompleteConnectAttemptRequest
 	17, // 34: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:input_type -> concord.connector.v1.ConfirmConnectAttemptRequest
-	27, // 35: concord.connector.v1.ConnectionService.ListContactTypes:input_type -> concord.connector.v1.ListContactTypesRequest
+	27, // 35: concord.connector.v1.ConnectionService.GetContactTypes:input_type -> concord.connector.v1.GetContactTypesRequest
 	30, // 36: concord.connector.v1.ConnectionService.ImportLegacyConnection:input_type -> concord.connector.v1.ImportLegacyConnectionRequest
 	32, // 37: concord.connector.v1.ConnectionService.DiagnoseConnection:input_type -> concord.connector.v1.DiagnoseConnectionRequest
 	19, // 38: concord.connector.v1.ConnectionService.ListConnections:input_type -> concord.connector.v1.ListConnectionsRequest
@@ -2723,7 +2723,7 @@ var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	14, // 43: concord.connector.v1.ConnectionService.GetConnectAttempt:output_type -> concord.connector.v1.GetConnectAttemptResponse
 	16, // 44: concord.connector.v1.ConnectionService.CompleteConnectAttempt:output_type -> concord.connector.v1.CompleteConnectAttemptResponse
 	18, // 45: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:output_type -> concord.connector.v1.ConfirmConnectAttemptResponse
-	28, // 46: concord.connector.v1.ConnectionService.ListContactTypes:output_type -> concord.connector.v1.ListContactTypesResponse
+	28, // 46: concord.connector.v1.ConnectionService.GetContactTypes:output_type -> concord.connector.v1.GetContactTypesResponse
 	31, // 47: concord.connector.v1.ConnectionService.ImportLegacyConnection:output_type -> concord.connector.v1.ImportLegacyConnectionResponse
 	33, // 48: concord.connector.v1.ConnectionService.DiagnoseConnection:output_type -> concord.connector.v1.DiagnoseConnectionResponse
 	20, // 49: concord.connector.v1.ConnectionService.ListConnections:output_type -> concord.connector.v1.ListConnectionsResponse

@@ -164,11 +164,11 @@ func local_request_ConnectionService_ConfirmConnectAttempt_0(ctx context.Context
 	return msg, metadata, err
 }
 
-var filter_ConnectionService_ListContactTypes_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+var filter_ConnectionService_GetContactTypes_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_ConnectionService_ListContactTypes_0(ctx context.Context, marshaler runtime.Marshaler, client ConnectionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_ConnectionService_GetContactTypes_0(ctx context.Context, marshaler runtime.Marshaler, client ConnectionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListContactTypesRequest
+		protoReq GetContactTypesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -183,19 +183,19 @@ func request_ConnectionService_ListContactTypes_0(ctx context.Context, marshaler
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_ListContactTypes_0); err != nil {
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_GetContactTypes_0); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.ListContactTypes(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.GetContactTypes(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_ConnectionService_ListContactTypes_0(ctx context.Context, marshaler runtime.Marshaler, server ConnectionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_ConnectionService_GetContactTypes_0(ctx context.Context, marshaler runtime.Marshaler, server ConnectionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListContactTypesRequest
+		protoReq GetContactTypesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -210,18 +210,18 @@ func local_request_ConnectionService_ListContactTypes_0(ctx context.Context, mar
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_ListContactTypes_0); err != nil {
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_GetContactTypes_0); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	msg, err := server.ListContactTypes(ctx, &protoReq)
+	msg, err := server.GetContactTypes(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-var filter_ConnectionService_ListContactTypes_1 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+var filter_ConnectionService_GetContactTypes_1 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_ConnectionService_ListContactTypes_1(ctx context.Context, marshaler runtime.Marshaler, client ConnectionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_ConnectionService_GetContactTypes_1(ctx context.Context, marshaler runtime.Marshaler, client ConnectionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListContactTypesRequest
+		protoReq GetContactTypesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -236,19 +236,19 @@ func request_ConnectionService_ListContactTypes_1(ctx context.Context, marshaler
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_ListContactTypes_1); err != nil {
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_GetContactTypes_1); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	msg, err := client.ListContactTypes(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	msg, err := client.GetContactTypes(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
 	return msg, metadata, err
 }
 
-func local_request_ConnectionService_ListContactTypes_1(ctx context.Context, marshaler runtime.Marshaler, server ConnectionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_ConnectionService_GetContactTypes_1(ctx context.Context, marshaler runtime.Marshaler, server ConnectionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListContactTypesRequest
+		protoReq GetContactTypesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -263,10 +263,10 @@ func local_request_ConnectionService_ListContactTypes_1(ctx context.Context, mar
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_ListContactTypes_1); err != nil {
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ConnectionService_GetContactTypes_1); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	msg, err := server.ListContactTypes(ctx, &protoReq)
+	msg, err := server.GetContactTypes(ctx, &protoReq)
 	return msg, metadata, err
 }
 
@@ -638,45 +638,45 @@ func RegisterConnectionServiceHandlerServer(ctx context.Context, mux *runtime.Se
 		}
 		forward_ConnectionService_ConfirmConnectAttempt_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ConnectionService_ListContactTypes_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ConnectionService_GetContactTypes_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/ListContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connections/*}/contactTypes"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/GetContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connections/*}/contactTypes"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_ConnectionService_ListContactTypes_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_ConnectionService_GetContactTypes_0(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ConnectionService_ListContactTypes_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ConnectionService_GetContactTypes_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ConnectionService_ListContactTypes_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ConnectionService_GetContactTypes_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/ListContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connectAttempts/*}/contactTypes"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/GetContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connectAttempts/*}/contactTypes"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := local_request_ConnectionService_ListContactTypes_1(annotatedContext, inboundMarshaler, server, req, pathParams)
+		resp, md, err := local_request_ConnectionService_GetContactTypes_1(annotatedContext, inboundMarshaler, server, req, pathParams)
 		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ConnectionService_ListContactTypes_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ConnectionService_GetContactTypes_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodPost, pattern_ConnectionService_ImportLegacyConnection_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -889,39 +889,39 @@ func RegisterConnectionServiceHandlerClient(ctx context.Context, mux *runtime.Se
 		}
 		forward_ConnectionService_ConfirmConnectAttempt_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ConnectionService_ListContactTypes_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ConnectionService_GetContactTypes_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/ListContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connections/*}/contactTypes"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/GetContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connections/*}/contactTypes"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_ConnectionService_ListContactTypes_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_ConnectionService_GetContactTypes_0(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ConnectionService_ListContactTypes_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ConnectionService_GetContactTypes_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
-	mux.Handle(http.MethodGet, pattern_ConnectionService_ListContactTypes_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+	mux.Handle(http.MethodGet, pattern_ConnectionService_GetContactTypes_1, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/ListContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connectAttempts/*}/contactTypes"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/concord.connector.v1.ConnectionService/GetContactTypes", runtime.WithHTTPPathPattern("/v1/{parent=firms/*/connectAttempts/*}/contactTypes"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		resp, md, err := request_ConnectionService_ListContactTypes_1(annotatedContext, inboundMarshaler, client, req, pathParams)
+		resp, md, err := request_ConnectionService_GetContactTypes_1(annotatedContext, inboundMarshaler, client, req, pathParams)
 		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
 		if err != nil {
 			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
 			return
 		}
-		forward_ConnectionService_ListContactTypes_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+		forward_ConnectionService_GetContactTypes_1(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
 	mux.Handle(http.MethodPost, pattern_ConnectionService_ImportLegacyConnection_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -1032,8 +1032,8 @@ var (
 	pattern_ConnectionService_StartConnectAttempt_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "firms", "parent", "connectAttempts"}, ""))
 	pattern_ConnectionService_GetConnectAttempt_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "firms", "connectAttempts", "name"}, ""))
 	pattern_ConnectionService_ConfirmConnectAttempt_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "firms", "connectAttempts", "name"}, "confirm"))
-	pattern_ConnectionService_ListContactTypes_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "firms", "connections", "parent", "contactTypes"}, ""))
-	pattern_ConnectionService_ListContactTypes_1       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "firms", "connectAttempts", "parent", "contactTypes"}, ""))
+	pattern_ConnectionService_GetContactTypes_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "firms", "connections", "parent", "contactTypes"}, ""))
+	pattern_ConnectionService_GetContactTypes_1        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "firms", "connectAttempts", "parent", "contactTypes"}, ""))
 	pattern_ConnectionService_ImportLegacyConnection_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "firms", "parent", "connections"}, "importLegacy"))
 	pattern_ConnectionService_DiagnoseConnection_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "firms", "connections", "name"}, "diagnose"))
 	pattern_ConnectionService_ListConnections_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "firms", "parent", "connections"}, ""))
@@ -1046,8 +1046,8 @@ var (
 	forward_ConnectionService_StartConnectAttempt_0    = runtime.ForwardResponseMessage
 	forward_ConnectionService_GetConnectAttempt_0      = runtime.ForwardResponseMessage
 	forward_ConnectionService_ConfirmConnectAttempt_0  = runtime.ForwardResponseMessage
-	forward_ConnectionService_ListContactTypes_0       = runtime.ForwardResponseMessage
-	forward_ConnectionService_ListContactTypes_1       = runtime.ForwardResponseMessage
+	forward_ConnectionService_GetContactTypes_0        = runtime.ForwardResponseMessage
+	forward_ConnectionService_GetContactTypes_1        = runtime.ForwardResponseMessage
 	forward_ConnectionService_ImportLegacyConnection_0 = runtime.ForwardResponseMessage
 	forward_ConnectionService_DiagnoseConnection_0     = runtime.ForwardResponseMessage
 	forward_ConnectionService_ListConnections_0        = runtime.ForwardResponseMessage

@@ -26,7 +26,7 @@ const (
 	ConnectionService_GetConnectAttempt_FullMethodName      = "/concord.connector.v1.ConnectionService/GetConnectAttempt"
 	ConnectionService_CompleteConnectAttempt_FullMethodName = "/concord.connector.v1.ConnectionService/CompleteConnectAttempt"
 	ConnectionService_ConfirmConnectAttempt_FullMethodName  = "/concord.connector.v1.ConnectionService/ConfirmConnectAttempt"
-	ConnectionService_ListContactTypes_FullMethodName       = "/concord.connector.v1.ConnectionService/ListContactTypes"
+	ConnectionService_GetContactTypes_FullMethodName        = "/concord.connector.v1.ConnectionService/GetContactTypes"
 	ConnectionService_ImportLegacyConnection_FullMethodName = "/concord.connector.v1.ConnectionService/ImportLegacyConnection"
 	ConnectionService_DiagnoseConnection_FullMethodName     = "/concord.connector.v1.ConnectionService/DiagnoseConnection"
 	ConnectionService_ListConnections_FullMethodName        = "/concord.connector.v1.ConnectionService/ListConnections"
@@ -49,8 +49,8 @@ type ConnectionServiceClient interface {
 	CompleteConnectAttempt(ctx context.Context, in *CompleteConnectAttemptRequest, opts ...grpc.CallOption) (*CompleteConnectAttemptResponse, error)
 	// ConfirmConnectAttempt chooses the tenant and the options. Two-factor sign-in is switched on for the firm, the connection becomes active, and a full sync starts.
 	ConfirmConnectAttempt(ctx context.Context, in *ConfirmConnectAttemptRequest, opts ...grpc.CallOption) (*ConfirmConnectAttemptResponse, error)
-	// ListContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
-	ListContactTypes(ctx context.Context, in *ListContactTypesRequest, opts ...grpc.CallOption) (*ListContactTypesResponse, error)
+	// GetContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
+	GetContactTypes(ctx context.Context, in *GetContactTypesRequest, opts ...grpc.CallOption) (*GetContactTypesResponse, error)
 	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
 	ImportLegacyConnection(ctx context.Context, in *ImportLegacyConnectionRequest, opts ...grpc.CallOption) (*ImportLegacyConnectionResponse, error)
 	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
@@ -113,10 +113,10 @@ func (c *connectionServiceClient) ConfirmConnectAttempt(ctx context.Context, in 
 	return out, nil
 }
 
-func (c *connectionServiceClient) ListContactTypes(ctx context.Context, in *ListContactTypesRequest, opts ...grpc.CallOption) (*ListContactTypesResponse, error) {
+func (c *connectionServiceClient) GetContactTypes(ctx context.Context, in *GetContactTypesRequest, opts ...grpc.CallOption) (*GetContactTypesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListContactTypesResponse)
-	err := c.cc.Invoke(ctx, ConnectionService_ListContactTypes_FullMethodName, in, out, cOpts...)
+	out := new(GetContactTypesResponse)
+	err := c.cc.Invoke(ctx, ConnectionService_GetContactTypes_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +197,8 @@ type ConnectionServiceServer interface {
 	CompleteConnectAttempt(context.Context, *CompleteConnectAttemptRequest) (*CompleteConnectAttemptResponse, error)
 	// ConfirmConnectAttempt chooses the tenant and the options. Two-factor sign-in is switched on for the firm, the connection becomes active, and a full sync starts.
 	ConfirmConnectAttempt(context.Context, *ConfirmConnectAttemptRequest) (*ConfirmConnectAttemptResponse, error)
-	// ListContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
-	ListContactTypes(context.Context, *ListContactTypesRequest) (*ListContactTypesResponse, error)
+	// GetContactTypes answers which kinds of contact can be chosen to be synced, as the provider has them now: of an attempt's tenant, or of a connection. A provider without a choice answers none.
+	GetContactTypes(context.Context, *GetContactTypesRequest) (*GetContactTypesResponse, error)
 	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
 	ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error)
 	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
@@ -233,8 +233,8 @@ func (UnimplementedConnectionServiceServer) CompleteConnectAttempt(context.Conte
 func (UnimplementedConnectionServiceServer) ConfirmConnectAttempt(context.Context, *ConfirmConnectAttemptRequest) (*ConfirmConnectAttemptResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmConnectAttempt not implemented")
 }
-func (UnimplementedConnectionServiceServer) ListContactTypes(context.Context, *ListContactTypesRequest) (*ListContactTypesResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListContactTypes not implemented")
+func (UnimplementedConnectionServiceServer) GetContactTypes(context.Context, *GetContactTypesRequest) (*GetContactTypesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetContactTypes not implemented")
 }
 func (UnimplementedConnectionServiceServer) ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportLegacyConnection not implemented")
@@ -347,20 +347,20 @@ func _ConnectionService_ConfirmConnectAttempt_Handler(srv interface{}, ctx conte
 	return interceptor(ctx, in, info, handler)
 }
 
-func _ConnectionService_ListContactTypes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListContactTypesRequest)
+func _ConnectionService_GetContactTypes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetContactTypesRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(ConnectionServiceServer).ListContactTypes(ctx, in)
+		return srv.(ConnectionServiceServer).GetContactTypes(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: ConnectionService_ListContactTypes_FullMethodName,
+		FullMethod: ConnectionService_GetContactTypes_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ConnectionServiceServer).ListContactTypes(ctx, req.(*ListContactTypesRequest))
+		return srv.(ConnectionServiceServer).GetContactTypes(ctx, req.(*GetContactTypesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -497,8 +497,8 @@ var ConnectionService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ConnectionService_ConfirmConnectAttempt_Handler,
 		},
 		{
-			MethodName: "ListContactTypes",
-			Handler:    _ConnectionService_ListContactTypes_Handler,
+			MethodName: "GetContactTypes",
+			Handler:    _ConnectionService_GetContactTypes_Handler,
 		},
 		{
 			MethodName: "ImportLegacyConnection",
