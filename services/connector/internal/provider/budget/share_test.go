@@ -131,7 +131,7 @@ func TestTheAppsMinuteIsUsedAndShared(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			perApp, lasting := 400, 3*time.Minute
 			if raced {
-				perApp = 240
+				perApp = 180
 			}
 			c := newCounted(t, fifty, 60, perApp, 1, func() { pass(300 * time.Millisecond) })
 			flood(t, c, replicas(t, url, minute), limits(60, perApp), budget.Background, lasting)
@@ -166,7 +166,7 @@ func TestOneJobTheLimitBounds(t *testing.T) {
 				const perMinute, left = 60, 54
 				reads := 2000
 				if raced {
-					reads = 400
+					reads = 8*left + 1
 				}
 				c := newCounted(t, 1, perMinute, 10000, 1, func() { pass(300 * time.Millisecond) })
 				all := replicas(t, url, minute)
