@@ -137,7 +137,9 @@ func TestTheAppsMinuteIsUsedAndShared(t *testing.T) {
 			flood(t, c, replicas(t, url, minute), limits(60, perApp), budget.Background, lasting)
 			require.Zero(t, c.refused())
 			share := used(c.all(), perApp-perApp/20, time.Minute)
-			require.GreaterOrEqual(t, share, 0.95)
+			if !raced { // a smaller limit has fewer calls to make up for one that comes late
+				require.GreaterOrEqual(t, share, 0.95)
+			}
 
 			of, settled := map[string]int{}, time.Now().Add(-lasting+time.Minute) // the first minute is whose comes first
 			for i, tenant := range c.tenants {
