@@ -39,6 +39,11 @@ func (f File) Create() error {
 	if _, err := os.Lstat(f.Path); err == nil {
 		return ErrExists
 	}
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	ring, err := fresh()
 	if err != nil {
 		return err
@@ -157,7 +162,7 @@ func (f File) change(edit func(p purpose, m *keyset.Manager, keys []Key) error) 
 // lock lets changes take turns, so that none loses the keys of another. It locks the folder: a lock on the file would go
 // away with the file, and a file of its own would be left behind by a crash.
 func (f File) lock() (unlock func(), err error) {
-	dir := filepath.Dir(f.Path)
+	dir := filepath.Dir(f.place())
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("vault: %w", err)
@@ -166,4 +171,12 @@ func (f File) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("vault: locking %s: %w", dir, errors.Join(err, d.Close()))
 	}
 	return func() { _ = d.Close() }, nil // which unlocks
+}
+
+// place is where the file really is: what its path links to.
+func (f File) place() string {
+	if target, err := filepath.EvalSymlinks(f.Path); err == nil {
+		return target
+	}
+	return f.Path
 }

@@ -62,6 +62,22 @@ func TestChangesTakeTurns(t *testing.T) {
 	require.Len(t, entries, 1, "nothing is left beside it")
 }
 
+// TestNothingOfAKilledChangeStays: a file that was never put in its place holds keys, in plain, that the keyring has
+// retired or wrapped since.
+func TestNothingOfAKilledChangeStays(t *testing.T) {
+	for name, change := range map[string]func(vault.File) error{
+		"add": vault.File.Add, "rotate": vault.File.Rotate, "retire": func(f vault.File) error { return f.Retire() },
+		"wrap": func(f vault.File) error { return f.Wrap(&keeper{}) }, "unwrap": vault.File.Unwrap,
+		"create": func(f vault.File) error { return vault.File{Path: f.Path + ".another"}.Create() },
+	} {
+		_, path := create(t)
+		left := filepath.Join(filepath.Dir(path), ".keyring-123456")
+		require.NoError(t, os.WriteFile(left, []byte("{"), 0o600))
+		require.NoError(t, change(vault.File{Path: path}), name)
+		require.NoFileExists(t, left, name)
+	}
+}
+
 func TestAChangeKeepsOwnerPermissionsAndLinks(t *testing.T) {
 	_, path := create(t)
 	require.NoError(t, os.Chmod(path, 0o440))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -100,12 +101,12 @@ func (f File) save(ring *keyring, wrapped bool, place func(from, to string) erro
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
-	path := f.Path
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // the link stays one
-	}
+	path := f.place() // a link stays one
 	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, ".keyring-*") // created with permissions 0600
+	if err := sweep(dir); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, unfinished+"*") // created with permissions 0600
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
@@ -122,6 +123,27 @@ func (f File) save(ring *keyring, wrapped bool, place func(from, to string) erro
 		return fmt.Errorf("vault: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// unfinished begins the name of a file that is being written.
+const unfinished = ".keyring-"
+
+// sweep removes what a process left that was killed while it wrote: such a file holds keys, also ones that were retired or
+// wrapped since. Whoever saves has the folder's lock, so nobody else is writing.
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), unfinished) {
+			continue
+		}
+		if rerr := os.Remove(filepath.Join(dir, e.Name())); !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("vault: removing what an interrupted change left: %w", err)
+	}
+	return nil
 }
 
 // likeBefore gives the new file the owner, group and permissions of the one it replaces: a rotation by root must not take
