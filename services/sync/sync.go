@@ -88,7 +88,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 			Retry: retry, NewsEvery: cfg.NewsEvery,
 		}),
 		detail: detail.New(detail.Deps{
-			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Share: cfg.DetailsShare, Retry: retry,
+			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Share: cfg.DetailsShare, Age: time.Duration(cfg.DetailsDays) * 24 * time.Hour, Retry: retry,
 		}),
 		saga: saga.New(saga.Deps{
 			DB: deps.DB, Peers: peers, Now: deps.Now, Log: deps.Logger, Owner: owner, Lease: cfg.Lease,

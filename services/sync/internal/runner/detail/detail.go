@@ -1,7 +1,8 @@
 // Package detail reads what listings leave out of clients: groups, relationships and the practice's own fields. They cost a
 // provider a call or two per client, so they are read one by one, and only of clients whose listed hash is another than
-// the one they were read for; after everything else, at a part of the pace that the provider allows, and for a part of
-// what is left of the day's calls. Nobody waits for them.
+// the one they were read for, or of which they were read long ago: a listed hash says nothing of them. They are read after
+// everything else, at a part of the pace that the provider allows, and for a part of what is left of the day's calls.
+// Nobody waits for them.
 package detail
 
 import (
@@ -30,6 +31,8 @@ type Deps struct {
 	// Share is the part, in hundredths, of the calls left of a day that details may use, and of the pace that the provider
 	// allows. 0 reads no details.
 	Share int
+	// Age is after how long details are read again, although nothing else of their client changed. 0 never does.
+	Age time.Duration
 	// Retry is how long to wait after an error.
 	Retry run.Retry
 }
@@ -83,53 +86,82 @@ func (w *Worker) Step(ctx context.Context, claimed func()) error {
 
 // read reads one record of the work, or finds that there is none, or no call left for it.
 func (w *Worker) read(ctx context.Context, work details.Work) error {
-	var record, hash string
-	var due int64
-	err := w.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		if record, hash, err = details.Next(tx, work); err != nil || w.Now().Before(work.AllowedUntil) {
-			return err
-		}
-		due, err = details.Due(tx, work)
-		return err
-	})
+	task, due, err := w.next(ctx, &work)
 	if errors.Is(err, sqldb.ErrNotFound) {
 		work.Pending, work.Cursor, work.Message, work.WaitUntil = false, "", "", time.Time{}
-		return w.release(ctx, work)
+		return w.release(ctx, work, nil)
 	}
 	if err != nil {
 		return err
 	}
 	if due > 0 {
 		if err := w.allow(ctx, &work, due); err != nil {
-			return w.failed(ctx, work, err)
+			return w.failed(ctx, work, err, nil)
 		}
 	}
 	if work.Spent >= work.Allowed {
 		work.WaitUntil = work.AllowedUntil
 		work.Message = fmt.Sprintf("the %d calls that details may use until then are used; %s", work.Allowed, work.Message)
-		return w.release(ctx, work)
+		return w.release(ctx, work, nil)
 	}
-	answer, err := w.Peers.Details(ctx, store.Name(work.Firm, "connections", work.Connection), record)
+	answer, err := w.Peers.Details(ctx, store.Name(work.Firm, "connections", work.Connection), task.Record)
 	if err != nil {
-		switch peer.FailureOf(err, false, w.Now()).Remedy {
-		case peer.Wait, peer.Retry:
-		default:
-			work.Cursor = record // nothing but this record may be the reason; it comes again the next time round
-		}
-		return w.failed(ctx, work, err)
+		return w.unread(ctx, work, task, err)
 	}
-	work.Cursor, work.Attempts = record, 0
+	if !task.Again {
+		work.Cursor = task.Record
+	}
+	work.Attempts = 0
 	work.Spent += max(int64(answer.GetCalls()), 1)
 	work.WaitUntil = w.Now().Add(work.Pace)
-	return w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		if err := details.Release(tx, work); err != nil {
-			return err
-		}
+	return w.release(ctx, work, func(tx *sqldb.Tx) error {
 		if answer.GetRecord().GetState() != connectorv1.RecordState_RECORD_STATE_ACTIVE {
-			return details.Skip(tx, work, record, hash)
+			return details.Skip(tx, work, task.Record, task.Hash, w.Now())
 		}
-		return details.Save(tx, work, record, hash, peer.DetailsOf(answer.GetRecord().GetClient()), w.Now())
-	}, sqldb.ReadCommitted)
+		return details.Save(tx, work, task.Record, task.Hash, peer.DetailsOf(answer.GetRecord().GetClient()), w.Now())
+	})
+}
+
+// next finds what is to be read, and counts it when an allowance is to be asked for. When nothing is, the work learns when
+// something is because of its age.
+func (w *Worker) next(ctx context.Context, work *details.Work) (task details.Task, due int64, err error) {
+	var before time.Time
+	if w.Age > 0 {
+		before = w.Now().Add(-w.Age)
+	}
+	return task, due, w.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		task, err = details.Next(tx, *work, before)
+		switch {
+		case errors.Is(err, sqldb.ErrNotFound):
+			oldest, failed := details.Oldest(tx, *work)
+			if failed != nil {
+				return failed
+			}
+			work.AgedAt = time.Time{}
+			if w.Age > 0 && !oldest.IsZero() {
+				work.AgedAt = oldest.Add(w.Age)
+			}
+		case err == nil && !w.Now().Before(work.AllowedUntil):
+			due, err = details.Due(tx, *work, before)
+		}
+		return err
+	})
+}
+
+// unread lets the work wait after an error about a record. Where nothing but the record may be the reason, the others go
+// on, and it comes again the next time round.
+func (w *Worker) unread(ctx context.Context, work details.Work, task details.Task, cause error) error {
+	switch peer.FailureOf(cause, false, w.Now()).Remedy {
+	case peer.Wait, peer.Retry:
+		return w.failed(ctx, work, cause, nil)
+	}
+	work.Cursor = max(work.Cursor, task.Record)
+	return w.failed(ctx, work, cause, func(tx *sqldb.Tx) error {
+		if !task.Again {
+			return nil
+		}
+		return details.Unsettle(tx, work, task.Record)
+	})
 }
 
 // allow asks how many calls are left of the day, and takes its share of them for a day.
@@ -163,10 +195,10 @@ func (w *Worker) allow(ctx context.Context, work *details.Work, due int64) error
 	return nil
 }
 
-// failed lets the work wait after an error: for a limit until the time told, else longer each time.
-func (w *Worker) failed(ctx context.Context, work details.Work, cause error) error {
+// failed lets the work wait after an error: for a limit until the time told, else longer each time. also is written with it.
+func (w *Worker) failed(ctx context.Context, work details.Work, cause error, also func(*sqldb.Tx) error) error {
 	if ctx.Err() != nil {
-		return w.release(context.WithoutCancel(ctx), work)
+		return w.release(context.WithoutCancel(ctx), work, nil)
 	}
 	f := peer.FailureOf(cause, false, w.Now())
 	work.Message = f.Words
@@ -181,9 +213,15 @@ func (w *Worker) failed(ctx context.Context, work details.Work, cause error) err
 		work.WaitUntil = w.Now().Add(w.Retry.Backoff(work.Attempts))
 	}
 	w.Log.Info("reading details met an error and will be tried again", "connection", work.Connection, "error", cause)
-	return w.release(ctx, work)
+	return w.release(ctx, work, also)
 }
 
-func (w *Worker) release(ctx context.Context, work details.Work) error {
-	return w.DB.Tx(ctx, func(tx *sqldb.Tx) error { return details.Release(tx, work) }, sqldb.ReadCommitted)
+// release lets go of the work, and does what belongs to it in the same transaction.
+func (w *Worker) release(ctx context.Context, work details.Work, also func(*sqldb.Tx) error) error {
+	return w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := details.Release(tx, work); err != nil || also == nil {
+			return err
+		}
+		return also(tx)
+	}, sqldb.ReadCommitted)
 }

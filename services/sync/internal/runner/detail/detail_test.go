@@ -42,9 +42,12 @@ func each(t *testing.T, n int, fn func(t *testing.T, r *reader)) {
 
 func (r *reader) hire(share int) {
 	r.worker = detail.New(detail.Deps{
-		DB: r.DB, Peers: r.Peers, Now: r.Clock.Now, Log: slog.New(slog.DiscardHandler), Owner: store.NewID(), Share: share,
+		DB: r.DB, Peers: r.Peers, Now: r.Clock.Now, Log: slog.New(slog.DiscardHandler), Owner: store.NewID(), Share: share, Age: month,
 	})
 }
+
+// month is after how long details are read again.
+const month = 30 * 24 * time.Hour
 
 // work reads until nothing is due at this moment, and returns how many steps that took.
 func (r *reader) work() (n int) {

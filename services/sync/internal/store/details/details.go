@@ -38,6 +38,8 @@ type Work struct {
 	WaitUntil      time.Time
 	Message        string
 	Pending        bool
+	// AgedAt is when what was read longest ago is due again; zero when nothing is.
+	AgedAt time.Time
 	// Asked counts how often a reading was asked for.
 	Asked, Epoch int64
 }
@@ -47,7 +49,8 @@ type Work struct {
 // tenant holds, its details wait.
 func Claim(tx *sqldb.Tx, owner string, now time.Time, lease time.Duration) (w Work, err error) {
 	at := store.Micros(now)
-	err = tx.QueryRow(`SELECT w.connection FROM detail_work w WHERE w.pending AND w.wait_until <= $1 AND w.lease_until < $1
+	err = tx.QueryRow(`SELECT w.connection FROM detail_work w WHERE (w.pending OR w.aged_at > 0 AND w.aged_at <= $1)
+			AND w.wait_until <= $1 AND w.lease_until < $1
 			AND EXISTS (SELECT 1 FROM connections c WHERE c.id = w.connection AND c.state IN ('ACTIVE', 'DEGRADED')
 				AND EXISTS (SELECT 1 FROM runs f WHERE f.connection = c.id AND f.tenant = c.tenant AND f.kind = 'FULL' AND f.proven
 					AND f.state IN ('SUCCEEDED', 'REMOVALS_WITHHELD')))
@@ -60,11 +63,13 @@ func Claim(tx *sqldb.Tx, owner string, now time.Time, lease time.Duration) (w Wo
 		w.Connection, owner, store.Micros(now.Add(lease))); err != nil {
 		return w, err
 	}
-	var until, pace, wait int64
+	var until, pace, wait, aged int64
 	err = tx.QueryRow(`SELECT w.firm, c.tenant, w.step_cursor, w.attempts, w.allowed, w.spent, w.allowed_until, w.pace, w.wait_until,
-			w.message, w.pending, w.asked, w.epoch
+			w.message, w.pending, w.asked, w.epoch, w.aged_at
 		FROM detail_work w JOIN connections c ON c.id = w.connection WHERE w.connection = $1`, w.Connection).
-		Scan(&w.Firm, &w.Tenant, &w.Cursor, &w.Attempts, &w.Allowed, &w.Spent, &until, &pace, &wait, &w.Message, &w.Pending, &w.Asked, &w.Epoch)
+		Scan(&w.Firm, &w.Tenant, &w.Cursor, &w.Attempts, &w.Allowed, &w.Spent, &until, &pace, &wait, &w.Message, &w.Pending, &w.Asked, &w.Epoch,
+			&aged)
+	w.AgedAt = store.FromMicros(aged)
 	w.AllowedUntil, w.WaitUntil, w.Pace = store.FromMicros(until), store.FromMicros(wait), time.Duration(pace)*time.Microsecond
 	return w, err
 }
@@ -73,12 +78,12 @@ func Claim(tx *sqldb.Tx, owner string, now time.Time, lease time.Duration) (w Wo
 // begins anew.
 func Release(tx *sqldb.Tx, w Work) error {
 	n, err := tx.Exec(`UPDATE detail_work SET attempts = $3, allowed = $4, spent = $5, allowed_until = $6, pace = $7, wait_until = $8,
-			message = $9, lease_owner = '', lease_until = 0,
+			message = $9, aged_at = $13, lease_owner = '', lease_until = 0,
 			pending = CASE WHEN asked = $12 THEN $10 ELSE pending END,
 			step_cursor = CASE WHEN asked = $12 THEN $11 ELSE step_cursor END
 		WHERE connection = $1 AND epoch = $2`,
 		w.Connection, w.Epoch, w.Attempts, w.Allowed, w.Spent, store.Micros(w.AllowedUntil), w.Pace.Microseconds(),
-		store.Micros(w.WaitUntil), w.Message, w.Pending, w.Cursor, w.Asked)
+		store.Micros(w.WaitUntil), w.Message, w.Pending, w.Cursor, w.Asked, store.Micros(w.AgedAt))
 	if err == nil && n != 1 {
 		err = store.ErrLeaseLost
 	}
@@ -88,16 +93,54 @@ func Release(tx *sqldb.Tx, w Work) error {
 const due = ` FROM links l JOIN clients c ON c.id = l.client WHERE l.connection = $1 AND l.tenant = $2 AND l.base_hash <> ''
 	AND l.base_hash <> l.detail_hash AND l.presence = 'PRESENT' AND NOT l.out_of_scope AND c.state <> 'OFFBOARDED' AND l.record_id > $3`
 
-// Next returns the next record after the work's cursor whose details are not those of its listed hash, with that hash, or
-// sqldb.ErrNotFound.
-func Next(tx *sqldb.Tx, w Work) (record, hash string, err error) {
-	return record, hash, tx.QueryRow(`SELECT l.record_id, l.base_hash`+due+` ORDER BY l.record_id LIMIT 1`,
-		w.Connection, w.Tenant, w.Cursor).Scan(&record, &hash)
+// aged are those that were read for the hash they have, up to a time.
+const aged = ` FROM client_details d JOIN links l ON l.connection = d.connection AND l.tenant = d.tenant AND l.record_id = d.record_id
+		JOIN clients c ON c.id = l.client
+	WHERE d.connection = $1 AND d.tenant = $2 AND l.base_hash = l.detail_hash AND l.presence = 'PRESENT' AND NOT l.out_of_scope
+		AND c.state <> 'OFFBOARDED'`
+
+// Task is a record whose details are to be read, with its listed hash.
+type Task struct {
+	Record, Hash string
+	// Again: they were read for this hash, and that is long ago.
+	Again bool
 }
 
-// Due counts the records whose details are to be read.
-func Due(tx *sqldb.Tx, w Work) (n int64, err error) {
-	return n, tx.QueryRow(`SELECT count(*)`+due, w.Connection, w.Tenant, w.Cursor).Scan(&n)
+// Next returns the next record after the work's cursor whose details are not those of its listed hash; else, of those that
+// were read before a time, the one that was read longest ago; else sqldb.ErrNotFound.
+func Next(tx *sqldb.Tx, w Work, before time.Time) (t Task, err error) {
+	err = tx.QueryRow(`SELECT l.record_id, l.base_hash`+due+` ORDER BY l.record_id LIMIT 1`, w.Connection, w.Tenant, w.Cursor).
+		Scan(&t.Record, &t.Hash)
+	if !errors.Is(err, sqldb.ErrNotFound) || before.IsZero() {
+		return t, err
+	}
+	t.Again = true
+	return t, tx.QueryRow(`SELECT l.record_id, l.base_hash`+aged+` AND d.read_at < $3 ORDER BY d.read_at, d.record_id LIMIT 1`,
+		w.Connection, w.Tenant, store.Micros(before)).Scan(&t.Record, &t.Hash)
+}
+
+// Due counts the records whose details are to be read, those that were read before a time with them.
+func Due(tx *sqldb.Tx, w Work, before time.Time) (n int64, err error) {
+	var again int64
+	if err := tx.QueryRow(`SELECT count(*)`+due, w.Connection, w.Tenant, w.Cursor).Scan(&n); err != nil || before.IsZero() {
+		return n, err
+	}
+	err = tx.QueryRow(`SELECT count(*)`+aged+` AND d.read_at < $3`, w.Connection, w.Tenant, store.Micros(before)).Scan(&again)
+	return n + again, err
+}
+
+// Oldest returns when those details were read that were read longest ago, zero when there are none.
+func Oldest(tx *sqldb.Tx, w Work) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(`SELECT coalesce(min(d.read_at), 0)`+aged, w.Connection, w.Tenant).Scan(&at)
+	return store.FromMicros(at), err
+}
+
+// Unsettle has a record wait for the next time round whose details could not be read again.
+func Unsettle(tx *sqldb.Tx, w Work, record string) error {
+	_, err := tx.Exec(`UPDATE links SET detail_hash = '' WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
+		w.Connection, w.Tenant, record)
+	return err
 }
 
 // Save keeps the details of a record, read for a listed hash. A record that is linked to nobody any more has none.
@@ -127,10 +170,14 @@ func Save(tx *sqldb.Tx, w Work, record, hash string, d client.Details, now time.
 	return err
 }
 
-// Skip notes that there is nothing to read of a record for its listed hash: it is gone.
-func Skip(tx *sqldb.Tx, w Work, record, hash string) error {
-	_, err := tx.Exec(`UPDATE links SET detail_hash = $4 WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
-		w.Connection, w.Tenant, record, hash)
+// Skip notes that there is nothing to read of a record for its listed hash: it is gone. What was read of it before stands.
+func Skip(tx *sqldb.Tx, w Work, record, hash string, now time.Time) error {
+	if _, err := tx.Exec(`UPDATE links SET detail_hash = $4 WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
+		w.Connection, w.Tenant, record, hash); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE client_details SET read_at = $4 WHERE connection = $1 AND tenant = $2 AND record_id = $3`,
+		w.Connection, w.Tenant, record, store.Micros(now))
 	return err
 }
 
