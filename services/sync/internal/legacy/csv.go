@@ -34,6 +34,8 @@ const (
 	maxID   = 18 // digits, what fits a signed 64-bit number
 	maxCode = 100
 	maxName = 500
+	// maxColumns is how many columns of a header are named when they are none of ours: more of them are another file.
+	maxColumns = 50
 )
 
 // columns are those of the file. Only the name has to be there.
@@ -52,10 +54,14 @@ func ParseCSV(text string) (rows []Row, mistakes []Mistake) {
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
-	for {
+	n := 0
+	for ; ; n++ {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if n >= MaxRows {
+			continue // counted, and not kept: a small file may have half a million lines
 		}
 		if err != nil {
 			mistakes = append(mistakes, unreadable(err))
@@ -76,8 +82,8 @@ func ParseCSV(text string) (rows []Row, mistakes []Mistake) {
 	if len(rows)+len(mistakes) == 0 {
 		mistakes = append(mistakes, Mistake{At: "csv", Rule: "rows", Words: "has no rows below the header"})
 	}
-	if len(rows) > MaxRows {
-		mistakes = append(mistakes, Mistake{At: "csv", Rule: "rows", Words: fmt.Sprintf("has %d rows, at most %d are taken at a time", len(rows), MaxRows)})
+	if n > MaxRows {
+		return nil, []Mistake{{At: "csv", Rule: "rows", Words: fmt.Sprintf("has %d rows, at most %d are taken at a time", n, MaxRows)}}
 	}
 	return rows, mistakes
 }
@@ -95,6 +101,10 @@ func headerOf(header []string) (at map[string]int, mistakes []Mistake) {
 	wrong := func(format string, args ...any) {
 		mistakes = append(mistakes, Mistake{At: "csv", Place: "line 1", Rule: "header", Words: fmt.Sprintf(format, args...)})
 	}
+	if len(header) > maxColumns {
+		wrong("has %d columns; there are %s", len(header), strings.Join(columns, ", "))
+		return nil, mistakes
+	}
 	for i, name := range header {
 		name = strings.ToLower(strings.TrimSpace(name))
 		_, twice := at[name]
@@ -102,7 +112,7 @@ func headerOf(header []string) (at map[string]int, mistakes []Mistake) {
 		case twice:
 			wrong("names the column %s twice", name)
 		case !slices.Contains(columns, name):
-			wrong("names a column %q; there are %s, separated by commas", name, strings.Join(columns, ", "))
+			wrong("names a column %q; there are %s, separated by commas", clip(name), strings.Join(columns, ", "))
 		}
 		at[name] = i
 	}

@@ -80,6 +80,8 @@ func TestFilesThatAreNoImport(t *testing.T) {
 		"name,name\nA,B\n":                     "names the column name twice",
 		"name\n":                               "has no rows below the header",
 		" \n\n":                                `names a column ""`,
+		strings.Repeat("x", 900_000):           `names a column "` + strings.Repeat("x", 40) + `…"; there are`,
+		strings.Repeat("x,", 400_000):          "has 400001 columns; there are legacy_id, code, name, client",
 		"name\n" + strings.Repeat("A\n", 5001): "has 5001 rows, at most 5000 are taken at a time",
 	} {
 		_, mistakes := legacy.ParseCSV(text)
@@ -200,4 +202,16 @@ func TestRowsThatNameNobodyOrSomebodyTwice(t *testing.T) {
 	require.Len(t, out.Links, 1)
 	l := out.Links[0]
 	require.Equal(t, []string{"l2", "open", "O2", "", string(legacy.Pending)}, []string{l.ID, l.Client, l.Code, l.Explanation, string(l.State)})
+}
+
+// A file of a megabyte may have half a million lines: what is said about them is short, and nothing of them is kept.
+func TestFileOfVeryManyLines(t *testing.T) {
+	for _, text := range []string{strings.Repeat("A\n", 499_000), strings.Repeat("\"\n", 200_000) + "x", strings.Repeat("a,b\n", 240_000)} {
+		rows, mistakes := legacy.ParseCSV("name\n" + text)
+		require.LessOrEqual(t, len(mistakes), 1)
+		require.Empty(t, rows)
+		for _, m := range mistakes {
+			require.Less(t, len(m.Words), 200)
+		}
+	}
 }

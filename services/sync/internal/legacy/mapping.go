@@ -15,7 +15,7 @@ type Listing struct {
 	ByID, ByCode, ByName, ByBusiness map[string][]Record
 	// Linked are the clients that records are linked to by now, by record.
 	Linked map[string]string
-	// Codes counts the legacy links of the connection by code key; Owners are the links that integer ids belong to.
+	// Codes counts the legacy links of the connection by code key; Owners are the open links that integer ids belong to.
 	Codes  map[string]int64
 	Owners map[string]string
 	// Moved: the listing moved while it was read, so it can't tell that one record alone has a code.
@@ -100,8 +100,10 @@ func (s *Listing) against(l *Link, who client.Fields, with []Record) string {
 		return fmt.Sprintf("%d links have the code %s", n, l.Code)
 	case s.Linked[r.ID] != "":
 		return fmt.Sprintf("the record with the code %s is linked to another client by now", l.Code)
-	case r.LegacyID != "" && l.LegacyID != "":
+	case r.LegacyID != "" && l.LegacyID != "" && r.LegacyID != l.LegacyID:
 		return fmt.Sprintf("the record with the code %s had the integer id %s, not %s", l.Code, r.LegacyID, l.LegacyID)
+	case r.LegacyID != "" && s.Owners[r.LegacyID] != "" && s.Owners[r.LegacyID] != l.ID:
+		return fmt.Sprintf("the record with the code %s had the integer id %s, which another link has", l.Code, r.LegacyID)
 	case s.Moved:
 		return "the listing moved while it was read, so another record may have the code " + l.Code
 	}

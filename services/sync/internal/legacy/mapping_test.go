@@ -91,6 +91,10 @@ func TestWhichRecordALinkMeans(t *testing.T) {
 			legacy.Unmapped, "", "the record with the code ABC had the integer id 99, not 12; no free record has the integer id 12, the code ABC or the name Abel Pty Ltd", nil,
 		},
 		{
+			"the code's record has the id of another link", noID, who, listed(append(others, noID), record("r", "99", "Abel", "ABC")), "",
+			legacy.Unmapped, "", "the record with the code ABC had the integer id 99, which another link has; no free record has the code ABC or the name Abel Pty Ltd", nil,
+		},
+		{
 			"the listing moved", noID, who, moved(listed([]legacy.Link{noID}, record("r", "", "Abel", "ABC"))), "",
 			legacy.Suggested, "", "the listing moved while it was read, so another record may have the code ABC; one record may be it", []string{"r"},
 		},
@@ -111,6 +115,11 @@ func TestWhichRecordALinkMeans(t *testing.T) {
 		{
 			"nothing fits", link, who, listed(nil, record("r", "13", "Zorn", "Z")), "",
 			legacy.Unmapped, "", "no free record has the integer id 12, the code ABC or the name Abel Pty Ltd", nil,
+		},
+		{
+			"two records with one id, one with the code", link, who,
+			listed([]legacy.Link{link}, record("r", "12", "Abel Pty Ltd", "ABC"), record("s", "12", "Zorn", "")), "",
+			legacy.Suggested, "", "2 records have the integer id 12; 2 records may be it", []string{"r", "s"},
 		},
 		{
 			"two records with one id", link, who, listed(nil, record("r", "12", "Abel Pty Ltd", ""), record("s", "12", "Zorn", "")), "",

@@ -109,7 +109,7 @@ func owners(tx *sqldb.Tx, r *run.Run, l *legacy.Listing, keys legacy.Keys, found
 	}
 	type owner struct{ id, link string }
 	owned, err := sqldb.Collect(tx, func(r *sqldb.Rows) (o owner, err error) { return o, r.Scan(&o.id, &o.link) },
-		`SELECT g.legacy_id, g.id FROM legacy_links g WHERE g.connection = $1 AND g.legacy_id <> '' AND `+
+		`SELECT g.legacy_id, g.id FROM legacy_links g WHERE g.connection = $1 AND g.legacy_id <> '' AND `+open+` AND `+
 			store.AnyOf(tx, "g.legacy_id", 2), r.Connection, store.IDs(tx, integers))
 	for _, o := range owned {
 		l.Owners[o.id] = o.link
