@@ -323,8 +323,12 @@ func TestRunsOfADegradedConnectionWait(t *testing.T) {
 		require.Greater(t, b.Run(id).Attempts, peertest.Retry.Attempts)
 		b.Work()
 		b.World.Heal()
+		b.World.Fail("StreamRecords", 1, unavailable)
 		b.Connect(func(*run.Connection) {}) // recovered
 		b.Work()                            // without waiting
+		require.Equal(t, run.Parked, b.Run(id).State, "one more error is one, and not the last of many")
+		b.Clock.Turn(2 * time.Second)
+		b.Work()
 		require.Equal(t, run.Succeeded, b.Run(id).State, b.Run(id).Message)
 		// Consent that is gone is another thing: nobody waits for it.
 		b.Connect(func(c *run.Connection) { c.State = run.ConnectionDegraded })

@@ -43,12 +43,16 @@ func dueBy(i store.Idle, now time.Time, news time.Duration) (run.Kind, string, b
 	by, due := fullDue(i, now)
 	switch {
 	case i.Unmapped && due:
-		// What was linked before OAuth 2 is mapped first: a full run would take its clients for new ones.
+		// What was linked before OAuth 2 is mapped first: a full run would take its clients for new ones. Where one went
+		// well all the same, by a person's word, and the upgrade is of no use, nothing is won by waiting.
 		again := i.LastVainUpgrade.Add(run.VainPause(i.VainUpgrades))
-		return run.Upgrade, by, i.VainUpgrades == 0 || !now.Before(again)
+		if i.VainUpgrades > 0 && now.Before(again) {
+			return run.Full, by, !i.Proven.IsZero()
+		}
+		return run.Upgrade, by, true
 	case due:
 		return run.Full, by, true
-	case i.Connection.ManualWanted && !i.Unmapped && !i.Read.IsZero():
+	case i.Connection.ManualWanted && (!i.Unmapped || !i.Proven.IsZero()) && !i.Read.IsZero():
 		return run.Manual, "webhook", !now.Before(i.Began.Add(news))
 	}
 	return "", "", false
@@ -68,6 +72,9 @@ func fullDue(i store.Idle, now time.Time) (string, bool) {
 		last = c.EstablishedAt
 	}
 	due := run.DueAt(c.ID, last, c.FullEveryDays)
+	if i.Unmapped && i.VainUpgrades > 0 && i.Proven.IsZero() {
+		due = last // the upgrade stands where the first full run would
+	}
 	if i.Vain > 0 {
 		// What proved nothing was no full sync: the next comes when it was due all along, but not at once again. A
 		// connection that has had none yet is due since it was made.

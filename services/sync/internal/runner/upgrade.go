@@ -36,6 +36,15 @@ func (w *Worker) mapLinks(ctx context.Context, r *run.Run) error {
 			if err := store.LockFirm(tx, r.Firm); err != nil {
 				return err
 			}
+			conn, err := store.Connection(tx, r.Firm, r.Connection)
+			if err != nil {
+				return err
+			}
+			if conn.Tenant != r.Tenant || conn.State == run.ConnectionDisconnected {
+				r.State, r.EndedAt = run.Failed, w.Now()
+				r.Message = "the connection was removed, or moved to another tenant; what was not mapped yet stays as it was"
+				return nil
+			}
 			links, err := legacies.LockOpen(tx, r.Connection, r.Cursor, w.Batch)
 			if err != nil {
 				return err

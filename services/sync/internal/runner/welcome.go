@@ -9,6 +9,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/legacies"
 )
 
 // welcome decides about new records: a suggestion when an existing client may be meant, else a client, or a line for
@@ -25,10 +26,17 @@ func (w *Worker) welcome(tx *sqldb.Tx, r *run.Run, at time.Time, conn run.Connec
 	if err != nil {
 		return err
 	}
+	meant, err := legacies.Meant(tx, r.Connection)
+	if err != nil {
+		return err
+	}
 	var made []store.NewClient
 	var changes []plan.Change
 	for _, n := range open {
 		s, plausible := match.Best(n.fields, fits(n.keys))
+		if m, waits := meant[n.line.id]; waits && !plausible {
+			s, plausible = m, true // what the client is called here now does not say so; what it was called there does
+		}
 		if !plausible && !conn.ReviewNew {
 			c := w.newClient(r, at, n)
 			made = append(made, c)

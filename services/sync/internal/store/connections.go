@@ -61,6 +61,10 @@ func SetConnectionState(tx *sqldb.Tx, firm, id string, state run.ConnectionState
 		VALUES ($1, $2, '', '', $3, $4, -1, $5)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, state_reason = excluded.state_reason, state_seq = excluded.state_seq
 		WHERE connections.firm = excluded.firm AND connections.state_seq < excluded.state_seq`, id, firm, string(state), reason, seq)
+	if err == nil && n > 0 && state == run.ConnectionDisconnected {
+		// Nobody can decide from the listing of an upgrade any more.
+		_, err = tx.Exec(`DELETE FROM legacy_records WHERE connection = $1`, id)
+	}
 	if err != nil || n == 0 || !state.Usable() {
 		return err
 	}
@@ -70,10 +74,10 @@ func SetConnectionState(tx *sqldb.Tx, firm, id string, state run.ConnectionState
 	return wakeRuns(tx, id)
 }
 
-// wakeRuns lets runs of a connection go on at once that wait because something went wrong: it works again. Who waits for a
-// limit waits on.
+// wakeRuns lets runs of a connection go on at once that wait because something went wrong: it works again, and the errors
+// from before that count as one. Who waits for a limit waits on.
 func wakeRuns(tx *sqldb.Tx, connection string) error {
-	n, err := tx.Exec(`UPDATE runs SET wait_until = 0, version = version + 1
+	n, err := tx.Exec(`UPDATE runs SET wait_until = 0, attempts = 1, version = version + 1
 		WHERE connection = $1 AND state = 'PARKED' AND attempts > 0`, connection)
 	if n > 0 {
 		tx.Notify(TopicRuns)
@@ -107,11 +111,13 @@ var adopted = []struct{ table, once string }{
 }
 
 // AdoptLinks gives a new connection the links of a removed one to the same tenant: clients and links stay when an
-// administrator disconnects and connects again. What the new one has itself by now stands. It tells whether there was one.
+// administrator disconnects and connects again. What the new one has itself by now stands. So it is with what was linked
+// before OAuth 2; what is open of it is looked at anew. It tells whether there was one.
 func AdoptLinks(tx *sqldb.Tx, c run.Connection) (bool, error) {
 	var former string
 	err := tx.QueryRow(`SELECT c.id FROM connections c WHERE c.firm = $1 AND c.provider = $2 AND c.tenant = $3
-			AND c.id <> $4 AND c.state = 'DISCONNECTED' AND EXISTS (SELECT 1 FROM links l WHERE l.connection = c.id)
+			AND c.id <> $4 AND c.state = 'DISCONNECTED' AND (EXISTS (SELECT 1 FROM links l WHERE l.connection = c.id)
+				OR EXISTS (SELECT 1 FROM legacy_links g WHERE g.connection = c.id))
 		ORDER BY c.established_at DESC, c.id DESC LIMIT 1`, c.Firm, c.Provider, c.Tenant, c.ID).Scan(&former)
 	if errors.Is(err, sqldb.ErrNotFound) {
 		return false, nil
@@ -128,11 +134,26 @@ func AdoptLinks(tx *sqldb.Tx, c run.Connection) (bool, error) {
 	if _, err := tx.Exec(`UPDATE clients SET list_source = $2 WHERE firm = $3 AND list_source = $1`, former, c.ID, c.Firm); err != nil {
 		return false, err
 	}
+	if err := adoptLegacy(tx, former, c.ID); err != nil {
+		return false, err
+	}
 	// Who has a client now needs no suggestion.
 	_, err = tx.Exec(`UPDATE changes SET state = 'STALE', record = '' WHERE connection = $1 AND tenant = $2 AND state = 'WAITING'
 		AND kind IN ('LINK', 'NEW') AND record_id IN (SELECT l.record_id FROM links l WHERE l.connection = $1 AND l.tenant = $2)`,
 		c.ID, c.Tenant)
 	return true, err
+}
+
+// adoptLegacy gives a connection the legacy links of another. Those whose record is still looked for are looked at again:
+// the listing they were looked for in is gone.
+func adoptLegacy(tx *sqldb.Tx, from, to string) error {
+	if _, err := tx.Exec(`UPDATE legacy_links SET state = 'PENDING', explanation = '', candidates = ''
+		WHERE connection = $1 AND state IN ('SUGGESTED', 'UNMAPPED')`, from); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE legacy_links AS o SET connection = $2 WHERE o.connection = $1 AND NOT EXISTS (SELECT 1 FROM legacy_links n
+		WHERE n.connection = $2 AND (n.client = o.client OR o.legacy_id <> '' AND n.legacy_id = o.legacy_id))`, from, to)
+	return err
 }
 
 // Heirs are the usable connections to the tenant of a removed one.

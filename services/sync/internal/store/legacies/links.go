@@ -3,6 +3,7 @@
 package legacies
 
 import (
+	"slices"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -87,6 +88,23 @@ func Put(tx *sqldb.Tx, links []legacy.Link) error {
 		}
 	})
 	return err
+}
+
+// Meant returns, for the records that open links of a connection may be, the client of such a link: nobody is made of them
+// before somebody has decided.
+func Meant(tx *sqldb.Tx, connection string) (map[string]match.Suggestion, error) {
+	all, err := sqldb.Collect(tx, scanRow, `SELECT `+columns+` FROM legacy_links g
+		WHERE g.connection = $1 AND g.state = 'SUGGESTED' ORDER BY g.id`, connection)
+	out := map[string]match.Suggestion{}
+	for _, l := range all {
+		for _, c := range l.Candidates {
+			if _, taken := out[c.Record]; !taken {
+				out[c.Record] = match.Suggestion{Client: l.Client, Evidence: append(slices.Clone(c.Evidence),
+					"it may be what the legacy connection had as "+l.Name+": somebody decides")}
+			}
+		}
+	}
+	return out, err
 }
 
 // Settle notes that the client of a link was linked to a record by somebody's word, if it has a link that is not mapped. What
