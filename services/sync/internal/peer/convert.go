@@ -2,11 +2,14 @@ package peer
 
 import (
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"slices"
 
 	"github.com/concord-suite/concord/platform/names"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
+	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 )
 
@@ -19,6 +22,34 @@ func ClientOf(f *connectorv1.ClientFields) client.Fields {
 		Physical: addressOf(f.GetPhysicalAddress()), TaxNumber: f.GetTaxNumber(), BusinessNumber: f.GetBusinessNumber(),
 		CompanyNumber: f.GetCompanyNumber(), BirthDate: f.GetBirthDate(), Groups: slices.Clone(f.GetGroups()),
 	}.Clean()
+}
+
+// HashOf is what tells a client's record from what it was. Connector's hash leaves groups out, which one listing of a provider
+// carries and another does not; where this one does, they follow it, as plan.SameHash compares them. An outline has none.
+func HashOf(r *connectorv1.Record) string {
+	f := r.GetClient()
+	if r.GetHash() == "" || !saysGroups(f) {
+		return r.GetHash()
+	}
+	if len(f.GetGroups()) == 0 {
+		return r.GetHash() + plan.GroupsFollow
+	}
+	sum := fnv.New64a()
+	for _, g := range (client.Fields{Groups: f.GetGroups()}).Clean().Groups {
+		_, _ = sum.Write([]byte(g + "\x00"))
+	}
+	return fmt.Sprintf("%s%s%x", r.GetHash(), plan.GroupsFollow, sum.Sum64())
+}
+
+func saysGroups(f *connectorv1.ClientFields) bool { return !slices.Contains(f.GetUnread(), "groups") }
+
+// Over returns a record's fields as they take the place of a client's: what the record says nothing of stays.
+func Over(f *connectorv1.ClientFields, was client.Fields) client.Fields {
+	out := ClientOf(f)
+	if !saysGroups(f) {
+		out.Groups = was.Groups
+	}
+	return out
 }
 
 func addressOf(a *connectorv1.Address) client.Address {

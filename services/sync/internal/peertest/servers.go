@@ -40,8 +40,11 @@ func (c *Client) record() *connectorv1.Record {
 	}
 	if c.made == nil { // made once per change: large practices are listed often
 		f := proto.Clone(c.Fields).(*connectorv1.ClientFields)
+		bare := proto.Clone(f).(*connectorv1.ClientFields)
+		bare.Groups = nil // no part of the hash: not every listing carries them
 		c.made = &connectorv1.Record{
-			RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(f), OutOfScope: c.OutOfScope,
+			RecordId: c.ID, State: state, Kind: &connectorv1.Record_Client{Client: f}, Hash: hash(bare), OutOfScope: c.OutOfScope,
+			MergedInto: c.MergedInto,
 		}
 		if c.unread {
 			f.Unread = []string{"groups", "custom_fields", "relationships"}

@@ -64,8 +64,8 @@ type Client struct {
 	// Hidden leaves it out of listings although it is in use: outside of the chosen contact types. OutOfScope lists it, and
 	// says so.
 	Hidden, OutOfScope bool
-	// LegacyID is the integer id it had.
-	LegacyID string
+	// LegacyID is the integer id it had. MergedInto is the record that took its place; it is archived then.
+	LegacyID, MergedInto string
 	// Details hold groups, relationships and custom fields, for who asks for them.
 	Details *connectorv1.ClientFields
 	unread  bool

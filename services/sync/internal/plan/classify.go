@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/services/sync/internal/client"
@@ -50,6 +51,8 @@ type Seen struct {
 	At time.Time
 	// Run is the run that reads the listing.
 	Run string
+	// Outside: it is in use, and of none of the chosen contact types; never Active.
+	Outside bool
 }
 
 // after tells whether the page is later news than that the record is gone. The providers' clocks tell seconds, and much
@@ -80,13 +83,16 @@ func (v Verdict) Nothing() bool { return v == Verdict{} }
 // Classify compares a listed record with what is held of it. A page that the provider answered before what is held was
 // agreed on, or before the record was said to be gone, is older news and changes nothing: later changes win over earlier
 // pages. A record that is listed as archived or deleted changes nothing here either: that is a removal, which needs more
-// proof than a line in a listing.
+// proof than a line in a listing. Of one that is out of scope nothing is taken, but the word that it is gone.
 func Classify(seen Seen, held Held) Verdict {
 	var v Verdict
+	if seen.Outside && held.Presence == Gone && held.OpenHere && !held.Hand && seen.after(held) {
+		return Verdict{Back: true, Cancel: true} // it is not gone, and nothing else is known of it
+	}
 	if !seen.Active || seen.At.Before(held.BaseAt) {
 		return v
 	}
-	v.Update = seen.Hash != held.Hash
+	v.Update = !SameHash(seen.Hash, held.Hash)
 	if held.OutOfScope || held.Refuted {
 		v.Back = true
 	}
@@ -99,6 +105,19 @@ func Classify(seen Seen, held Held) Verdict {
 		v.Cancel = held.OpenHere && !held.Hand
 	}
 	return v
+}
+
+// GroupsFollow stands in a hash before what stands for the groups of a record, where a listing carries them.
+const GroupsFollow = ":"
+
+// SameHash tells whether a record is what it was, by the hash that it has in a listing and the one that is held. A listing
+// that says nothing of groups does not contradict one that did.
+func SameHash(seen, held string) bool {
+	if seen == held {
+		return true
+	}
+	fields, _, grouped := strings.Cut(held, GroupsFollow)
+	return grouped && seen == fields
 }
 
 // Stale tells whether the ground of a change moved: the client or the link is another version than the change was made

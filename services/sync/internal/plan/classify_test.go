@@ -26,26 +26,44 @@ func TestClassify(t *testing.T) {
 		held plan.Held
 		want plan.Verdict
 	}{
-		{"unchanged", plan.Seen{true, "a", early, "run-1"}, listed, plan.Verdict{}},
-		{"changed", plan.Seen{true, "b", early, "run-1"}, listed, plan.Verdict{Update: true}},
-		{"an older page than the base", plan.Seen{true, "b", base.Add(-time.Second), "run-1"}, listed, plan.Verdict{}},
-		{"listed as archived", plan.Seen{false, "b", early, "run-1"}, listed, plan.Verdict{}},
-		{"in scope again", plan.Seen{true, "a", early, "run-1"}, with(listed, func(h *plan.Held) { h.OutOfScope = true }), plan.Verdict{Back: true}},
-		{"un-archived", plan.Seen{true, "a", later, "run-1"}, left, plan.Verdict{Back: true, Restore: true}},
-		{"un-archived and changed", plan.Seen{true, "b", later, "run-1"}, left, plan.Verdict{Update: true, Back: true, Restore: true}},
-		{"a page from before it was archived", plan.Seen{true, "a", early, "run-1"}, left, plan.Verdict{}},
-		{"at the very moment it was archived", plan.Seen{true, "a", gone, "run-1"}, left, plan.Verdict{}},
-		{"at the very moment, by the run that was under way", plan.Seen{true, "a", gone, "run-1"}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{}},
-		{"at the very moment, by a run that began later", plan.Seen{true, "a", gone, "run-2"}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{Back: true, Restore: true}},
-		{"a moment before, by a run that began later", plan.Seen{true, "a", gone.Add(-time.Second), "run-2"}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{}},
-		{"un-archived while leaving", plan.Seen{true, "a", later, "run-1"}, leaving, plan.Verdict{Back: true, Cancel: true}},
-		{"un-archived while a person off-boards it", plan.Seen{true, "a", later, "run-1"}, with(leaving, func(h *plan.Held) { h.Hand = true }), plan.Verdict{Back: true}},
-		{"off-boarded by hand, always there", plan.Seen{true, "a", later, "run-1"}, byHand, plan.Verdict{}},
-		{"kept by a person, there again", plan.Seen{true, "a", later, "run-1"}, with(left, func(h *plan.Held) { h.Presence, h.ClientState = plan.Kept, client.Listed }), plan.Verdict{Back: true}},
-		{"kept by a person, off-boarded by hand later, there again", plan.Seen{true, "a", later, "run-1"}, with(left, func(h *plan.Held) { h.Presence = plan.Kept }), plan.Verdict{Back: true}},
+		{"unchanged", plan.Seen{true, "a", early, "run-1", false}, listed, plan.Verdict{}},
+		{"changed", plan.Seen{true, "b", early, "run-1", false}, listed, plan.Verdict{Update: true}},
+		{"an older page than the base", plan.Seen{true, "b", base.Add(-time.Second), "run-1", false}, listed, plan.Verdict{}},
+		{"listed as archived", plan.Seen{false, "b", early, "run-1", false}, listed, plan.Verdict{}},
+		{"in scope again", plan.Seen{true, "a", early, "run-1", false}, with(listed, func(h *plan.Held) { h.OutOfScope = true }), plan.Verdict{Back: true}},
+		{"un-archived", plan.Seen{true, "a", later, "run-1", false}, left, plan.Verdict{Back: true, Restore: true}},
+		{"un-archived and changed", plan.Seen{true, "b", later, "run-1", false}, left, plan.Verdict{Update: true, Back: true, Restore: true}},
+		{"a page from before it was archived", plan.Seen{true, "a", early, "run-1", false}, left, plan.Verdict{}},
+		{"at the very moment it was archived", plan.Seen{true, "a", gone, "run-1", false}, left, plan.Verdict{}},
+		{"at the very moment, by the run that was under way", plan.Seen{true, "a", gone, "run-1", false}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{}},
+		{"at the very moment, by a run that began later", plan.Seen{true, "a", gone, "run-2", false}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{Back: true, Restore: true}},
+		{"a moment before, by a run that began later", plan.Seen{true, "a", gone.Add(-time.Second), "run-2", false}, with(left, func(h *plan.Held) { h.GoneRun = "run-1" }), plan.Verdict{}},
+		{"un-archived while leaving", plan.Seen{true, "a", later, "run-1", false}, leaving, plan.Verdict{Back: true, Cancel: true}},
+		{"un-archived while a person off-boards it", plan.Seen{true, "a", later, "run-1", false}, with(leaving, func(h *plan.Held) { h.Hand = true }), plan.Verdict{Back: true}},
+		{"un-archived out of scope while leaving", plan.Seen{false, "b", later, "run-1", true}, leaving, plan.Verdict{Back: true, Cancel: true}},
+		{"out of scope, while a person off-boards it", plan.Seen{false, "a", later, "run-1", true}, with(leaving, func(h *plan.Held) { h.Hand = true }), plan.Verdict{}},
+		{"out of scope, on a page from before it was archived", plan.Seen{false, "a", early, "run-1", true}, leaving, plan.Verdict{}},
+		{"un-archived out of scope", plan.Seen{false, "a", later, "run-1", true}, left, plan.Verdict{}},
+		{"changed out of scope", plan.Seen{false, "b", later, "run-1", true}, listed, plan.Verdict{}},
+		{"off-boarded by hand, always there", plan.Seen{true, "a", later, "run-1", false}, byHand, plan.Verdict{}},
+		{"kept by a person, there again", plan.Seen{true, "a", later, "run-1", false}, with(left, func(h *plan.Held) { h.Presence, h.ClientState = plan.Kept, client.Listed }), plan.Verdict{Back: true}},
+		{"kept by a person, off-boarded by hand later, there again", plan.Seen{true, "a", later, "run-1", false}, with(left, func(h *plan.Held) { h.Presence = plan.Kept }), plan.Verdict{Back: true}},
 	} {
 		require.Equal(t, c.want, plan.Classify(c.seen, c.held), c.name)
 		require.Equal(t, c.want == plan.Verdict{}, plan.Classify(c.seen, c.held).Nothing())
+	}
+}
+
+func TestSameHash(t *testing.T) {
+	for _, c := range []struct {
+		seen, held string
+		want       bool
+	}{
+		{"a", "a", true}, {"a:1", "a:1", true}, {"a", "a:1", true},
+		{"a:1", "a:2", false}, {"b", "a:1", false}, {"b:1", "a:1", false}, {"a", "", false}, {"a:1", "", false},
+		{"a:1", "a", false}, // groups that were not known before
+	} {
+		require.Equal(t, c.want, plan.SameHash(c.seen, c.held), c.seen+" "+c.held)
 	}
 }
 

@@ -2,14 +2,17 @@ package runner_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
+	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
+	"github.com/concord-suite/concord/services/sync/internal/store"
 )
 
 // outside says of records that they are in use and of none of the chosen contact types, or that they are again.
@@ -109,4 +112,40 @@ func TestUnarchivedOutOfScopeComesBackWithTheScope(t *testing.T) {
 		outside(b, false, "r0001")
 		require.EqualValues(t, 1, b.Sync(run.Full).Counts.ClientsRestored)
 	})
+}
+
+// Who is about to leave because the record was archived, and is in use again, stays, also when it is not to be synced.
+func TestUnarchivedOutOfScopeWhileLeavingStays(t *testing.T) {
+	for _, kind := range []run.Kind{run.Full, run.Manual} {
+		t.Run(string(kind), func(t *testing.T) {
+			peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
+				b.World.Practice(30)
+				b.Sync(run.Full)
+				was := b.Client("r0001")
+				folder := store.Name(peertest.Firm, "clients", was.ID)
+				block := func(all ...*documentsv1.Blocker) {
+					b.World.Folder(folder, func(f *peertest.Folder) { f.Blockers = all })
+				}
+				block(&documentsv1.Blocker{Kind: "SIGNATURE_OPEN", Description: "a signature is open"})
+				b.World.Archive("r0001")
+				b.Sync(run.Full)
+				b.Offboard()
+				require.EqualValues(t, 1, b.Count(`offboardings WHERE state = 'BLOCKED'`))
+				b.World.Unarchive("r0001")
+				b.World.Change("r0001", func(c *peertest.Client) { c.Fields.Name = "Renamed outside" })
+				outside(b, true, "r0001")
+				r := b.Sync(kind)
+				require.EqualValues(t, 1, r.Counts.OutOfScope)
+				block()
+				b.Clock.Turn(time.Hour)
+				require.NoError(t, b.Saga.Step(t.Context(), func() {}))
+				b.Offboard()
+				require.Equal(t, client.Listed, b.Client("r0001").State)
+				require.Equal(t, was.Fields.Name, b.Client("r0001").Fields.Name)
+				require.EqualValues(t, 1, b.Count(`offboardings WHERE state = 'CANCELLED'`))
+				require.EqualValues(t, 1, b.Count(`links WHERE out_of_scope AND presence = 'PRESENT'`))
+				b.Invariants()
+			})
+		})
+	}
 }

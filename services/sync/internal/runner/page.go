@@ -55,7 +55,7 @@ func sortPage(page *connectorv1.StreamRecordsResponse) sortedPage {
 			continue
 		}
 		line := clientLine{
-			id: r.GetRecordId(), hash: r.GetHash(), fields: r.GetClient(),
+			id: r.GetRecordId(), hash: peer.HashOf(r), fields: r.GetClient(),
 			legacyID: r.GetLegacyId(), active: r.GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE,
 		}
 		line.outside = line.active && r.GetOutOfScope()
@@ -93,15 +93,12 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 			inactive = append(inactive, c.id)
 		}
 	}
-	held, err := store.HeldOf(tx, r.Connection, r.Tenant, active)
+	held, err := store.HeldOf(tx, r.Connection, r.Tenant, slices.Concat(active, outside))
 	if err != nil {
 		return err
 	}
 	// Who is in use leaves nobody's word standing that it is not, also when it is not to be synced.
 	if err := store.SeenAgain(tx, r, slices.Concat(active, outside)); err != nil {
-		return err
-	}
-	if err := w.leaveScope(tx, r, outside); err != nil {
 		return err
 	}
 	if err := store.ForgetRefuted(tx, r.Connection, r.Tenant, inactive); err != nil {
@@ -112,13 +109,13 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 	for _, c := range s.clients {
 		h, linked := held[c.id]
 		switch {
-		case !c.active:
+		case !c.active && !(c.outside && linked):
 		case !linked:
 			unknown = append(unknown, c)
 		default:
-			v := plan.Classify(plan.Seen{Active: true, Hash: c.hash, At: s.at, Run: r.ID}, h)
+			v := plan.Classify(c.seen(s.at, r.ID), h)
 			if v.Nothing() {
-				r.Counts.ClientsUnchanged++
+				r.Counts.ClientsUnchanged += number(c.active)
 				continue
 			}
 			verdicts[c.id] = v
@@ -130,10 +127,25 @@ func (w *Worker) applyClients(tx *sqldb.Tx, r *run.Run, s sortedPage) error {
 			return err
 		}
 	}
+	if err := w.leaveScope(tx, r, outside); err != nil {
+		return err
+	}
 	if len(unknown) > 0 {
 		return w.applyUnknown(tx, r, s.at, unknown)
 	}
 	return nil
+}
+
+// seen is a line as it is compared with what is held, of a page answered at a time, in a run.
+func (c clientLine) seen(at time.Time, run string) plan.Seen {
+	return plan.Seen{Active: c.active, Outside: c.outside, Hash: c.hash, At: at, Run: run}
+}
+
+func number(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // leaveScope does what follows from records that are in use and of none of the chosen contact types: the clients that they
@@ -174,12 +186,12 @@ func (w *Worker) applyKnown(
 	for _, l := range lines {
 		h := held[l.id]
 		c, there := clients[h.Client]
-		v := plan.Classify(plan.Seen{Active: true, Hash: l.hash, At: at, Run: r.ID}, h)
+		v := plan.Classify(l.seen(at, r.ID), h)
 		saga, locked := sagas[h.Offboarding]
 		if !there || v.Nothing() || (v.Restore || v.Cancel) && !locked {
 			continue // what is not locked moved just now; the next listing sees it as it is then
 		}
-		fields := peer.ClientOf(l.fields)
+		fields := peer.Over(l.fields, c.Fields)
 		if v.Update {
 			diff := fields.Diff(c.Fields)
 			updates = append(updates, store.ClientUpdate{
@@ -204,7 +216,7 @@ func (w *Worker) applyKnown(
 			turned = append(turned, saga)
 		}
 		if !v.Update && !v.Restore {
-			r.Counts.ClientsUnchanged++
+			r.Counts.ClientsUnchanged += number(l.active)
 		}
 	}
 	if err := store.UpdateClients(tx, r.Firm, r.ID, now, updates); err != nil {
@@ -271,7 +283,7 @@ func (w *Worker) applyUnknown(tx *sqldb.Tx, r *run.Run, at time.Time, lines []cl
 	var open []newcomer
 	for _, l := range lines {
 		was, waits := waiting[l.id]
-		if waits && was.Hash == l.hash && (was.Kind == plan.Link || conn.ReviewNew) {
+		if waits && plan.SameHash(l.hash, was.Hash) && (was.Kind == plan.Link || conn.ReviewNew) {
 			r.Counts.Suggestions++
 			continue // it waits as it is: nothing to write
 		}

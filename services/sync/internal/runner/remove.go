@@ -164,6 +164,13 @@ func (w *Worker) believe(
 	asked := fmt.Sprintf("the record itself, read at %s by the provider's clock,", at.Format("2006-01-02 15:04:05 UTC"))
 	switch rec.GetRecord().GetState() {
 	case connectorv1.RecordState_RECORD_STATE_ARCHIVED:
+		if into := rec.GetRecord().GetMergedInto(); into != "" {
+			other, err := mergedInto(tx, c, into)
+			if err != nil {
+				return err
+			}
+			return w.handOver(tx, c, who, rec, "merged upstream into "+other, asked+" was merged into "+other, startedBy, initiator)
+		}
 		return w.handOver(tx, c, who, rec, "archived upstream", asked+" is archived or closed", startedBy, initiator)
 	case connectorv1.RecordState_RECORD_STATE_DELETED:
 		return w.handOver(tx, c, who, rec, "deleted upstream", asked+" is deleted or unknown", startedBy, initiator)
@@ -175,6 +182,16 @@ func (w *Worker) believe(
 		}
 		return store.SetChange(tx, c)
 	}
+}
+
+// mergedInto names what a record was merged into: the client it is linked to, for people who look for what the other left.
+func mergedInto(tx *sqldb.Tx, c plan.Change, record string) (string, error) {
+	linked, err := store.LinkedTo(tx, c.Connection, c.Tenant, []string{record})
+	if err != nil || linked[record] == "" {
+		return "the record " + record, err
+	}
+	other, err := store.Client(tx, c.Firm, linked[record])
+	return "the record of " + other.Fields.Name, err
 }
 
 // handOver begins the off-boarding of a client whose record is proven gone.
