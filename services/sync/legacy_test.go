@@ -148,6 +148,12 @@ func (s *suite) decides(l *syncv1.LegacyLink, taken *syncv1.Client) {
 	require.Equal(s.t, taken.GetName(), rpcerr.From(err).Metadata()["client"])
 	_, err = decide(access.Administrator, connection+"/legacyLinks/"+uuid.NewString(), "r0009")
 	refused(s.t, err, codes.NotFound, rpcerr.NotFound)
+	s.world.Delete("r0010")
+	_, err = decide(access.Administrator, l.GetName(), "r0010")
+	refused(s.t, err, codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_CHANGE_STALE)
+	s.world.PutClient("r0010", &connectorv1.ClientFields{
+		Name: "Client 0010 Pty Ltd", Code: "SAME", EntityType: "Company", Email: "c10@example.com",
+	})
 	resp, err := decide(access.Administrator, l.GetName(), "r0009")
 	require.NoError(s.t, err)
 	got := resp.GetLegacyLink()

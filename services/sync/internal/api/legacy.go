@@ -152,6 +152,9 @@ func (s *legacyLinks) decide(
 	if other := linked[record]; other != "" {
 		return errStale.Messagef("the record is linked to another client by now").With("client", store.Name(l.Firm, "clients", other))
 	}
+	if read.GetRecord().GetState() == connectorv1.RecordState_RECORD_STATE_DELETED {
+		return errStale.Messagef("the record is deleted at the provider by now")
+	}
 	if err := s.linkingOf(ctx, tx, l, conn, r, read).do(); err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func (s *legacyLinks) linkingOf(
 	}
 	if rec := read.GetRecord(); rec.GetClient() != nil {
 		out.known, out.inUse = true, rec.GetState() == connectorv1.RecordState_RECORD_STATE_ACTIVE
-		out.link.Base, out.link.Hash, out.link.At = peer.ClientOf(rec.GetClient()), rec.GetHash(), read.GetServerTime().AsTime()
+		out.link.Base, out.link.Hash, out.link.At = peer.ClientOf(rec.GetClient()), peer.HashOf(rec), read.GetServerTime().AsTime()
 	}
 	return out
 }
