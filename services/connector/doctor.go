@@ -19,8 +19,8 @@ import (
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 
 	"github.com/concord-suite/concord/services/connector/internal/api"
+	"github.com/concord-suite/concord/services/connector/internal/api/doctor"
 	"github.com/concord-suite/concord/services/connector/internal/connection"
-	"github.com/concord-suite/concord/services/connector/internal/doctor"
 	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )

@@ -7,10 +7,10 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 
+	"github.com/concord-suite/concord/services/connector/internal/api/doctor"
 	"github.com/concord-suite/concord/services/connector/internal/api/reason"
 	"github.com/concord-suite/concord/services/connector/internal/api/wire"
 	"github.com/concord-suite/concord/services/connector/internal/connection"
-	"github.com/concord-suite/concord/services/connector/internal/doctor"
 	"github.com/concord-suite/concord/services/connector/internal/provider/upstream"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )
