@@ -2,7 +2,12 @@ package custody_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +23,7 @@ import (
 	"github.com/concord-suite/concord/services/connector/internal/connection"
 	"github.com/concord-suite/concord/services/connector/internal/provider"
 	"github.com/concord-suite/concord/services/connector/internal/provider/custody"
+	"github.com/concord-suite/concord/services/connector/internal/provider/xero"
 	"github.com/concord-suite/concord/services/connector/internal/store"
 )
 
@@ -54,6 +60,93 @@ func TestALateAnswerRevivesAGrantThatWasGivenUp(t *testing.T) {
 			return err
 		}))
 	})
+}
+
+// TestALateAnswerRevivesAGrantThatAnotherAnswerFailed: of two answers to one token the provider honours the one that can't be
+// written for long, and the grant is given up over the other meanwhile.
+func TestALateAnswerRevivesAGrantThatAnotherAnswerFailed(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		f := sqldbtest.NewFaults()
+		holder, other := b.replica(f.Option()), b.replica()
+		g := b.grant(other)
+		b.forward(31 * time.Minute)
+		var once sync.Once
+		b.answer = func() { once.Do(f.Freeze) }
+		ended := make(chan error, 1)
+		go func() {
+			_, err := holder.Token(context.WithoutCancel(t.Context()), g.ID)
+			ended <- err
+		}()
+		b.until("the answer is here", func() bool { return b.calls.Load() > 0 })
+		b.recovers(other, g.ID)
+		row := b.row(other, g.ID)
+		var err error
+		row.Refresh.Text, row.Refresh.Key, err = b.ring.Seal([]byte("not honoured"), row.Row("refresh"))
+		require.NoError(t, err)
+		require.NoError(t, other.db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+			_, err := store.UpdateGrant(tx, row, row.Generation)
+			return err
+		}))
+		b.forward(31 * time.Minute)
+		_, err = other.Token(t.Context(), g.ID)
+		require.ErrorIs(t, err, custody.ErrDead)
+		f.Thaw()
+		require.NoError(t, <-ended)
+		b.works(other, g.ID)
+		require.Equal(t, store.GrantActive, b.row(other, g.ID).Status)
+		require.Equal(t, 1, b.told(other, "ConnectionRecovered"))
+	})
+}
+
+// foreign stands between here and the provider, and puts its own answer in the place of one.
+type foreign struct {
+	next   http.RoundTripper
+	status int
+	body   string
+	done   atomic.Bool
+}
+
+func (f *foreign) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := f.next.RoundTrip(r)
+	if err != nil || f.done.Swap(true) {
+		return resp, err
+	}
+	_ = resp.Body.Close()
+	return &http.Response{StatusCode: f.status, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+		Body: io.NopCloser(strings.NewReader(f.body))}, nil
+}
+
+// TestAnAnswerOfSomebodyInBetween: the provider has rotated the token, and what comes back is not its answer. The token is
+// taken for spent, and the grant for alive.
+func TestAnAnswerOfSomebodyInBetween(t *testing.T) {
+	for name, f := range map[string]*foreign{
+		"a page that forbids":      {status: http.StatusForbidden, body: "<html>Blocked</html>"},
+		"an error with its own":    {status: http.StatusBadGateway, body: `{"error":"invalid_grant"}`},
+		"an error of the registry": {status: http.StatusServiceUnavailable, body: `{"error":"invalid_client"}`},
+		"a page that is not there": {status: http.StatusNotFound, body: "not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, sqldbtest.URL(t, sqldb.SQLite))
+			f.next = b
+			at := func(path string) *url.URL {
+				u, err := url.Parse(b.world.URL() + path)
+				require.NoError(t, err)
+				return u
+			}
+			r := b.with(xero.New(xero.Config{ClientID: sim.ClientID, ClientSecret: sim.ClientSecret, AuthorizeURL: at(""),
+				IdentityURL: at(""), APIURL: at(""), Timeout: 5 * time.Second}, &http.Client{Transport: f}, b.now))
+			g := b.grant(r)
+			b.forward(31 * time.Minute)
+			_, err := r.Token(t.Context(), g.ID)
+			require.Error(t, err)
+			require.NotErrorIs(t, err, custody.ErrDead)
+			require.NotEmpty(t, b.row(r, g.ID).Attempt, "so that upkeep takes it up within the provider's grace")
+			b.forward(time.Minute)
+			require.NoError(t, r.Upkeep(t.Context()))
+			require.Empty(t, b.row(r, g.ID).Attempt)
+			b.works(r, g.ID)
+		})
+	}
 }
 
 // TestTheGraceBeginsWithTheLastLostAnswer: a call whose answer was lost may have spent the token, whenever the first one

@@ -65,10 +65,10 @@ func (c *Custodian) refresh(ctx context.Context, grant string, due func(store.Gr
 		return c.save(ctx, *in, tokens)
 	case errors.Is(err, provider.ErrGrant):
 		return c.judge(ctx, *in, err)
-	case errors.Is(err, provider.ErrUnavailable), errors.Is(err, provider.ErrInvalid):
-		return c.failed(ctx, *in, true, err)
-	default: // refused before the token was looked at
+	case errors.Is(err, provider.ErrClient), errors.Is(err, provider.ErrLimit): // refused before the token was looked at
 		return c.failed(ctx, *in, false, err)
+	default: // who answered, and whether the token was spent before, is not known
+		return c.failed(ctx, *in, true, err)
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *Custodian) commit(tx *sqldb.Tx, in intent, tokens provider.Tokens) erro
 	switch {
 	case g.Committed == in.owner: // saved already: the answer to that COMMIT was lost
 		return nil
-	case g.Status == store.GrantDead && g.Generation == in.grant.Generation:
+	case g.Status == store.GrantDead:
 		return c.revive(tx, g, in, tokens)
 	case !g.Usable():
 		return nil
@@ -159,13 +159,15 @@ func (c *Custodian) commit(tx *sqldb.Tx, in intent, tokens provider.Tokens) erro
 	return err
 }
 
-// revive takes back that a grant is dead: whoever found that did not know of this answer.
+// revive takes back that a grant is dead: whoever found that did not know of this answer. That holds also when another
+// answer to the same token was saved before: of the two the provider honoured this one.
 func (c *Custodian) revive(tx *sqldb.Tx, g store.Grant, in intent, tokens provider.Tokens) error {
+	before := g.Generation
 	if err := c.Put(&g, tokens); err != nil {
 		return err
 	}
 	g.Status, g.Reason, g.Committed = store.GrantActive, "", in.owner
-	if _, err := store.UpdateGrant(tx, g, in.grant.Generation); err != nil {
+	if _, err := store.UpdateGrant(tx, g, before); err != nil {
 		return err
 	}
 	all, err := store.ConnectionsOfGrant(tx, g.ID)

@@ -122,11 +122,15 @@ func (x *Identity) refusal(err error) error {
 		}
 		return unreached(err)
 	}
-	switch said.ErrorCode {
+	code := said.ErrorCode
+	if said.Response.StatusCode >= http.StatusInternalServerError { // it has not decided anything, whatever its page says
+		code = ""
+	}
+	switch code {
 	case "invalid_grant":
 		return provider.Errorf(provider.ErrGrant, "the provider no longer accepts this consent")
 	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request":
-		return provider.Errorf(provider.ErrClient, "the provider does not accept this installation's registration (%s)", said.ErrorCode)
+		return provider.Errorf(provider.ErrClient, "the provider does not accept this installation's registration (%s)", code)
 	}
 	said.Response.Body = http.NoBody
 	return transport.Problem(said.Response, x.now(), nil)
