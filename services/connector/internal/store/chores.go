@@ -92,10 +92,17 @@ func DoneChore(tx *sqldb.Tx, id, owner string) error {
 	return err
 }
 
-// PostponeChore gives a claimed chore back, to be tried again at a time.
+// PostponeChore gives a claimed chore back whose try failed, to be tried again at a time.
 func PostponeChore(tx *sqldb.Tx, id, owner string, due time.Time, why string) error {
 	_, err := tx.Exec(`UPDATE chores SET due = $3, error = $4, tries = tries + 1, claim_owner = '', claim_until = 0
 		WHERE id = $1 AND claim_owner = $2`, id, owner, micros(due), why)
+	return err
+}
+
+// PutOffChore gives a claimed chore back that has to wait for something else until a time.
+func PutOffChore(tx *sqldb.Tx, id, owner string, due time.Time) error {
+	_, err := tx.Exec(`UPDATE chores SET due = $3, claim_owner = '', claim_until = 0 WHERE id = $1 AND claim_owner = $2`,
+		id, owner, micros(due))
 	return err
 }
 

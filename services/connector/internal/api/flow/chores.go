@@ -48,7 +48,7 @@ const (
 )
 
 // errLater says that a chore waits for something else, which is no failed try.
-var errLater = errors.New("flow: somebody may still need this consent")
+var errLater = errors.New("flow: somebody may still need this consent, or is renewing it")
 
 // Chores does what is due and reports how many chores it took.
 func (f *Flow) Chores(ctx context.Context) (int, error) {
@@ -81,9 +81,12 @@ func (f *Flow) settle(tx *sqldb.Tx, c store.Chore, why error) error {
 		tx.Notify(ChoresTopic) // another chore may have waited for this one
 		return store.DoneChore(tx, c.ID, c.ClaimOwner)
 	case errors.Is(why, errLater):
-		return store.PostponeChore(tx, c.ID, c.ClaimOwner, f.Now().Add(f.cfg.Life/10), "")
+		return store.PutOffChore(tx, c.ID, c.ClaimOwner, f.Now().Add(f.cfg.Life/10))
 	case c.Tries >= choreLife:
 		f.Logger.ErrorContext(tx.Context(), "a chore is given up", "chore", c.ID, "kind", c.Kind, "connection", c.Connection, "error", why)
+		if err := f.closeGrant(tx, c.Grant, c.Kind); err != nil {
+			return err
+		}
 		return store.DoneChore(tx, c.ID, c.ClaimOwner)
 	}
 	f.Logger.WarnContext(tx.Context(), "a chore is tried again later", "chore", c.ID, "kind", c.Kind, "connection", c.Connection, "error", why)
@@ -157,18 +160,21 @@ func (f *Flow) revoke(ctx context.Context, c store.Chore) error {
 			return err
 		}
 	}
-	if c.Grant == "" {
+	return f.DB.Tx(ctx, func(tx *sqldb.Tx) error { return f.closeGrant(tx, c.Grant, c.Kind) })
+}
+
+// closeGrant drops what is held of a grant that was to be revoked, once that is done or given up.
+func (f *Flow) closeGrant(tx *sqldb.Tx, grant string, kind store.ChoreKind) error {
+	if grant == "" || kind != store.Revoke {
 		return nil
 	}
-	return f.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		g, err := store.GrantByID(tx, c.Grant, true)
-		if err != nil || g.Status != store.GrantClosing {
-			return err
-		}
-		g.Close(store.GrantClosed, "")
-		_, err = store.UpdateGrant(tx, g, g.Generation)
+	g, err := store.GrantByID(tx, grant, true)
+	if err != nil || g.Status != store.GrantClosing {
 		return err
-	})
+	}
+	g.Close(store.GrantClosed, "")
+	_, err = store.UpdateGrant(tx, g, g.Generation)
+	return err
 }
 
 // needed reports whether the person whose grant is to end has another one, or is unknown. While the person may be about
@@ -191,6 +197,12 @@ func (f *Flow) needed(ctx context.Context, c store.Chore, app string) (needed bo
 	return needed, err
 }
 
+// renewalWait bounds how long a grant is kept for a renewal that does not end: the provider gives a lost answer again for half
+// an hour.
+const renewalWait = time.Hour
+
+// refreshToken opens the token that is to be revoked. While a renewal of the grant is under way, or its answer was lost, the
+// answer is errLater: the token that it gives is the one to revoke.
 func (f *Flow) refreshToken(ctx context.Context, c store.Chore) (token string, err error) {
 	if c.Grant == "" {
 		return token, f.open(c.Token, c.Row(), &token)
@@ -199,6 +211,9 @@ func (f *Flow) refreshToken(ctx context.Context, c store.Chore) (token string, e
 		g, err := store.GrantByID(tx, c.Grant, false)
 		if err != nil {
 			return err
+		}
+		if g.Usable() && g.Attempt != "" && f.Now().Sub(c.Created) < renewalWait {
+			return errLater
 		}
 		token, err = f.Custody.RefreshToken(g)
 		return err

@@ -106,11 +106,13 @@ func (f *Flow) release(tx *sqldb.Tx, a store.Attempt) error {
 		Provider: a.Provider, Due: a.ClaimUntil})
 }
 
-// dropTokens leaves a chore to revoke the tokens of an attempt.
+// dropTokens leaves a chore to revoke the tokens of an attempt. Tokens that can't be opened can't be revoked, nor used by
+// anybody; the attempt ends all the same, or no other one of the person could begin.
 func (f *Flow) dropTokens(tx *sqldb.Tx, a store.Attempt) error {
 	t, err := f.tokens(a)
 	if err != nil {
-		return err
+		f.Logger.ErrorContext(tx.Context(), "the tokens of an attempt can't be opened to revoke them", "attempt", a.ID, "error", err)
+		return nil
 	}
 	id, err := newID()
 	if err != nil {
