@@ -82,14 +82,18 @@ func limit(h http.Header) string {
 	}
 }
 
+// longestWait bounds how long a provider can ask to wait: its longest window is a day, and clocks may differ by an hour.
+// More than that is a mistake, and would keep a firm waiting that nothing stands against.
+const longestWait = 25 * time.Hour
+
 // RetryAfter reads how long a provider asks to wait: seconds, or an HTTP date. 0 when it does not say.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	text := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(text); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
+		return time.Duration(min(max(seconds, 0), int(longestWait/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return max(at.Sub(now), 0)
+		return min(max(at.Sub(now), 0), longestWait)
 	}
 	return 0
 }

@@ -65,6 +65,7 @@ func TestLimits(t *testing.T) {
 		require.Equal(t, want, answered(429, "", "X-Rate-Limit-Problem", said).Limit, said)
 	}
 	for said, want := range map[string]time.Duration{"22": 22 * time.Second, "66975": 66975 * time.Second, "": 0, "-5": 0, "soon": 0,
+		"9223372036": longestWait, "9223372036854775807": longestWait, noon.AddDate(70, 0, 0).Format(http.TimeFormat): longestWait,
 		noon.Add(time.Minute).Format(http.TimeFormat): time.Minute, noon.Add(-time.Minute).Format(http.TimeFormat): 0} {
 		require.Equal(t, want, answered(429, "", "Retry-After", said).RetryAfter, said)
 	}
