@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,11 +124,13 @@ func (x *Xero) Validate() error {
 }
 
 // Validate checks what one setting says about another.
-func (a *Accounting) Validate() error { return safe("xero_accounting.api_url", a.APIURL) }
+func (a *Accounting) Validate() error {
+	return errors.Join(safe("xero_accounting.api_url", a.APIURL), renewable("xero_accounting.scopes", a.Scopes))
+}
 
 // Validate checks what one setting says about another.
 func (x *XPM) Validate() error {
-	return errors.Join(safe("xpm.api_url", x.APIURL), safe("xpm.legacy_api_url", x.LegacyAPIURL))
+	return errors.Join(safe("xpm.api_url", x.APIURL), safe("xpm.legacy_api_url", x.LegacyAPIURL), renewable("xpm.scopes", x.Scopes))
 }
 
 // Validate checks what one setting says about another.
@@ -159,6 +162,14 @@ func (b *Budget) shares() (map[string]int, error) {
 		shares[firm] = share
 	}
 	return shares, nil
+}
+
+// renewable refuses scopes that a consent could not be kept with.
+func renewable(key string, scopes []string) error {
+	if slices.Contains(scopes, "offline_access") {
+		return nil
+	}
+	return fmt.Errorf("%s: offline_access is among them; without it a consent ends after half an hour", key)
 }
 
 // safe refuses addresses that codes and tokens would travel to in the clear.

@@ -57,6 +57,8 @@ func TestMistakesNameTheSetting(t *testing.T) {
 		"XPM_API_URL=http://192.0.2.1/practicemanager/":         "xpm.api_url",
 		"XERO_ACCOUNTING_API_URL=http://192.0.2.1/api/":         "xero_accounting.api_url",
 		"XPM_LEGACY_API_URL=http://192.0.2.1/old/":              "xpm.legacy_api_url",
+		"XPM_SCOPES=openid,practicemanager.client":              "xpm.scopes",
+		"XERO_ACCOUNTING_SCOPES=accounting.contacts":            "xero_accounting.scopes",
 		"REFRESH_GRACE=20s":                                     "refresh.lease",
 		"BUDGET_MINUTE_WINDOW=0s":                               "budget.minute_window",
 		"BUDGET_WEIGHTS=somebody=2":                             "budget.weights",
