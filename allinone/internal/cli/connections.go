@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/allinone/internal/node"
+	"github.com/concord-suite/concord/allinone/internal/upstream"
 	"github.com/concord-suite/concord/services/connector"
 )
 
@@ -44,7 +45,11 @@ func (p process) connections(ctx context.Context, args []string) (err error) {
 	if err := wrong.err(); err != nil {
 		return err
 	}
-	cfg, err := node.ConnectorSettings(p.environ, file)
+	simulated, err := upstream.Kept(dir) // of a demonstration, which made them up itself
+	if err != nil {
+		return err
+	}
+	cfg, err := node.ConnectorSettings(append(p.environ, simulated...), file)
 	if err != nil {
 		return err
 	}

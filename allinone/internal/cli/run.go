@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -14,12 +13,9 @@ import (
 	"github.com/concord-suite/concord/allinone/internal/demo"
 	"github.com/concord-suite/concord/allinone/internal/node"
 	"github.com/concord-suite/concord/allinone/internal/origin"
+	"github.com/concord-suite/concord/allinone/internal/upstream"
 	"github.com/concord-suite/concord/sim"
 )
-
-// clockFactor is how much faster the simulated provider's limits pass: a minute's calls in a second. The main job makes
-// a minute and a half's worth of calls, and nobody wants to watch it wait.
-const clockFactor = 60
 
 // run is the suite with the simulated world, doing the main job.
 func (p process) run(ctx context.Context, args []string) error {
@@ -42,7 +38,7 @@ func (p process) run(ctx context.Context, args []string) error {
 	}
 	asked := map[string]bool{}
 	f.Visit(func(f *flag.Flag) { asked[f.Name] = true })
-	world := sim.Config{Dir: origin.World(c.dataDir), Practice: practice, Clients: clients, ClockFactor: clockFactor}
+	world := sim.Config{Dir: origin.World(c.dataDir), Practice: practice, Clients: clients, ClockFactor: upstream.ClockFactor}
 	if err := choose(wrong, c.dataDir, world, asked); err != nil {
 		return err
 	}
@@ -100,84 +96,60 @@ func (p process) begin(ctx context.Context, c common, cfg sim.Config, exit bool)
 		return fmt.Errorf("simulated world: %w", err)
 	}
 	defer world.Close()
-	n, err := node.New(ctx, c.node(append(p.environ, simulated(world)...), p.err))
+	settings, err := upstream.Settings(c.dataDir, world)
 	if err != nil {
 		return err
 	}
-	return p.perform(ctx, n, world, c.dataDir, exit)
+	n, err := node.New(ctx, c.node(append(p.environ, settings...), p.err))
+	if err != nil {
+		return err
+	}
+	return p.perform(ctx, stage{n, world, settings, c.dataDir}, exit)
+}
+
+// stage is a suite with the world that it plays in.
+type stage struct {
+	*node.Node
+	world    *sim.World
+	settings []string
+	dir      string
 }
 
 // perform runs the suite and the job on it.
-func (p process) perform(ctx context.Context, n *node.Node, world *sim.World, dir string, exit bool) error {
+func (p process) perform(ctx context.Context, s stage, exit bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.Run(ctx) })
+	group.Go(func() error { return s.Run(ctx) })
 	group.Go(func() error {
-		if err := awaitReady(ctx, n); err != nil {
+		if err := awaitReady(ctx, s.Node); err != nil {
+			return err
+		}
+		if err := upstream.Tell(ctx, s.world.Remote(), s.URL, s.settings); err != nil {
 			return err
 		}
 		err := demo.Run(ctx, demo.Config{
-			BaseURL: n.URL, World: world.Remote(), SetupCode: n.SetupCode, Dir: dir, Out: p.out, Now: time.Now,
+			BaseURL: s.URL, World: s.world.Remote(), SetupCode: s.SetupCode, Dir: s.dir, Out: p.out, Now: time.Now,
 		})
 		if err != nil || exit {
 			stop()
 			return err
 		}
-		return p.leaveUp(n, world, dir)
+		return p.leaveUp(s)
 	})
 	return group.Wait()
 }
 
 // leaveUp says where things are for whoever wants to go on by hand.
-func (p process) leaveUp(n *node.Node, world *sim.World, dir string) error {
-	people, err := demo.SignIns(dir)
+func (p process) leaveUp(s stage) error {
+	people, err := demo.SignIns(s.dir)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.out, "\nThe suite is up. Stop it with Ctrl-C.\n\n  REST             %s   (%s/openapi.json)\n  simulated world  %s\n  SMS and e-mails  %s/inbox\n\nSign-ins (PINs arrive in the inbox):\n",
-		n.URL, n.URL, world.URL(), world.URL())
+		s.URL, s.URL, s.world.URL(), s.world.URL())
 	for _, line := range people {
 		fmt.Fprintln(p.out, "  "+line)
 	}
 	return nil
-}
-
-// simulated are the settings that point every service at the simulated world.
-func simulated(w *sim.World) []string {
-	mailHost, mailPort := hostPort(w.SMTPAddr())
-	settings := map[string]string{
-		"CONCORD_AUTH_SMS_URL":                      w.URL(),
-		"CONCORD_AUTH_SMS_ACCOUNT_SID":              sim.SMSAccount,
-		"CONCORD_AUTH_SMS_TOKEN":                    sim.SMSToken,
-		"CONCORD_AUTH_SMS_FROM":                     "+61491570110",
-		"CONCORD_AUTH_SMS_PER_HOUR":                 "100",
-		"CONCORD_AUTH_MAIL_HOST":                    mailHost,
-		"CONCORD_AUTH_MAIL_PORT":                    mailPort,
-		"CONCORD_AUTH_MAIL_SECURITY":                "plain",
-		"CONCORD_DOCUMENTS_MAIL_HOST":               mailHost,
-		"CONCORD_DOCUMENTS_MAIL_PORT":               mailPort,
-		"CONCORD_DOCUMENTS_MAIL_SECURITY":           "plain",
-		"CONCORD_CONNECTOR_XERO_CLIENT_ID":          sim.ClientID,
-		"CONCORD_CONNECTOR_XERO_CLIENT_SECRET":      sim.ClientSecret,
-		"CONCORD_CONNECTOR_XERO_AUTHORIZE_URL":      w.URL() + "/identity/connect/authorize",
-		"CONCORD_CONNECTOR_XERO_IDENTITY_URL":       w.URL(),
-		"CONCORD_CONNECTOR_XERO_API_URL":            w.URL(),
-		"CONCORD_CONNECTOR_XERO_ISSUER":             w.URL(),
-		"CONCORD_CONNECTOR_XERO_ACCOUNTING_API_URL": w.URL() + "/api.xro/2.0/",
-		"CONCORD_CONNECTOR_XPM_API_URL":             w.URL() + "/practicemanager/3.1/",
-		"CONCORD_CONNECTOR_XPM_LEGACY_API_URL":      w.URL() + "/practicemanager/3.0/",
-		"CONCORD_CONNECTOR_BUDGET_MINUTE_WINDOW":    (time.Minute / clockFactor).String(),
-		"CONCORD_CONNECTOR_BUDGET_DAY_WINDOW":       (24 * time.Hour / clockFactor).String(),
-	}
-	var environ []string
-	for name, value := range settings {
-		environ = append(environ, name+"="+value)
-	}
-	return environ
-}
-
-func hostPort(addr string) (host, port string) {
-	u := url.URL{Host: addr}
-	return u.Hostname(), u.Port()
 }

@@ -6,6 +6,7 @@
 //	keys/                                        keysets; readable by the owner alone
 //	lock                                         held by the running process
 //	practice.json demo.json world/               of a demonstration: its practice, how far it is, the simulated world
+//	simulated.env                                of a demonstration: the settings that point the suite at that world
 //
 // A copy of the directory of a stopped process is a backup of all of it.
 package datadir
