@@ -2610,13 +2610,13 @@ const file_concord_connector_v1_connection_service_proto_rawDesc = "" +
 	"\x0fGetContactTypes\x12,.concord.connector.v1.GetContactTypesRequest\x1a-.concord.connector.v1.GetContactTypesResponse\"\x9d\x01\x8a\xb5\x18+\n" +
 	"\x1cconnection.get_contact_types\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02hZ5\x123/v1/{parent=firms/*/connectAttempts/*}/contactTypes\x12//v1/{parent=firms/*/connections/*}/contactTypes\x12\xea\x01\n" +
 	"\x16ImportLegacyConnection\x123.concord.connector.v1.ImportLegacyConnectionRequest\x1a4.concord.connector.v1.ImportLegacyConnectionResponse\"e\x8a\xb5\x18)\n" +
-	"\x18connection.import_legacy\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{parent=firms/*}/connections:importLegacy\x12\xce\x01\n" +
-	"\x12DiagnoseConnection\x12/.concord.connector.v1.DiagnoseConnectionRequest\x1a0.concord.connector.v1.DiagnoseConnectionResponse\"U\x8a\xb5\x18 \n" +
-	"\x13connection.diagnose\x12\x01\x03*\x04name0\x02\x82\xd3\xe4\x93\x02+\x12)/v1/{name=firms/*/connections/*}:diagnose\x12\xc3\x01\n" +
+	"\x18connection.import_legacy\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{parent=firms/*}/connections:importLegacy\x12\xc3\x01\n" +
 	"\x0fListConnections\x12,.concord.connector.v1.ListConnectionsRequest\x1a-.concord.connector.v1.ListConnectionsResponse\"S\x8a\xb5\x18'\n" +
 	"\x0fconnection.list\x12\x04\x03\x04\x05\t\x1a\x04sync*\x06parent0\x02\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=firms/*}/connections\x12\xba\x01\n" +
 	"\rGetConnection\x12*.concord.connector.v1.GetConnectionRequest\x1a+.concord.connector.v1.GetConnectionResponse\"P\x8a\xb5\x18$\n" +
-	"\x0econnection.get\x12\x04\x03\x04\x05\t\x1a\x04sync*\x04name0\x02\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=firms/*/connections/*}\x12\xe1\x01\n" +
+	"\x0econnection.get\x12\x04\x03\x04\x05\t\x1a\x04sync*\x04name0\x02\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=firms/*/connections/*}\x12\xce\x01\n" +
+	"\x12DiagnoseConnection\x12/.concord.connector.v1.DiagnoseConnectionRequest\x1a0.concord.connector.v1.DiagnoseConnectionResponse\"U\x8a\xb5\x18 \n" +
+	"\x13connection.diagnose\x12\x01\x03*\x04name0\x02\x82\xd3\xe4\x93\x02+\x12)/v1/{name=firms/*/connections/*}:diagnose\x12\xe1\x01\n" +
 	"\x10UpdateConnection\x12-.concord.connector.v1.UpdateConnectionRequest\x1a..concord.connector.v1.UpdateConnectionResponse\"n\x8a\xb5\x18+\n" +
 	"\x11connection.update\x12\x01\x03 \x01*\x0fconnection.name0\x03\x82\xd3\xe4\x93\x029:\n" +
 	"connection2+/v1/{connection.name=firms/*/connections/*}\x12\xdd\x01\n" +
@@ -2714,9 +2714,9 @@ var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	17, // 34: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:input_type -> concord.connector.v1.ConfirmConnectAttemptRequest
 	27, // 35: concord.connector.v1.ConnectionService.GetContactTypes:input_type -> concord.connector.v1.GetContactTypesRequest
 	30, // 36: concord.connector.v1.ConnectionService.ImportLegacyConnection:input_type -> concord.connector.v1.ImportLegacyConnectionRequest
-	32, // 37: concord.connector.v1.ConnectionService.DiagnoseConnection:input_type -> concord.connector.v1.DiagnoseConnectionRequest
-	19, // 38: concord.connector.v1.ConnectionService.ListConnections:input_type -> concord.connector.v1.ListConnectionsRequest
-	21, // 39: concord.connector.v1.ConnectionService.GetConnection:input_type -> concord.connector.v1.GetConnectionRequest
+	19, // 37: concord.connector.v1.ConnectionService.ListConnections:input_type -> concord.connector.v1.ListConnectionsRequest
+	21, // 38: concord.connector.v1.ConnectionService.GetConnection:input_type -> concord.connector.v1.GetConnectionRequest
+	32, // 39: concord.connector.v1.ConnectionService.DiagnoseConnection:input_type -> concord.connector.v1.DiagnoseConnectionRequest
 	23, // 40: concord.connector.v1.ConnectionService.UpdateConnection:input_type -> concord.connector.v1.UpdateConnectionRequest
 	25, // 41: concord.connector.v1.ConnectionService.DisconnectConnection:input_type -> concord.connector.v1.DisconnectConnectionRequest
 	12, // 42: concord.connector.v1.ConnectionService.StartConnectAttempt:output_type -> concord.connector.v1.StartConnectAttemptResponse
@@ -2725,9 +2725,9 @@ var file_concord_connector_v1_connection_service_proto_depIdxs = []int32{
 	18, // 45: concord.connector.v1.ConnectionService.ConfirmConnectAttempt:output_type -> concord.connector.v1.ConfirmConnectAttemptResponse
 	28, // 46: concord.connector.v1.ConnectionService.GetContactTypes:output_type -> concord.connector.v1.GetContactTypesResponse
 	31, // 47: concord.connector.v1.ConnectionService.ImportLegacyConnection:output_type -> concord.connector.v1.ImportLegacyConnectionResponse
-	33, // 48: concord.connector.v1.ConnectionService.DiagnoseConnection:output_type -> concord.connector.v1.DiagnoseConnectionResponse
-	20, // 49: concord.connector.v1.ConnectionService.ListConnections:output_type -> concord.connector.v1.ListConnectionsResponse
-	22, // 50: concord.connector.v1.ConnectionService.GetConnection:output_type -> concord.connector.v1.GetConnectionResponse
+	20, // 48: concord.connector.v1.ConnectionService.ListConnections:output_type -> concord.connector.v1.ListConnectionsResponse
+	22, // 49: concord.connector.v1.ConnectionService.GetConnection:output_type -> concord.connector.v1.GetConnectionResponse
+	33, // 50: concord.connector.v1.ConnectionService.DiagnoseConnection:output_type -> concord.connector.v1.DiagnoseConnectionResponse
 	24, // 51: concord.connector.v1.ConnectionService.UpdateConnection:output_type -> concord.connector.v1.UpdateConnectionResponse
 	26, // 52: concord.connector.v1.ConnectionService.DisconnectConnection:output_type -> concord.connector.v1.DisconnectConnectionResponse
 	42, // [42:53] is the sub-list for method output_type

@@ -28,9 +28,9 @@ const (
 	ConnectionService_ConfirmConnectAttempt_FullMethodName  = "/concord.connector.v1.ConnectionService/ConfirmConnectAttempt"
 	ConnectionService_GetContactTypes_FullMethodName        = "/concord.connector.v1.ConnectionService/GetContactTypes"
 	ConnectionService_ImportLegacyConnection_FullMethodName = "/concord.connector.v1.ConnectionService/ImportLegacyConnection"
-	ConnectionService_DiagnoseConnection_FullMethodName     = "/concord.connector.v1.ConnectionService/DiagnoseConnection"
 	ConnectionService_ListConnections_FullMethodName        = "/concord.connector.v1.ConnectionService/ListConnections"
 	ConnectionService_GetConnection_FullMethodName          = "/concord.connector.v1.ConnectionService/GetConnection"
+	ConnectionService_DiagnoseConnection_FullMethodName     = "/concord.connector.v1.ConnectionService/DiagnoseConnection"
 	ConnectionService_UpdateConnection_FullMethodName       = "/concord.connector.v1.ConnectionService/UpdateConnection"
 	ConnectionService_DisconnectConnection_FullMethodName   = "/concord.connector.v1.ConnectionService/DisconnectConnection"
 )
@@ -53,12 +53,13 @@ type ConnectionServiceClient interface {
 	GetContactTypes(ctx context.Context, in *GetContactTypesRequest, opts ...grpc.CallOption) (*GetContactTypesResponse, error)
 	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
 	ImportLegacyConnection(ctx context.Context, in *ImportLegacyConnectionRequest, opts ...grpc.CallOption) (*ImportLegacyConnectionResponse, error)
-	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
-	DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error)
 	// ListConnections lists the firm's connections.
 	ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error)
 	// GetConnection answers one connection.
 	GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*GetConnectionResponse, error)
+	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
+	// It stands after GetConnection, whose REST address would match its own too: the gateway asks the later one first.
+	DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error)
 	// UpdateConnection changes the options.
 	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*UpdateConnectionResponse, error)
 	// DisconnectConnection removes the tenant at the provider and, with its last connection, revokes the grant. Clients and links stay.
@@ -133,16 +134,6 @@ func (c *connectionServiceClient) ImportLegacyConnection(ctx context.Context, in
 	return out, nil
 }
 
-func (c *connectionServiceClient) DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(DiagnoseConnectionResponse)
-	err := c.cc.Invoke(ctx, ConnectionService_DiagnoseConnection_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *connectionServiceClient) ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListConnectionsResponse)
@@ -157,6 +148,16 @@ func (c *connectionServiceClient) GetConnection(ctx context.Context, in *GetConn
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetConnectionResponse)
 	err := c.cc.Invoke(ctx, ConnectionService_GetConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *connectionServiceClient) DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiagnoseConnectionResponse)
+	err := c.cc.Invoke(ctx, ConnectionService_DiagnoseConnection_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -201,12 +202,13 @@ type ConnectionServiceServer interface {
 	GetContactTypes(context.Context, *GetContactTypesRequest) (*GetContactTypesResponse, error)
 	// ImportLegacyConnection makes a connection known that worked by an API key before OAuth 2. It can do nothing until an attempt upgrades it; then it keeps its name and its clients.
 	ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error)
-	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
-	DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error)
 	// ListConnections lists the firm's connections.
 	ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error)
 	// GetConnection answers one connection.
 	GetConnection(context.Context, *GetConnectionRequest) (*GetConnectionResponse, error)
+	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
+	// It stands after GetConnection, whose REST address would match its own too: the gateway asks the later one first.
+	DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error)
 	// UpdateConnection changes the options.
 	UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error)
 	// DisconnectConnection removes the tenant at the provider and, with its last connection, revokes the grant. Clients and links stay.
@@ -239,14 +241,14 @@ func (UnimplementedConnectionServiceServer) GetContactTypes(context.Context, *Ge
 func (UnimplementedConnectionServiceServer) ImportLegacyConnection(context.Context, *ImportLegacyConnectionRequest) (*ImportLegacyConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportLegacyConnection not implemented")
 }
-func (UnimplementedConnectionServiceServer) DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method DiagnoseConnection not implemented")
-}
 func (UnimplementedConnectionServiceServer) ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListConnections not implemented")
 }
 func (UnimplementedConnectionServiceServer) GetConnection(context.Context, *GetConnectionRequest) (*GetConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConnection not implemented")
+}
+func (UnimplementedConnectionServiceServer) DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiagnoseConnection not implemented")
 }
 func (UnimplementedConnectionServiceServer) UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateConnection not implemented")
@@ -383,24 +385,6 @@ func _ConnectionService_ImportLegacyConnection_Handler(srv interface{}, ctx cont
 	return interceptor(ctx, in, info, handler)
 }
 
-func _ConnectionService_DiagnoseConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(DiagnoseConnectionRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: ConnectionService_DiagnoseConnection_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, req.(*DiagnoseConnectionRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _ConnectionService_ListConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListConnectionsRequest)
 	if err := dec(in); err != nil {
@@ -433,6 +417,24 @@ func _ConnectionService_GetConnection_Handler(srv interface{}, ctx context.Conte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ConnectionServiceServer).GetConnection(ctx, req.(*GetConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ConnectionService_DiagnoseConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiagnoseConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConnectionService_DiagnoseConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConnectionServiceServer).DiagnoseConnection(ctx, req.(*DiagnoseConnectionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -505,16 +507,16 @@ var ConnectionService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ConnectionService_ImportLegacyConnection_Handler,
 		},
 		{
-			MethodName: "DiagnoseConnection",
-			Handler:    _ConnectionService_DiagnoseConnection_Handler,
-		},
-		{
 			MethodName: "ListConnections",
 			Handler:    _ConnectionService_ListConnections_Handler,
 		},
 		{
 			MethodName: "GetConnection",
 			Handler:    _ConnectionService_GetConnection_Handler,
+		},
+		{
+			MethodName: "DiagnoseConnection",
+			Handler:    _ConnectionService_DiagnoseConnection_Handler,
 		},
 		{
 			MethodName: "UpdateConnection",
