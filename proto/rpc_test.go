@@ -150,6 +150,27 @@ func TestMutatingRPCsAreIdempotent(t *testing.T) {
 	}
 }
 
+// TestActionsComeAfterTheirResource: the address of a resource matches that of an action on it too, "{name}" also
+// "{name}:diagnose", and the gateway asks the method first that stands last.
+func TestActionsComeAfterTheirResource(t *testing.T) {
+	type place struct{ service, path string }
+	at := map[place]int{}
+	for i, m := range methods() {
+		if path := httpOf(m).GetGet(); path != "" {
+			at[place{string(m.Parent().FullName()), path}] = i
+		}
+	}
+	actions := 0
+	for p, i := range at {
+		resource, _, action := strings.Cut(p.path, "}:")
+		if before, both := at[place{p.service, resource + "}"}]; action && both {
+			assert.Greater(t, i, before, "%s would never be found", p.path)
+			actions++
+		}
+	}
+	assert.Positive(t, actions)
+}
+
 func TestListsArePaged(t *testing.T) {
 	for _, m := range methods() {
 		if !strings.HasPrefix(string(m.Name()), "List") {

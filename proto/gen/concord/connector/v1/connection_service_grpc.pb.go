@@ -58,7 +58,6 @@ type ConnectionServiceClient interface {
 	// GetConnection answers one connection.
 	GetConnection(ctx context.Context, in *GetConnectionRequest, opts ...grpc.CallOption) (*GetConnectionResponse, error)
 	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
-	// It stands after GetConnection, whose REST address would match its own too: the gateway asks the later one first.
 	DiagnoseConnection(ctx context.Context, in *DiagnoseConnectionRequest, opts ...grpc.CallOption) (*DiagnoseConnectionResponse, error)
 	// UpdateConnection changes the options.
 	UpdateConnection(ctx context.Context, in *UpdateConnectionRequest, opts ...grpc.CallOption) (*UpdateConnectionResponse, error)
@@ -207,7 +206,6 @@ type ConnectionServiceServer interface {
 	// GetConnection answers one connection.
 	GetConnection(context.Context, *GetConnectionRequest) (*GetConnectionResponse, error)
 	// DiagnoseConnection looks at a connection from all sides, at the provider too, and says in words what is well, what is not, and what to do. It makes two calls at most.
-	// It stands after GetConnection, whose REST address would match its own too: the gateway asks the later one first.
 	DiagnoseConnection(context.Context, *DiagnoseConnectionRequest) (*DiagnoseConnectionResponse, error)
 	// UpdateConnection changes the options.
 	UpdateConnection(context.Context, *UpdateConnectionRequest) (*UpdateConnectionResponse, error)
