@@ -131,17 +131,20 @@ func TestWhoseConsentIsUsed(t *testing.T) {
 	})
 }
 
-// audited counts the entries of an action that wait for the ledger.
-func (s *suite) audited(action string) (n int) {
+// entries returns the entries of an action that wait for the ledger.
+func (s *suite) entries(action string) (found []*auditeventsv1.AuditEntry) {
 	for _, recorded := range told[*auditeventsv1.AuditRecorded](s) {
 		for _, e := range recorded.GetEntries() {
 			if e.GetAction() == action {
-				n++
+				found = append(found, e)
 			}
 		}
 	}
-	return n
+	return found
 }
+
+// audited counts them.
+func (s *suite) audited(action string) int { return len(s.entries(action)) }
 
 // narrow takes a scope out of the answers of the token endpoint.
 type narrow struct {

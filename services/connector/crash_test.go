@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/access/accesstest"
 	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	connectoreventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/connector/v1"
@@ -111,6 +113,11 @@ func TestAProcessDiesWhileConfirming(t *testing.T) {
 		s.work()
 		s.until("a worker has made the connection", func() bool { return s.attempt(a.GetName()).GetState() == confirmed })
 		s.requireOneConnection(a.GetName())
+		entries := s.entries("connection.confirm_resumed")
+		require.Len(t, entries, 1, "nobody's request tells the ledger of it")
+		require.Equal(t, s.attempt(a.GetName()).GetConnection(), entries[0].GetResource())
+		require.Equal(t, accesstest.Of(access.Administrator, firmA).ID, entries[0].GetInitiator(), "who decided")
+		require.True(t, entries[0].GetSuccess())
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/sqldb"
 
 	"github.com/concord-suite/concord/services/connector/internal/connection"
@@ -47,8 +48,9 @@ func (f *Flow) Resume(ctx context.Context) error {
 		return err
 	}
 	for _, a := range due {
-		own := access.With(ctx, access.ServicePrincipal("connector", a.Firm))
-		if err := f.resume(own, a); err != nil && ctx.Err() == nil {
+		own := access.ServicePrincipal("connector", a.Firm)
+		own.Initiator = &access.Principal{Kind: access.Administrator, ID: a.Person, Firm: a.Firm}
+		if err := f.resume(access.With(ctx, own), a); err != nil && ctx.Err() == nil {
 			f.Logger.WarnContext(ctx, "an attempt to connect could not be taken up", "attempt", a.ID, "state", a.State, "error", err)
 		}
 	}
@@ -56,7 +58,8 @@ func (f *Flow) Resume(ctx context.Context) error {
 }
 
 // resume does the rest of an attempt that was left. A confirmed choice is carried out: two-factor sign-in is required
-// again, which changes nothing when it was.
+// again, which changes nothing when it was. The request that confirmed it has ended without an entry in the ledger, or with
+// one that says that it failed; so what came of it gets one of its own.
 func (f *Flow) resume(ctx context.Context, a store.Attempt) error {
 	if a.State != connection.Confirming {
 		_, err := f.goOn(ctx, a)
@@ -65,6 +68,9 @@ func (f *Flow) resume(ctx context.Context, a store.Attempt) error {
 	if _, err := f.requireTwoFactor(ctx, a); err != nil {
 		return err
 	}
-	_, err := f.finishConfirming(ctx, a, func(*sqldb.Tx, connection.Connection) error { return nil })
+	_, err := f.finishConfirming(ctx, a, func(tx *sqldb.Tx, made connection.Connection) error {
+		return f.Audit.Record(tx, audit.Act{Firm: a.Firm, Action: "connection.confirm_resumed", Permission: "connection.confirm_attempt",
+			Resource: store.ConnectionName(made.Ref), Kind: audit.Change})
+	})
 	return err
 }
