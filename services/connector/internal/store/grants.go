@@ -157,10 +157,11 @@ func PendingGrants(tx *sqldb.Tx, now, beyond time.Time, limit int) ([]string, er
 		AND status IN ('ACTIVE', 'CLOSING') ORDER BY attempt_started LIMIT $3`, micros(now), micros(beyond), limit)
 }
 
-// IdleGrants returns the active grants not refreshed since a time, with the same bounds as PendingGrants.
-func IdleGrants(tx *sqldb.Tx, before, now, beyond time.Time, limit int) ([]string, error) {
-	return ids(tx, `SELECT id FROM grants WHERE status = 'ACTIVE' AND refreshed <= $1 AND (retry_at <= $2 OR retry_at > $3)
-		ORDER BY refreshed LIMIT $4`, micros(before), micros(now), micros(beyond), limit)
+// IdleGrants returns the active grants not refreshed since a time, or after one that has not come, with the same bounds as
+// PendingGrants.
+func IdleGrants(tx *sqldb.Tx, before, after, now, beyond time.Time, limit int) ([]string, error) {
+	return ids(tx, `SELECT id FROM grants WHERE status = 'ACTIVE' AND (refreshed <= $1 OR refreshed > $5) AND (retry_at <= $2 OR retry_at > $3)
+		ORDER BY refreshed LIMIT $4`, micros(before), micros(now), micros(beyond), limit, micros(after))
 }
 
 func ids(tx *sqldb.Tx, query string, args ...any) ([]string, error) {

@@ -275,6 +275,22 @@ func TestAReplicaDiesWhoseClockWasWrong(t *testing.T) {
 	}
 }
 
+// TestAClockThatWasAheadLeavesNoGrantToLapse: by what it wrote, the grant needs no renewal for years.
+func TestAClockThatWasAheadLeavesNoGrantToLapse(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ahead, other := b.skewed(10*365*24*time.Hour), b.replica()
+		g := b.grant(other)
+		_, err := ahead.Token(t.Context(), g.ID)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, b.calls.Load())
+		for range 10 { // 70 days, more than an unused token lives
+			require.NoError(t, other.Upkeep(t.Context()))
+			b.forward(7*24*time.Hour + time.Minute)
+		}
+		b.works(other, g.ID)
+	})
+}
+
 // TestAClockStep: a replica's clock jumps by hours and back, around a refresh.
 func TestAClockStep(t *testing.T) {
 	for name, step := range map[string]time.Duration{"forward": 10 * time.Hour, "back": -10 * time.Hour} {

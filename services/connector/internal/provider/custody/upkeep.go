@@ -30,7 +30,7 @@ func (c *Custodian) Upkeep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		idle, err := store.IdleGrants(tx, now.Add(-c.cfg.Idle), now, now.Add(c.longestWait()), upkeepBatch)
+		idle, err := store.IdleGrants(tx, now.Add(-c.cfg.Idle), c.lapsing(now), now, now.Add(c.longestWait()), upkeepBatch)
 		left = append(begun, idle...)
 		return err
 	})
@@ -39,7 +39,9 @@ func (c *Custodian) Upkeep(ctx context.Context) error {
 	}
 	var group errgroup.Group
 	group.SetLimit(upkeepWidth)
-	unfinished := func(g store.Grant, now time.Time) bool { return g.Attempt != "" || c.expiring(g, now) }
+	unfinished := func(g store.Grant, now time.Time) bool {
+		return g.Attempt != "" || c.expiring(g, now) || g.Refreshed.After(c.lapsing(now))
+	}
 	for _, grant := range left {
 		c.keep(ctx, &group, grant, func() error { return c.renew(ctx, grant, unfinished) })
 	}
@@ -49,6 +51,10 @@ func (c *Custodian) Upkeep(ctx context.Context) error {
 	_ = group.Wait() // each says in the log what went wrong
 	return ctx.Err()
 }
+
+// lapsing is how late a grant can say that it was refreshed and still come to be idle before it lapses. A clock that was
+// wrong wrote what is later than that.
+func (c *Custodian) lapsing(now time.Time) time.Time { return now.Add(spareLife - c.cfg.Idle) }
 
 // keep has something done about a grant; what fails is taken up the next time.
 func (c *Custodian) keep(ctx context.Context, group *errgroup.Group, grant string, do func() error) {
