@@ -1,6 +1,10 @@
 package connector_test
 
 import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,7 +111,18 @@ func TestConsentToNothingOfTheKind(t *testing.T) {
 }
 
 func TestConsentWithoutARefreshToken(t *testing.T) {
-	s := onSQLite(t, options{environ: []string{"CONCORD_CONNECTOR_XPM_SCOPES=openid,practicemanager.client"}})
+	s := onSQLite(t, options{})
+	s.wire.set(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		resp, err := send()
+		if err != nil || !strings.HasSuffix(r.URL.Path, "/connect/token") {
+			return resp, err
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		text = bytes.Replace(text, []byte(`"refresh_token"`), []byte(`"refresh_taken"`), 1)
+		resp.Body = io.NopCloser(bytes.NewReader(text))
+		return resp, err
+	})
 	opened := s.start(firmA)
 	state, err := s.complete(s.consent(opened, remote.Choice{Person: sim.Owner, Tenant: sim.PracticeName}))
 	require.NoError(t, err)
