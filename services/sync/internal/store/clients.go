@@ -210,7 +210,7 @@ func UpdateClients(tx *sqldb.Tx, firm, batch string, now time.Time, updates []Cl
 		return err
 	}
 	_, err = tx.Exec(`UPDATE links SET base = s.fields, base_hash = s.hash, base_at = s.seen_at, version = links.version + 1
-		FROM staged_updates s WHERE s.batch = $1 AND links.connection = $2 AND links.tenant = $3
+		FROM `+stagedRecords+` WHERE links.connection = s.connection AND links.tenant = s.tenant
 			AND links.record_id = s.record_id`, batch, updates[0].Link.Connection, updates[0].Link.Tenant)
 	if err != nil {
 		return err
@@ -223,6 +223,12 @@ func UpdateClients(tx *sqldb.Tx, firm, batch string, now time.Time, updates []Cl
 	}
 	return emitUpdated(tx, firm, updates)
 }
+
+// stagedRecords are the updates staged in the batch of parameter 1, each with the connection and tenant of parameters 2 and
+// 3. The order keeps PostgreSQL from taking the subquery apart: as long as it has not counted what is in a new table, it
+// would go through all links of the connection, and through all that is staged for each of them.
+const stagedRecords = `(SELECT CAST($2 AS TEXT) AS connection, CAST($3 AS TEXT) AS tenant, u.record_id, u.fields, u.hash, u.seen_at
+	FROM staged_updates u WHERE u.batch = $1 ORDER BY u.entity) AS s`
 
 func stageUpdates(tx *sqldb.Tx, batch string, updates []ClientUpdate) error {
 	_, err := tx.CopyIn("staged_updates", []string{

@@ -257,8 +257,8 @@ func UpdatePersons(tx *sqldb.Tx, connection, tenant, batch string, now time.Time
 		FROM staged_updates s WHERE s.batch = $1 AND contacts.id = s.entity AND s.changed = 1`, batch, micros(now)); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE contact_links SET base = s.fields, base_hash = s.hash FROM staged_updates s
-		WHERE s.batch = $1 AND contact_links.connection = $2 AND contact_links.tenant = $3
+	if _, err := tx.Exec(`UPDATE contact_links SET base = s.fields, base_hash = s.hash FROM `+stagedRecords+`
+		WHERE contact_links.connection = s.connection AND contact_links.tenant = s.tenant
 			AND contact_links.record_id = s.record_id`, batch, connection, tenant); err != nil {
 		return err
 	}
