@@ -95,7 +95,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync), deps.Now)
 	// The callback is the gateway's own call: the person may be signed in in another browser profile, or not at all.
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
-	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)))
+	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)), lim)
 
 	s := &Service{sessions: sessions, limits: lim, deps: deps}
 	s.handler = s.routes(api, proxy, events, callback, notices, cookies)

@@ -49,6 +49,37 @@ func patience(json, silence time.Duration, next http.Handler) http.Handler {
 	})
 }
 
+const (
+	// large is from which length a body needs room: almost no request of a frontend and no notice comes near it.
+	large = 64 << 10
+	// rooms is how many large bodies are here at once. Each is a mebibyte at most, and two or three while it is read.
+	rooms = 64
+)
+
+// roomy bounds the memory that strangers can take by sending large bodies slowly, which have to be here before anybody can
+// know whether they are worth it. Small ones are not concerned, so that who takes all rooms stops neither sign-ins nor notices.
+func roomy(next http.Handler) http.Handler {
+	taken := make(chan struct{}, rooms)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if small := r.ContentLength >= 0 && r.ContentLength < large; small || carriesBytes(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case taken <- struct{}{}:
+			defer func() { <-taken }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			if r.URL.Path == webhook.Path {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			problem.Write(w, r, problem.New(http.StatusServiceUnavailable, "BUSY", "too many large requests are under way; try again"))
+		}
+	})
+}
+
 // awaited is a body that is waited for until a moment.
 type awaited struct {
 	io.ReadCloser

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,4 +99,44 @@ func TestPatienceDoesNotEndWork(t *testing.T) {
 	require.NoError(t, <-worked)
 	require.Equal(t, 200, status)
 	require.Greater(t, time.Since(begin), pause, "longer than a silence may be")
+}
+
+// TestLargeBodiesHaveOnlySoMuchRoom: who sends many large bodies, slowly, takes no memory without end, and keeps nobody with
+// a small one out.
+func TestLargeBodiesHaveOnlySoMuchRoom(t *testing.T) {
+	here, goOn := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(roomy(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.ContentLength < 0 || r.ContentLength >= large {
+			here <- struct{}{}
+			<-goOn
+		}
+	})))
+	defer server.Close()
+	post := func(path string, length int64) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, strings.NewReader(strings.Repeat("x", large)))
+		require.NoError(t, err)
+		req.ContentLength = length
+		if length >= 0 {
+			req.Body = io.NopCloser(io.LimitReader(req.Body, length))
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	var answers sync.WaitGroup
+	for i := range rooms {
+		answers.Go(func() { post("/v1/sign-in", []int64{large, -1}[i%2]) })
+	}
+	for range rooms {
+		<-here
+	}
+	require.Equal(t, 503, post("/v1/sign-in", large))
+	require.Equal(t, 503, post("/webhooks/xero", -1), "of unknown length")
+	require.Equal(t, 200, post("/v1/sign-in", large-1))
+	require.Equal(t, 200, post("/webhooks/xero", 100))
+	close(goOn)
+	answers.Wait()
+	go func() { <-here }()
+	require.Equal(t, 200, post("/v1/sign-in", large), "there is room again")
 }

@@ -31,7 +31,7 @@ func (s *Service) routes(
 	mux.HandleFunc("GET /connect/done.html", connect.ServeDone)
 	mux.HandleFunc("/", serveNothing)
 	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
-	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(notices.Before(people))))
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(people)))))
 }
 
 func serveNothing(w http.ResponseWriter, r *http.Request) {

@@ -130,3 +130,33 @@ func TestASlowConnectorIsNotWaitedFor(t *testing.T) {
 	require.Equal(t, 503, resp.StatusCode)
 	require.Less(t, time.Since(began), 5*time.Second)
 }
+
+// TestWhoForgesTooOftenIsKeptOut: each refusal costs work and a line in the log. Whose notices are taken, and others, are not
+// concerned.
+func TestWhoForgesTooOftenIsKeptOut(t *testing.T) {
+	s := start(t, func(c *gateway.Config) { c.RequestsPerMinute, c.TrustedProxies = 3, 1 })
+	forged := true
+	s.receive = func(context.Context) error {
+		if forged {
+			return rpcerr.New(codes.PermissionDenied, connectorv1.ErrorReason_ERROR_REASON_SIGNATURE_INVALID, "no").GRPCStatus().Err()
+		}
+		return nil
+	}
+	send := func(from string) *http.Response {
+		resp, _ := s.do(t, "POST", "/webhooks/xero", notice, "X-Xero-Signature", "x", "X-Forwarded-For", from)
+		return resp
+	}
+	for range 3 {
+		require.Equal(t, 401, send("192.0.2.1").StatusCode)
+	}
+	asked := len(s.notices)
+	out := send("192.0.2.1")
+	require.Equal(t, 429, out.StatusCode)
+	require.NotEmpty(t, out.Header.Get("Retry-After"))
+	require.Len(t, s.notices, asked)
+	forged = false
+	for range 10 {
+		require.Equal(t, 200, send("192.0.2.2").StatusCode)
+	}
+	require.Equal(t, 429, send("192.0.2.1").StatusCode)
+}

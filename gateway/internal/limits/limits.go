@@ -43,8 +43,8 @@ type Limits struct {
 }
 
 type bucket struct {
-	all, signIn *rate.Limiter
-	last        time.Time
+	all, signIn, refused *rate.Limiter
+	last                 time.Time
 }
 
 // New makes the counters.
@@ -69,9 +69,7 @@ func (l *Limits) Wrap(next http.Handler) http.Handler {
 // take answers how long to wait, zero when the request may go on.
 func (l *Limits) take(addr string, guess bool) time.Duration {
 	now := l.now()
-	l.mu.Lock()
-	b := l.bucket(addr, now)
-	l.mu.Unlock()
+	b := l.of(addr, now)
 	lim := []*rate.Limiter{b.all}
 	if guess {
 		lim = append(lim, b.signIn)
@@ -86,6 +84,26 @@ func (l *Limits) take(addr string, guess bool) time.Duration {
 	return 0
 }
 
+// Refused notes that a notice of the request's address was refused. Every refusal is worked for and stands in the log, so of
+// those an address may cause as many as it may make requests; notices that are taken count nowhere.
+func (l *Limits) Refused(r *http.Request) {
+	now := l.now()
+	l.of(network(l.address(r)), now).refused.AllowN(now, 1)
+}
+
+// Barred reports whether so many notices of the request's address were refused that no more are looked at for a while.
+func (l *Limits) Barred(r *http.Request) bool {
+	now := l.now()
+	return l.of(network(l.address(r)), now).refused.TokensAt(now) < 1
+}
+
+// of returns the address's bucket.
+func (l *Limits) of(addr string, now time.Time) *bucket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bucket(addr, now)
+}
+
 // bucket finds or makes the address's bucket. It holds the lock.
 func (l *Limits) bucket(addr string, now time.Time) *bucket {
 	b, ok := l.buckets[addr]
@@ -93,7 +111,7 @@ func (l *Limits) bucket(addr string, now time.Time) *bucket {
 		if len(l.buckets) >= maxAddresses {
 			l.sweep(now)
 		}
-		b = &bucket{all: per(l.cfg.PerMinute), signIn: per(l.cfg.SignInsPerMinute)}
+		b = &bucket{all: per(l.cfg.PerMinute), signIn: per(l.cfg.SignInsPerMinute), refused: per(l.cfg.PerMinute)}
 		l.buckets[addr] = b
 	}
 	b.last = now

@@ -33,15 +33,23 @@ const (
 	atOnce = 32
 )
 
+// Fence keeps out addresses whose notices are refused again and again.
+type Fence interface {
+	// Barred reports whether the request's address is kept out, Refused notes one more refusal.
+	Barred(*http.Request) bool
+	Refused(*http.Request)
+}
+
 // Handler takes notices.
 type Handler struct {
 	webhooks connectorv1.WebhookServiceClient
+	fence    Fence
 	slots    chan struct{}
 }
 
 // New makes the handler. The client calls as the gateway.
-func New(webhooks connectorv1.WebhookServiceClient) *Handler {
-	return &Handler{webhooks: webhooks, slots: make(chan struct{}, atOnce)}
+func New(webhooks connectorv1.WebhookServiceClient, fence Fence) *Handler {
+	return &Handler{webhooks: webhooks, fence: fence, slots: make(chan struct{}, atOnce)}
 }
 
 // Before answers requests for Path and hands all others on.
@@ -56,14 +64,23 @@ func (h *Handler) Before(next http.Handler) http.Handler {
 }
 
 // ServeHTTP answers 200 for a notice that is kept and 401 for one that is not signed by who it says; 503 asks to send it
-// again.
+// again, 429 to send none for a while.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.fence.Barred(r) {
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	w.WriteHeader(h.take(w, r))
+	status := h.take(w, r)
+	if status >= 400 && status < 500 {
+		h.fence.Refused(r)
+	}
+	w.WriteHeader(status)
 }
 
 // take hands a notice to the connector and returns the status to answer.
