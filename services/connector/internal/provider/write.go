@@ -47,7 +47,7 @@ type ContactType struct {
 	Name string
 }
 
-// blames are the words by which providers name a field in a sentence, the more telling ones first.
+// blames are the words by which providers name a field in a sentence.
 var blames = []struct{ words, path string }{
 	{"first name", "first_name"}, {"last name", "last_name"}, {"email", "email"}, {"e-mail", "email"},
 	{"account number", "code"}, {"export code", "code"}, {"exportcode", "code"}, {"client code", "code"},
@@ -56,13 +56,15 @@ var blames = []struct{ words, path string }{
 	{"contact name", "name"}, {"client name", "name"}, {"name must", "name"}, {"name is", "name"},
 }
 
-// Blame finds which field a provider's sentence is about, "" when the sentence does not tell.
-func Blame(words string) string {
+// Blame finds which field a provider's sentence is about, "" when the sentence does not tell. The field that is named first
+// counts: what follows may be a value, and a client may be called anything.
+func Blame(words string) (path string) {
 	words = strings.ToLower(words)
+	first := len(words)
 	for _, b := range blames {
-		if strings.Contains(words, b.words) {
-			return b.path
+		if at := strings.Index(words, b.words); at >= 0 && at < first {
+			first, path = at, b.path
 		}
 	}
-	return ""
+	return path
 }
