@@ -120,15 +120,16 @@ func TestDisconnectedWhileLinksAreOpen(t *testing.T) {
 	peertest.Each(t, func(t *testing.T, b *peertest.Bench) {
 		before(b, 10)
 		who := existing(b, client.Fields{Name: "Not so called upstream"})
+		b.World.PutClient("r0900", &connectorv1.ClientFields{Name: "Later"})
 		b.Legacy(legacy.Link{Name: "Later", LegacyID: "900", Client: who})
+		b.Legacy(legacy.Link{Name: "Nobody any more"})
 		b.Sync(run.Upgrade)
-		require.Equal(t, legacy.Unmapped, b.LegacyLinks()["Later"].State)
+		require.Equal(t, legacy.Suggested, b.LegacyLinks()["Later"].State)
 		require.NotZero(t, b.Count("legacy_records"))
 		b.Connect(func(c *run.Connection) { c.State = run.ConnectionDisconnected })
 		require.Zero(t, b.Count("legacy_records"), "nobody decides from it any more")
 
-		b.World.PutClient("r0900", &connectorv1.ClientFields{Name: "Renamed since"})
-		b.World.Change("r0900", func(c *peertest.Client) { c.LegacyID = "900" })
+		b.World.Change("r0900", func(c *peertest.Client) { c.LegacyID, c.Fields.Name = "900", "Renamed since" })
 		const second = "0195f000-0000-7000-8000-0000000000c2"
 		b.Tx(func(tx *sqldb.Tx) error {
 			c := run.Connection{
@@ -149,7 +150,7 @@ func TestDisconnectedWhileLinksAreOpen(t *testing.T) {
 		require.NoError(t, b.Runner.Schedule(context.Background()))
 		b.Work()
 		require.EqualValues(t, 1, b.Count(`runs WHERE kind = 'FULL' AND state = 'SUCCEEDED'`))
-		require.EqualValues(t, 11, b.Count("clients"), "nobody is doubled")
+		require.EqualValues(t, 12, b.Count("clients"), "nobody is doubled")
 		require.Equal(t, who, b.Client("r0900").ID)
 		require.EqualValues(t, 11, b.Count(`legacy_links WHERE connection = $1 AND state = 'MAPPED'`, second))
 	})

@@ -112,7 +112,7 @@ var adopted = []struct{ table, once string }{
 
 // AdoptLinks gives a new connection the links of a removed one to the same tenant: clients and links stay when an
 // administrator disconnects and connects again. What the new one has itself by now stands. So it is with what was linked
-// before OAuth 2; what is open of it is looked at anew. It tells whether there was one.
+// before OAuth 2; what waits for a decision is looked at anew. It tells whether there was one.
 func AdoptLinks(tx *sqldb.Tx, c run.Connection) (bool, error) {
 	var former string
 	err := tx.QueryRow(`SELECT c.id FROM connections c WHERE c.firm = $1 AND c.provider = $2 AND c.tenant = $3
@@ -144,11 +144,11 @@ func AdoptLinks(tx *sqldb.Tx, c run.Connection) (bool, error) {
 	return true, err
 }
 
-// adoptLegacy gives a connection the legacy links of another. Those whose record is still looked for are looked at again:
-// the listing they were looked for in is gone.
+// adoptLegacy gives a connection the legacy links of another. Those that wait for a decision are looked at again, since the
+// listing to decide from is gone; nobody has to wait for those that nothing fitted.
 func adoptLegacy(tx *sqldb.Tx, from, to string) error {
 	if _, err := tx.Exec(`UPDATE legacy_links SET state = 'PENDING', explanation = '', candidates = ''
-		WHERE connection = $1 AND state IN ('SUGGESTED', 'UNMAPPED')`, from); err != nil {
+		WHERE connection = $1 AND state = 'SUGGESTED'`, from); err != nil {
 		return err
 	}
 	_, err := tx.Exec(`UPDATE legacy_links AS o SET connection = $2 WHERE o.connection = $1 AND NOT EXISTS (SELECT 1 FROM legacy_links n
