@@ -2,6 +2,7 @@ package syncsvc_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/access/accesstest"
@@ -335,5 +337,42 @@ func TestEventsThatWebhooksAndOutagesBring(t *testing.T) {
 		s.heard(`connections WHERE state = 'DEGRADED' AND state_reason = 'the server is down' AND state_seq = $1`, 2)
 		s.tell("connections/"+peertest.Connection, 3, &connectoreventsv1.ConnectionRecovered{Connection: connection})
 		s.heard(`connections WHERE state = 'ACTIVE' AND state_seq = $1`, 3)
+	})
+}
+
+// Two people decide at one moment: one of them does, and the other is told.
+func TestTwoDecideAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *suite) {
+		s.world.Practice(4)
+		for i := 1; i <= 4; i++ {
+			s.world.Change(fmt.Sprintf("r%04d", i), func(c *peertest.Client) { c.Fields.Name = "Abel" })
+		}
+		s.old()
+		_, err := s.importCSV("legacy_id,name\n91,Abel\n92,Abel\n")
+		require.NoError(t, err)
+		s.upgrade()
+		s.ended(2)
+		open := s.links(syncv1.LegacyLinkState_LEGACY_LINK_STATE_SUGGESTED)
+		require.Len(t, open, 2)
+		both := func(names, records [2]string) (answers []codes.Code) {
+			all := make(chan codes.Code, 2)
+			for i := range 2 {
+				go func() {
+					_, err := s.legacy.DecideLegacyLink(s.admin(), &syncv1.DecideLegacyLinkRequest{
+						Name: names[i], Decision: &syncv1.DecideLegacyLinkRequest_RecordId{RecordId: records[i]},
+					})
+					all <- status.Code(err)
+				}()
+			}
+			answers = []codes.Code{<-all, <-all}
+			slices.Sort(answers)
+			return answers
+		}
+		want := []codes.Code{codes.OK, codes.FailedPrecondition}
+		a, b := open[0].GetName(), open[1].GetName()
+		require.Equal(t, want, both([2]string{a, a}, [2]string{"r0001", "r0002"}), "one link, two records")
+		taken := s.links(syncv1.LegacyLinkState_LEGACY_LINK_STATE_MAPPED)[0].GetRecordId()
+		require.Equal(t, want, both([2]string{b, b}, [2]string{taken, "r0003"}), "a record that was just taken, and a free one")
+		require.Len(t, s.links(syncv1.LegacyLinkState_LEGACY_LINK_STATE_MAPPED), 2)
 	})
 }
