@@ -1,6 +1,8 @@
 package connector_test
 
 import (
+	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,5 +66,43 @@ func TestAPersonLosesTheRole(t *testing.T) {
 	require.NoError(t, s.remote.Do(t.Context(), "POST", "/control/people", person, nil))
 	s.until("it has recovered by itself", func() bool {
 		return s.get(c.GetName()).GetState() == connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE
+	})
+}
+
+// TestOneThatHangsKeepsNoOtherFromRecovering: two connections are degraded, and the provider answers for neither until both
+// are being tried.
+func TestOneThatHangsKeepsNoOtherFromRecovering(t *testing.T) {
+	s := onSQLite(t, options{})
+	all := []*connectorv1.Connection{s.connect(firmA, sim.Consultant, sim.PracticeName), s.connect(firmB, sim.Consultant, sim.SecondPracticeName)}
+	var mu sync.Mutex
+	tried, both := map[string]bool{}, make(chan struct{})
+	s.wire.set(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		tenant := r.Header.Get("xero-tenant-id")
+		if tenant == "" {
+			return send()
+		}
+		mu.Lock()
+		if tried[tenant] = true; len(tried) == len(all) {
+			tried[""] = true
+			close(both)
+		}
+		mu.Unlock()
+		select {
+		case <-both:
+			return send()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	})
+	s.change(`UPDATE connections SET state = 'DEGRADED', reason = 'down'`)
+	s.until("both work again", func() bool {
+		for _, c := range all {
+			resp, err := s.connections.GetConnection(s.admin(c.GetName()[len("firms/"):][:len(firmA)]), &connectorv1.GetConnectionRequest{Name: c.GetName()})
+			require.NoError(t, err)
+			if resp.GetConnection().GetState() != connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE {
+				return false
+			}
+		}
+		return true
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/concord-suite/concord/platform/sqldb"
 
 	"github.com/concord-suite/concord/services/connector/internal/connection"
@@ -127,8 +129,13 @@ func Lacking(def provider.Definition, err error) string {
 	return def.Adapter.Privilege()
 }
 
-// degradedBatch is how many degraded connections one round tries.
-const degradedBatch = 50
+const (
+	// degradedBatch is how many degraded connections one round tries, degradedWidth how many of them at once: one whose
+	// provider hangs keeps the others waiting as little as may be.
+	degradedBatch, degradedWidth = 50, 8
+	// degradedWait bounds one try, with its wait for its turn. A provider that takes longer has not recovered.
+	degradedWait = 2 * time.Minute
+)
 
 // Upkeep tries degraded connections whose time has come, with one cheap call each.
 func (u *Upstream) Upkeep(ctx context.Context, providers provider.Registry, every time.Duration) error {
@@ -138,11 +145,19 @@ func (u *Upstream) Upkeep(ctx context.Context, providers provider.Registry, ever
 		due, err = store.TakeDegraded(tx, now, now.Add(every), degradedBatch)
 		return err
 	})
+	var group errgroup.Group
+	group.SetLimit(degradedWidth)
 	for _, ref := range due {
-		if err := u.probe(ctx, providers, ref); err != nil && ctx.Err() == nil {
-			u.logger.InfoContext(ctx, "a degraded connection was tried again", "connection", ref.ID, "error", err)
-		}
+		group.Go(func() error {
+			own, cancel := context.WithTimeout(ctx, degradedWait)
+			defer cancel()
+			if err := u.probe(own, providers, ref); err != nil && ctx.Err() == nil {
+				u.logger.InfoContext(ctx, "a degraded connection was tried again", "connection", ref.ID, "error", err)
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // each says in the log what went wrong
 	return errors.Join(err, ctx.Err())
 }
 
