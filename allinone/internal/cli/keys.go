@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"path/filepath"
 
 	"github.com/concord-suite/concord/allinone/internal/node"
@@ -15,7 +16,7 @@ import (
 
 // keys shows and replaces the keys that seal the suite's secrets. It works beside a running suite, which notices by itself.
 func (p process) keys(ctx context.Context, args []string) error {
-	word, _, args := words(args)
+	word, extra, args := words(args)
 	var dir, address, to string
 	var lose bool
 	f := flag.NewFlagSet("keys "+word, flag.ContinueOnError)
@@ -35,6 +36,9 @@ func (p process) keys(ctx context.Context, args []string) error {
 	case "status", "rotate", "retire", "wrap", "unwrap":
 	default:
 		wrong.add("keys", "needs status, rotate, retire, wrap or unwrap")
+	}
+	if extra != "" {
+		wrong.add("keys "+word, fmt.Sprintf("takes no argument %q", extra))
 	}
 	if dir == "" {
 		wrong.add("--data-dir", "is required, the directory that keeps everything")

@@ -173,6 +173,7 @@ func TestKeysUsage(t *testing.T) {
 		require.Equal(t, exitSettings, Run(t.Context(), args, nil, &bytes.Buffer{}, &errs))
 		require.Contains(t, errs.String(), "--data-dir: is required")
 	}
+	refused(t, nil, "concord: keys retire: takes no argument \"903fac60\"\n", "keys", "retire", "903fac60", "--data-dir", "d")
 	var errs bytes.Buffer
 	require.NotZero(t, Run(t.Context(), []string{"keys", "status", "--data-dir", t.TempDir()}, nil, &bytes.Buffer{}, &errs))
 }
