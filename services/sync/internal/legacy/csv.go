@@ -162,7 +162,7 @@ func Check(rows []Row, text func(string) string) (mistakes []Mistake) {
 		r.LegacyID = IntegerID(r.LegacyID)
 		seen, key, field, words := ids, r.LegacyID, "legacy_id", "the legacy_id "+r.LegacyID
 		if r.LegacyID == "" {
-			seen, key, field, words = plain, r.Code+"\n"+r.Name, "display_name", "the same name and code, without a legacy_id,"
+			seen, key, field, words = plain, r.Code+"\n"+r.Name+"\n"+r.Client, "display_name", "the same name and code, without a legacy_id,"
 		}
 		if first, twice := seen[key]; twice && r.Name != "" {
 			wrong(field, "unique", words+" stands in "+first+" too")

@@ -2,6 +2,7 @@ package legacy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -214,4 +215,23 @@ func TestFileOfVeryManyLines(t *testing.T) {
 			require.Less(t, len(m.Words), 200)
 		}
 	}
+}
+
+// Two clients of one name, without a code or an integer id, are told apart by the clients that the rows name.
+func TestTwoOfOneName(t *testing.T) {
+	rows := []legacy.Row{{Place: "line 2", At: "csv", Name: "Mary Blum", Client: "a"}, {Place: "line 3", At: "csv", Name: "Mary Blum", Client: "b"}}
+	require.Empty(t, legacy.Check(rows, client.Text))
+	present := legacy.Present{Named: map[string]bool{"a": true, "b": true}}
+	said, out := resolved(t, present, rows...)
+	require.Empty(t, said)
+	require.Len(t, out.Links, 2)
+	present.Links = out.Links
+	said, out = resolved(t, present, rows...)
+	require.Empty(t, said)
+	require.Equal(t, 2, out.Unchanged, "the same links again")
+	require.Empty(t, out.Links)
+	said, _ = resolved(t, present, legacy.Row{Name: "Mary Blum", Client: "c"})
+	require.Equal(t, []string{"line 2: the name Mary Blum was imported for another client"}, said)
+	twice := slices.Concat(rows, rows[:1])
+	require.Len(t, legacy.Check(twice, client.Text), 1)
 }

@@ -40,7 +40,8 @@ type resolver struct {
 	Import
 	present  Present
 	byID     map[string]*Link
-	byWords  map[string]*Link  // links without an integer id, by code and name
+	byWords  map[string]*Link // links without an integer id, by code and name
+	byClient map[string]*Link
 	taken    map[string]string // clients that have a link of the connection, with where it stands
 	names    map[string]int    // rows without a client or a code of the list, by name
 	newID    func() string
@@ -51,12 +52,12 @@ type resolver struct {
 // name, on both sides, and no other code; else it is made. Who is in the list comes before who left it. Rows are checked.
 func Resolve(rows []Row, firm, connection string, present Present, newID func() string) (Import, []Mistake) {
 	r := &resolver{
-		Import: Import{Made: map[string]client.Fields{}}, present: present, byID: map[string]*Link{}, byWords: map[string]*Link{},
+		Import: Import{Made: map[string]client.Fields{}}, present: present, byID: map[string]*Link{}, byWords: map[string]*Link{}, byClient: map[string]*Link{},
 		taken: map[string]string{}, names: map[string]int{}, newID: newID,
 	}
 	for i := range present.Links {
 		l := &present.Links[i]
-		r.taken[l.Client] = "an earlier import"
+		r.taken[l.Client], r.byClient[l.Client] = "an earlier import", l
 		if l.LegacyID != "" {
 			r.byID[l.LegacyID] = l
 		} else {
@@ -102,13 +103,20 @@ func (r *resolver) was(row Row) *Link {
 	if row.LegacyID != "" {
 		return r.byID[row.LegacyID]
 	}
+	if l := r.byClient[row.Client]; l != nil && l.LegacyID == "" && l.Code == row.Code && l.Name == row.Name {
+		return l // of two with one name, the one that is named
+	}
 	return r.byWords[row.Code+"\n"+row.Name]
 }
 
 // again takes a corrected code or name over to a link that is not mapped yet. Anything else was there already.
 func (r *resolver) again(row Row, was *Link) {
 	if row.Client != "" && row.Client != was.Client {
-		r.wrong(row, "client", "moved", "the legacy_id %s was imported for another client", row.LegacyID)
+		what := "legacy_id " + row.LegacyID
+		if row.LegacyID == "" {
+			what = "name " + row.Name
+		}
+		r.wrong(row, "client", "moved", "the %s was imported for another client", what)
 		return
 	}
 	if !was.State.Open() || was.Code == row.Code && was.Name == row.Name {
