@@ -58,6 +58,8 @@ func FailureOf(err error, resumed bool, now time.Time) Failure {
 		return f
 	case reason(connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH),
 		reason(connectorv1.ErrorReason_ERROR_REASON_PRIVILEGE_MISSING),
+		reason(connectorv1.ErrorReason_ERROR_REASON_SCOPE_MISSING),
+		reason(connectorv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED),
 		reason(connectorv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE),
 		reason(connectorv1.ErrorReason_ERROR_REASON_PROVIDER_NOT_CONFIGURED),
 		rpcerr.NotFound.String():

@@ -33,6 +33,8 @@ func TestFailureOf(t *testing.T) {
 		"limit":            {limit, false, peer.Wait, "in the provider's words"},
 		"reauth":           {from(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NEEDS_REAUTH), true, peer.GiveUp, "in the provider's words"},
 		"unknown":          {from(codes.NotFound, connectorv1.ErrorReason_ERROR_REASON_NOT_FOUND), true, peer.GiveUp, "in the provider's words"},
+		"scope missing":    {from(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_SCOPE_MISSING), true, peer.GiveUp, "in the provider's words"},
+		"no such listing":  {from(codes.FailedPrecondition, connectorv1.ErrorReason_ERROR_REASON_NOT_SUPPORTED), false, peer.GiveUp, "in the provider's words"},
 		"refused":          {refused, false, peer.GiveUp, "in the provider's words"},
 		"refused, resumed": {refused, true, peer.Restart, "in the provider's words"},
 		"bad token":        {rpcerr.Default(codes.InvalidArgument).Field("page_token", "x", "y"), true, peer.Restart, "the request is not valid"},
