@@ -104,7 +104,7 @@ type Call struct {
 	Timeout  time.Duration `config:"timeout" default:"1m" min:"100ms" max:"10m" doc:"How long one call may take."`
 	Listing  time.Duration `config:"listing" default:"5m" min:"100ms" max:"30m" doc:"How long a call may take whose answer grows with the practice."`
 	Again    time.Duration `config:"again" default:"500ms" min:"1ms" max:"1m" doc:"The wait before a failed call is repeated; it doubles."`
-	Degraded time.Duration `config:"degraded" default:"2m" min:"10ms" max:"1h" doc:"How often a connection is tried whose provider was not available."`
+	Degraded time.Duration `config:"degraded" default:"2m" min:"10ms" max:"1h" doc:"How often a connection is tried whose provider was not available; up to 15 times less often when that lasts."`
 }
 
 // Validate checks what one setting says about another.

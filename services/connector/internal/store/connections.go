@@ -57,6 +57,7 @@ func SaveConnection(tx *sqldb.Tx, c connection.Connection, confirmed time.Time) 
 			upstream_id = excluded.upstream_id, grant_id = excluded.grant_id, state = excluded.state, reason = excluded.reason,
 			options = excluded.options, connected_by = excluded.connected_by, last_success = excluded.last_success,
 			version = excluded.version, removals_suspended = excluded.removals_suspended, failures = excluded.failures,
+			probe_at = CASE WHEN excluded.state = 'DEGRADED' THEN connections.probe_at ELSE 0 END,
 			sample = excluded.sample, confirmed = CASE WHEN excluded.confirmed > 0 THEN excluded.confirmed ELSE connections.confirmed END`,
 		c.ID, c.Firm, string(c.Provider), tenantOf(c), c.TenantName, c.TenantType, c.UpstreamID, c.Grant, string(c.State), c.Reason,
 		string(options), micros(c.Created), c.ConnectedBy, micros(c.LastSuccess), c.Version, c.RemovalsSuspended, c.Failures, c.Sample,
@@ -129,12 +130,19 @@ func ConnectionsOfGrant(tx *sqldb.Tx, grant string) ([]connection.Connection, er
 		`SELECT `+connectionColumns+` FROM connections c WHERE c.grant_id = $1 ORDER BY c.id`+locking(tx, true), grant)
 }
 
-// TakeDegraded returns degraded connections whose time to be tried has come, and sets their next time.
-func TakeDegraded(tx *sqldb.Tx, now, next time.Time, limit int) ([]connection.Ref, error) {
+// longestProbe is how many times longer than at first the wait between two tries of a degraded connection becomes: half an
+// hour instead of two minutes. A day of tries in vain then takes some sixty of the tenant's calls and not seven hundred,
+// which are most of what a small tier has.
+const longestProbe = 15
+
+// TakeDegraded returns degraded connections whose time to be tried has come, and sets their next time: so long from now
+// at first, and later the longer the more tries were in vain.
+func TakeDegraded(tx *sqldb.Tx, now time.Time, every time.Duration, limit int) ([]connection.Ref, error) {
 	return sqldb.Collect(tx, func(r *sqldb.Rows) (ref connection.Ref, err error) { return ref, r.Scan(&ref.Firm, &ref.ID) },
-		`UPDATE connections SET probe_at = $2 WHERE id IN (
+		`UPDATE connections SET failures = failures + 1, probe_at = $1 + $2 * CASE WHEN failures <= $4 THEN 1
+				WHEN failures - $4 >= $5 THEN $5 ELSE failures - $4 END WHERE id IN (
 			SELECT id FROM connections WHERE state = 'DEGRADED' AND probe_at <= $1 ORDER BY probe_at LIMIT $3`+tx.Dialect().SkipLocked()+`)
-		RETURNING firm, id`, micros(now), micros(next), limit)
+		RETURNING firm, id`, micros(now), every.Microseconds(), limit, connection.DegradedAfter, longestProbe)
 }
 
 // NoteSuccess notes the time of a call that worked. It is no change a caller has an etag for.

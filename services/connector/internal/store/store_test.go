@@ -357,3 +357,35 @@ func TestSubjects(t *testing.T) {
 		}))
 	})
 }
+
+// TestDegradedConnectionsAreTriedLessAndLess: often while it may be a hiccup, and without using up the tenant's calls when it
+// is none.
+func TestDegradedConnectionsAreTriedLessAndLess(t *testing.T) {
+	sqldbtest.Each(t, migrations, func(t *testing.T, db *sqldb.DB) {
+		c := filled(connection.Connection{Ref: connection.Ref{Firm: "firm", ID: uuid.NewString()}, DayCallsLeft: -1})
+		c.State, c.Failures = connection.Degraded, connection.DegradedAfter
+		write(t, db, func(tx *sqldb.Tx) error { return store.SaveConnection(tx, c, noon) })
+		tries := func(from, to time.Duration) (n int) {
+			write(t, db, func(tx *sqldb.Tx) error {
+				n = 0
+				for at := from; at < to; at += time.Minute {
+					due, err := store.TakeDegraded(tx, noon.Add(at), 2*time.Minute, 10)
+					if err != nil {
+						return err
+					}
+					n += len(due)
+				}
+				return nil
+			})
+			return n
+		}
+		require.Equal(t, 3, tries(0, 6*time.Minute))
+		require.Less(t, tries(6*time.Minute, 24*time.Hour), 75)
+		require.Equal(t, 2, tries(24*time.Hour, 25*time.Hour), "every half an hour")
+		for _, now := range []connection.State{connection.Active, connection.Degraded} {
+			c.State = now
+			write(t, db, func(tx *sqldb.Tx) error { return store.SaveConnection(tx, c, time.Time{}) })
+		}
+		require.Equal(t, 3, tries(25*time.Hour, 25*time.Hour+6*time.Minute), "it worked in between")
+	})
+}

@@ -141,8 +141,7 @@ const (
 func (u *Upstream) Upkeep(ctx context.Context, providers provider.Registry, every time.Duration) error {
 	var due []connection.Ref
 	err := u.db.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		now := u.now()
-		due, err = store.TakeDegraded(tx, now, now.Add(every), degradedBatch)
+		due, err = store.TakeDegraded(tx, u.now(), every, degradedBatch)
 		return err
 	})
 	var group errgroup.Group
