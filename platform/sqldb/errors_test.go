@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	osexec "os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,4 +143,28 @@ func TestFullDiskIsSaidPlainly(t *testing.T) {
 	require.ErrorIs(t, err, sqldb.ErrDiskFull)
 	require.ErrorContains(t, err, "no room left")
 	require.EqualValues(t, 0, one[int64](t, db, `SELECT n FROM items`))
+}
+
+// fullVariable makes TestNoRoomForTheFileBesideTheDatabase's own process the one that cannot make a file larger.
+const fullVariable = "TEST_OF_CONCORD_FULL_DATABASE"
+
+// TestNoRoomForTheFileBesideTheDatabase: SQLite makes one beside the database when it is opened, and calls a full disk
+// another name there.
+func TestNoRoomForTheFileBesideTheDatabase(t *testing.T) {
+	if path := os.Getenv(fullVariable); path != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100}))
+		_, err := sqldb.Open(context.Background(), sqldb.Config{URL: "sqlite:" + path})
+		require.ErrorIs(t, err, sqldb.ErrDiskFull)
+		require.ErrorContains(t, err, "no room left")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: "sqlite:" + path})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	cmd := osexec.Command(os.Args[0], "-test.run=^TestNoRoomForTheFileBesideTheDatabase$", "-test.v")
+	cmd.Env = append(os.Environ(), fullVariable+"="+path)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
 }

@@ -77,6 +77,8 @@ func touch(path string) error {
 	return &Error{Op: "open", kind: ErrReadOnly, note: fmt.Sprintf("the file %s can not be written: %v", path, err)}
 }
 
+const noRoom = "no room left on the disk of the database"
+
 // classifySQLite returns what a SQLite result code means, or nil when err is none.
 func classifySQLite(op string, err error) *Error {
 	var driverErr *sqlite.Error
@@ -93,7 +95,7 @@ func classifySQLite(op string, err error) *Error {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		e.kind, e.retry = ErrBusy, true
 	case sqlite3.SQLITE_FULL:
-		e.kind, e.note = ErrDiskFull, "no room left on the disk of the database"
+		e.kind, e.note = ErrDiskFull, noRoom
 	case sqlite3.SQLITE_READONLY:
 		e.kind = ErrReadOnly
 	case sqlite3.SQLITE_CANTOPEN:
@@ -104,6 +106,9 @@ func classifySQLite(op string, err error) *Error {
 		e.note = "the database file is damaged"
 	case sqlite3.SQLITE_IOERR:
 		e.note = "the disk failed to read or write"
+		if code == sqlite3.SQLITE_IOERR_SHMSIZE { // the one file of SQLite's for which it does not say FULL
+			e.kind, e.note = ErrDiskFull, noRoom
+		}
 	case sqlite3.SQLITE_ERROR:
 		e.note = sqlComplaint(driverErr.Error())
 	}

@@ -57,8 +57,13 @@ func fresh() (*keyring, error) {
 // load reads the file and unwraps it. wrapped says whether it had to.
 func (f File) load() (ring *keyring, wrapped bool, err error) {
 	info, err := os.Stat(f.Path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, fmt.Errorf("vault: %w; if there was one, restore it from a backup: what it sealed opens with no other", err)
+	case err != nil:
 		return nil, false, fmt.Errorf("vault: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, false, f.noKeyring()
 	}
 	// The group may read: Kubernetes mounts a Secret for a pod's group. Nobody else may, and nobody may write but the owner.
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
@@ -87,7 +92,9 @@ func (f File) load() (ring *keyring, wrapped bool, err error) {
 }
 
 // noKeyring does not repeat what the file says: it could be a part of a key.
-func (f File) noKeyring() error { return fmt.Errorf("vault: %s is no keyring file", f.Path) }
+func (f File) noKeyring() error {
+	return fmt.Errorf("vault: %s is no keyring file, or a damaged one; restore it from a backup", f.Path)
+}
 
 // save writes the file beside its place and puts it there whole, by place (os.Link or os.Rename). At no moment is there a
 // file that cannot be read, and when anything fails the one before is untouched.
@@ -185,7 +192,7 @@ func syncDir(dir string) error {
 func (p purpose) read(r *keyring) (*keyset.Handle, error) {
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(*p.part(r))))
 	if err != nil {
-		return nil, errors.New("no keyring file") // Tink's words could repeat parts of the file
+		return nil, errors.New("no keyring file, or a damaged one; restore it from a backup") // Tink's words could repeat parts of the file
 	}
 	return handle, nil
 }

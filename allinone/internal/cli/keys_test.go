@@ -167,6 +167,25 @@ func opens(t *testing.T, db *sqldb.DB, ring string) (n int) {
 	return n
 }
 
+// TestALostKeyringIsNotReplaced: a new one would open nothing, and stand where the old one has to be restored.
+func TestALostKeyringIsNotReplaced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	serveProgram(t, dir).kill()
+	ring := filepath.Join(dir, "keys", "keyring.json")
+	good, err := os.ReadFile(ring)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(ring))
+	again := startProgram(t, "serve", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "")
+	require.Error(t, again.cmd.Wait())
+	require.Contains(t, again.out.String(), "restore it from a backup")
+	require.NoFileExists(t, ring)
+	status := startProgram(t, "keys", "status", "--data-dir", dir)
+	require.Error(t, status.cmd.Wait())
+	require.Contains(t, status.out.String(), "restore it from a backup")
+	require.NoError(t, os.WriteFile(ring, good, 0o600))
+	serveProgram(t, dir)
+}
+
 func TestKeysUsage(t *testing.T) {
 	for _, args := range [][]string{{"keys"}, {"keys", "dance"}, {"keys", "rotate"}} {
 		var errs bytes.Buffer

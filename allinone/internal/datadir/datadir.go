@@ -112,6 +112,17 @@ func (d *Dir) Path(elem ...string) string { return filepath.Join(append([]string
 // Database is the address of a service's database.
 func (d *Dir) Database(service string) string { return "sqlite:" + d.Path(service+".db") }
 
+// Used says whether a suite has used the directory before: then it has the database of auth, which is made first.
+func (d *Dir) Used() (bool, error) {
+	switch _, err := os.Stat(d.Path("auth.db")); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, explain(d.path, err)
+	}
+	return true, nil
+}
+
 // Existing is the address of a service's database in a directory that a suite has used before, open or not.
 func Existing(path, service string) (string, error) {
 	path, err := filepath.Abs(path)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"path/filepath"
 	"time"
@@ -131,11 +132,28 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.vault, err = ring.OpenOrCreate(); err != nil {
+	if n.vault, err = n.openKeyring(ring); err != nil {
 		return err
 	}
 	n.bus, err = bus.Start(n.dir.Path("nats"))
 	return err
+}
+
+// openKeyring reads the keyring, or makes the first one. A directory with databases had one: a new one would open nothing of
+// what they hold, and stand in the way of the old.
+func (n *Node) openKeyring(ring vault.File) (*vault.Vault, error) {
+	used, err := n.dir.Used()
+	switch {
+	case err != nil:
+		return nil, err
+	case !used:
+		return ring.OpenOrCreate()
+	}
+	v, err := ring.Open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the keyring %s is gone, and what the databases beside it hold opens with no other: restore it from a backup (docs/runbooks/keys.md)", ring.Path)
+	}
+	return v, err
 }
 
 // build makes every service, the ones that others call first.
