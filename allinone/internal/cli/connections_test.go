@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -84,4 +85,20 @@ func TestConnectionsCommandMistakes(t *testing.T) {
 	code, _, errs := command(t, "connections", "doctor", "--data-dir", dir, "--connection", someFirm)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "no such connection")
+}
+
+// TestADatabaseThatIsHeld: a suite that runs holds none for long, a program that copies one may.
+func TestADatabaseThatIsHeld(t *testing.T) {
+	dir := connectedDir(t, true)
+	held, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "auth.db"))
+	require.NoError(t, err)
+	defer held.Close()
+	held.SetMaxOpenConns(1)
+	for _, do := range []string{"PRAGMA locking_mode = EXCLUSIVE", "CREATE TABLE t (id INTEGER)", "BEGIN EXCLUSIVE"} {
+		_, err := held.ExecContext(t.Context(), do)
+		require.NoError(t, err)
+	}
+	code, _, errs := command(t, "keys", "status", "--data-dir", dir)
+	require.Equal(t, exitFailed, code)
+	require.Equal(t, "concord: the database of auth in "+dir+" is held by another program, such as a backup; try again when it is done\n", errs)
 }

@@ -100,5 +100,9 @@ func openDatabase(ctx context.Context, dir, service string) (*sqldb.DB, error) {
 	if err != nil {
 		return nil, &wrongUsage{err.Error()}
 	}
-	return sqldb.Open(ctx, sqldb.Config{URL: url, MaxConns: 1})
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: url, MaxConns: 1})
+	if errors.Is(err, sqldb.ErrBusy) {
+		return nil, fmt.Errorf("the database of %s in %s is held by another program, such as a backup; try again when it is done", service, dir)
+	}
+	return db, err
 }
