@@ -44,6 +44,10 @@ type Violation struct {
 	Description string
 }
 
+// Refused is the rule of a value that somebody outside refused. Its description is their words, which may quote what a
+// client is called: it travels to who wrote the value, and into no log.
+const Refused = "refused"
+
 // Error is an error with a gRPC code and a reason. The zero value is of no use; make one with New. Its methods return
 // changed copies, so a package-level Error is never modified.
 type Error struct {
@@ -121,7 +125,11 @@ func (e *Error) Remote() bool { return e.remote }
 func (e *Error) Error() string {
 	s := fmt.Sprintf("%s %s: %s", e.code, e.reason, e.message)
 	for _, v := range e.violations {
-		s += fmt.Sprintf("; %s: %s", v.Field, v.Description)
+		words := v.Description
+		if v.Rule == Refused {
+			words = v.Rule
+		}
+		s += fmt.Sprintf("; %s: %s", v.Field, words)
 	}
 	if e.cause != nil {
 		s += ": " + e.cause.Error()

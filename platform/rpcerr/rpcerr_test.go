@@ -38,6 +38,16 @@ func TestAnErrorCrossesTheWireWhole(t *testing.T) {
 	require.NotContains(t, received.Error(), "driver text")
 }
 
+func TestWordsAboutRefusedValuesTravelAndAreNotLogged(t *testing.T) {
+	sent := errRevoked.Field("client.name", rpcerr.Refused, "the name Alpine Growers is taken").Field("page", "int32.gt", "must be positive")
+	received := rpcerr.From(status.ErrorProto(sent.GRPCStatus().Proto()))
+	require.Equal(t, "the name Alpine Growers is taken", received.Violations()[0].Description)
+	for _, err := range []error{sent, received} {
+		require.NotContains(t, err.Error(), "Alpine")
+		require.Contains(t, err.Error(), "client.name: refused; page: must be positive")
+	}
+}
+
 func TestTheWireFormatIsTheOneOfGoogleRPC(t *testing.T) {
 	st := errRevoked.Field("a.b", "r", "d").GRPCStatus()
 	info, ok := st.Details()[0].(*errdetails.ErrorInfo)

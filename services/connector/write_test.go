@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	"github.com/concord-suite/concord/sim"
@@ -187,7 +188,9 @@ func TestRefusedValuesAreToldByField(t *testing.T) {
 		_, err = l.update(l.request(&connectorv1.ClientFields{Name: all[1].Name, Code: "X"}, "name", "code"))
 		requireReason(t, err, connectorv1.ErrorReason_ERROR_REASON_RECORD_INVALID)
 		requireFields(t, err, "client.name")
-		require.Contains(t, err.Error(), "already assigned to another contact")
+		require.Contains(t, rpcerr.From(err).Violations()[0].Description, "already assigned to another contact")
+		require.NotContains(t, err.Error(), all[1].Name, "nor in the caller's log")
+		require.NotContains(t, s.logs.String(), all[1].Name, "the provider's words about values are for who wrote them")
 		require.NotEqual(t, "X", l.fields().GetCode())
 		require.Equal(t, connectorv1.ConnectionState_CONNECTION_STATE_ACTIVE, s.get(l.c.GetName()).GetState())
 		_, err = l.update(l.request(&connectorv1.ClientFields{PostalAddress: &connectorv1.Address{Street: "1\n2\n3\n4\n5"}}, "postal_address.street"))

@@ -108,19 +108,17 @@ func Of(err error) error {
 	return err
 }
 
-// invalid names the values that a provider refused, as fields of the request's client.
+// invalid names the values that a provider refused, as fields of the request's client. The provider's words stand with the
+// fields and nowhere else: they may quote what a client is called, and messages and causes are logged.
 func invalid(err error) error {
-	e := RecordInvalid.Because(err)
+	e := RecordInvalid.Because(provider.ErrValues)
 	if refused, ok := errors.AsType[*provider.Error](err); ok {
-		if refused.Text != "" {
-			e = e.Messagef("the provider refused: %s", refused.Text)
-		}
 		for _, v := range refused.Values {
 			field := "client"
 			if v.Path != "" {
 				field += "." + v.Path
 			}
-			e = e.Field(field, "refused", v.Text)
+			e = e.Field(field, rpcerr.Refused, v.Text)
 		}
 	}
 	return e
