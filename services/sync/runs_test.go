@@ -131,7 +131,7 @@ func TestEventsAboutConnectionsInAnyOrder(t *testing.T) {
 		start := &syncv1.StartRunRequest{Parent: firm, Connection: connection, Kind: syncv1.RunKind_RUN_KIND_FULL}
 		eventstest.Until(t, "the connection is gone", func() bool {
 			_, err := s.runs.StartRun(s.admin(), start)
-			return rpcerr.Has(err, syncv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE) || rpcerr.Has(err, syncv1.ErrorReason_ERROR_REASON_RUN_IN_PROGRESS)
+			return rpcerr.Has(err, syncv1.ErrorReason_ERROR_REASON_CONNECTION_INACTIVE)
 		})
 		require.False(t, s.client("0001", 0).GetSynced(), "its clients stay, as clients that nothing keeps in step")
 
