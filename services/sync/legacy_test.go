@@ -258,6 +258,16 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	})
 }
 
+// TestProvidersThatNeverHadOtherIDs have nothing to import: an UPGRADE run could map none of it.
+func TestProvidersThatNeverHadOtherIDs(t *testing.T) {
+	each(t, func(t *testing.T, s *suite) {
+		s.world.SetConnection(theConnection(func(c *connectorv1.Connection) { c.Provider = connectorv1.Provider_PROVIDER_XERO }))
+		_, err := s.importCSV("name\nAbel\n")
+		refused(t, err, codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_NOTHING_TO_UPGRADE)
+		require.Empty(t, s.links(0))
+	})
+}
+
 // again imports rows, again, corrected, and for another firm.
 func (s *suite) again(rows *syncv1.ImportLegacyLinksRequest) {
 	s.t.Helper()

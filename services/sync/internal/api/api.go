@@ -80,6 +80,7 @@ var (
 	errDecided      = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_ALREADY_DECIDED, "it was decided already")
 	errUpgradeFirst = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_UPGRADE_PENDING, "the connection has to be upgraded first")
 	errNoUpgrade    = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_NOTHING_TO_UPGRADE, "the connection has no legacy link whose record is still looked for")
+	errNeverLegacy  = fail(codes.FailedPrecondition, syncv1.ErrorReason_ERROR_REASON_NOTHING_TO_UPGRADE, "the clients of this provider never had other ids than they have now")
 	errNoSuchClient = fail(codes.NotFound, syncv1.ErrorReason_ERROR_REASON_NOT_FOUND, "there is no such client")
 )
 

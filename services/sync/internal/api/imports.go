@@ -120,6 +120,9 @@ func (in *rowsOf) resolve(tx *sqldb.Tx, connection string) (legacy.Import, *sync
 	if conn.State == run.ConnectionDisconnected {
 		return out, nil, errInactive.With("state", string(conn.State)).With("state_reason", conn.StateReason)
 	}
+	if !conn.HadFormerIDs() {
+		return out, nil, errNeverLegacy
+	}
 	wrong := map[string]bool{}
 	for _, m := range in.mistakes {
 		wrong[m.Place] = true

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/services/sync/internal/plan"
@@ -43,4 +44,11 @@ type Connection struct {
 	WantedBy   string
 	// ManualWanted asks for a manual run as soon as there is none under way: the provider said that records changed.
 	ManualWanted bool
+}
+
+// HadFormerIDs tells whether the provider's clients had other ids before OAuth 2, so that there is something to upgrade:
+// Practice Manager's and WorkflowMax's had integers, those of Xero's accounting have always had the ids they have.
+func (c Connection) HadFormerIDs() bool {
+	p := strings.TrimPrefix(c.Provider, "PROVIDER_")
+	return p == "XPM" || p == "WORKFLOWMAX"
 }
