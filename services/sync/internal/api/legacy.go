@@ -34,6 +34,9 @@ func (s *legacyLinks) ListLegacyLinks(ctx context.Context, req *syncv1.ListLegac
 	if err != nil {
 		return nil, err
 	}
+	if err := s.know(ctx, ids[0], ids[1]); err != nil {
+		return nil, err // a parent that does not exist has no list, not an empty one
+	}
 	at, err := from(ctx, req, place{})
 	if err != nil {
 		return nil, err
