@@ -1,3 +1,5 @@
+//go:build addinspending
+
 package auth_test
 
 import (

@@ -28,6 +28,10 @@ func cookieAnswers(cookies session.Cookies, sessions *session.Cache) func(contex
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.VerifyPinResponse:
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+		case *authv1.VerifyFactorResponse:
+			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+		case *authv1.UnlockSessionResponse:
+			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.VerifyStepUpResponse:
 			sessions.ForgetToken(session.Token(ctx))
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())

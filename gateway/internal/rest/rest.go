@@ -56,6 +56,18 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 			return authv1.RegisterFirmServiceHandlerClient(ctx, mux, authv1.NewFirmServiceClient(conns.Auth))
 		},
 		func() error {
+			return authv1.RegisterFactorServiceHandlerClient(ctx, mux, authv1.NewFactorServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterPasswordServiceHandlerClient(ctx, mux, authv1.NewPasswordServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterAddInServiceHandlerClient(ctx, mux, authv1.NewAddInServiceClient(conns.Auth))
+		},
+		func() error {
+			return authv1.RegisterEvidenceServiceHandlerClient(ctx, mux, authv1.NewEvidenceServiceClient(conns.Auth))
+		},
+		func() error {
 			return authv1.RegisterAccountServiceHandlerClient(ctx, mux, authv1.NewAccountServiceClient(conns.Auth))
 		},
 		func() error {

@@ -53,6 +53,11 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	authv1.RegisterAccountServiceServer(r, accountServer{Server: s})
 	authv1.RegisterKeyServiceServer(r, keyServer{Server: s})
 	authv1.RegisterLedgerServiceServer(r, ledgerServer{Server: s})
+	authv1.RegisterFactorServiceServer(r, factorServer{Server: s})
+	authv1.RegisterPasswordServiceServer(r, passwordServer{Server: s})
+	authv1.RegisterAddInServiceServer(r, addInServer{Server: s})
+	authv1.RegisterDeliveryServiceServer(r, deliveryServer{Server: s})
+	authv1.RegisterEvidenceServiceServer(r, evidenceServer{Server: s})
 }
 
 // One type per service, since two of them could have methods of the same name. Embedding the Unsafe form keeps a new RPC
@@ -76,6 +81,26 @@ type (
 	}
 	keyServer struct {
 		authv1.UnsafeKeyServiceServer
+		*Server
+	}
+	factorServer struct {
+		authv1.UnsafeFactorServiceServer
+		*Server
+	}
+	passwordServer struct {
+		authv1.UnsafePasswordServiceServer
+		*Server
+	}
+	addInServer struct {
+		authv1.UnsafeAddInServiceServer
+		*Server
+	}
+	deliveryServer struct {
+		authv1.UnsafeDeliveryServiceServer
+		*Server
+	}
+	evidenceServer struct {
+		authv1.UnsafeEvidenceServiceServer
 		*Server
 	}
 	ledgerServer struct {

@@ -161,7 +161,13 @@ type Staff struct {
 	// The last sign-in, unset when there was none.
 	LastSignInTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_sign_in_time,json=lastSignInTime,proto3" json:"last_sign_in_time,omitempty"`
 	// True when PINs are switched off for the account after too many wrong ones in a row.
-	PinDisabled   bool `protobuf:"varint,10,opt,name=pin_disabled,json=pinDisabled,proto3" json:"pin_disabled,omitempty"`
+	PinDisabled bool `protobuf:"varint,10,opt,name=pin_disabled,json=pinDisabled,proto3" json:"pin_disabled,omitempty"`
+	// What the person can show second, recovery codes included.
+	Factors []FactorKind `protobuf:"varint,11,rep,packed,name=factors,proto3,enum=concord.auth.v1.FactorKind" json:"factors,omitempty"`
+	// When the person asked that an enrolment be approved; unset when nothing waits.
+	EnrolmentRequestTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=enrolment_request_time,json=enrolmentRequestTime,proto3" json:"enrolment_request_time,omitempty"`
+	// Changes with every change; send it back with an update.
+	Etag          string `protobuf:"bytes,13,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +270,27 @@ func (x *Staff) GetPinDisabled() bool {
 		return x.PinDisabled
 	}
 	return false
+}
+
+func (x *Staff) GetFactors() []FactorKind {
+	if x != nil {
+		return x.Factors
+	}
+	return nil
+}
+
+func (x *Staff) GetEnrolmentRequestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EnrolmentRequestTime
+	}
+	return nil
+}
+
+func (x *Staff) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
 }
 
 // ContactLogin is a contact's portal login.
@@ -1347,244 +1374,6 @@ func (*LiftContactLoginFenceResponse) Descriptor() ([]byte, []int) {
 	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{19}
 }
 
-// AuthorizeAddInRequest is the person's consent.
-type AuthorizeAddInRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name, firms/{firm}.
-	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The Add-In's identifier, for example "word".
-	AddIn string `protobuf:"bytes,2,opt,name=add_in,json=addIn,proto3" json:"add_in,omitempty"`
-	// The loopback address, http://127.0.0.1:{port}/{path} or http://[::1]:{port}/{path}.
-	RedirectUri string `protobuf:"bytes,3,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
-	// The PKCE challenge (S256), 43 characters.
-	CodeChallenge string `protobuf:"bytes,4,opt,name=code_challenge,json=codeChallenge,proto3" json:"code_challenge,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AuthorizeAddInRequest) Reset() {
-	*x = AuthorizeAddInRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AuthorizeAddInRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AuthorizeAddInRequest) ProtoMessage() {}
-
-func (x *AuthorizeAddInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AuthorizeAddInRequest.ProtoReflect.Descriptor instead.
-func (*AuthorizeAddInRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *AuthorizeAddInRequest) GetParent() string {
-	if x != nil {
-		return x.Parent
-	}
-	return ""
-}
-
-func (x *AuthorizeAddInRequest) GetAddIn() string {
-	if x != nil {
-		return x.AddIn
-	}
-	return ""
-}
-
-func (x *AuthorizeAddInRequest) GetRedirectUri() string {
-	if x != nil {
-		return x.RedirectUri
-	}
-	return ""
-}
-
-func (x *AuthorizeAddInRequest) GetCodeChallenge() string {
-	if x != nil {
-		return x.CodeChallenge
-	}
-	return ""
-}
-
-// AuthorizeAddInResponse is the code.
-type AuthorizeAddInResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The code, good once and for a minute.
-	Code          string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AuthorizeAddInResponse) Reset() {
-	*x = AuthorizeAddInResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AuthorizeAddInResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AuthorizeAddInResponse) ProtoMessage() {}
-
-func (x *AuthorizeAddInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AuthorizeAddInResponse.ProtoReflect.Descriptor instead.
-func (*AuthorizeAddInResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *AuthorizeAddInResponse) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-// ExchangeAddInCodeRequest redeems the code.
-type ExchangeAddInCodeRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The code.
-	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The PKCE verifier.
-	CodeVerifier string `protobuf:"bytes,2,opt,name=code_verifier,json=codeVerifier,proto3" json:"code_verifier,omitempty"`
-	// The same loopback address.
-	RedirectUri   string `protobuf:"bytes,3,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExchangeAddInCodeRequest) Reset() {
-	*x = ExchangeAddInCodeRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExchangeAddInCodeRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExchangeAddInCodeRequest) ProtoMessage() {}
-
-func (x *ExchangeAddInCodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExchangeAddInCodeRequest.ProtoReflect.Descriptor instead.
-func (*ExchangeAddInCodeRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *ExchangeAddInCodeRequest) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *ExchangeAddInCodeRequest) GetCodeVerifier() string {
-	if x != nil {
-		return x.CodeVerifier
-	}
-	return ""
-}
-
-func (x *ExchangeAddInCodeRequest) GetRedirectUri() string {
-	if x != nil {
-		return x.RedirectUri
-	}
-	return ""
-}
-
-// ExchangeAddInCodeResponse is the token.
-type ExchangeAddInCodeResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The opaque token, to be sent as "Authorization: Bearer".
-	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	// When it dies: with the session that consented, 12 hours at the latest.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExchangeAddInCodeResponse) Reset() {
-	*x = ExchangeAddInCodeResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExchangeAddInCodeResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExchangeAddInCodeResponse) ProtoMessage() {}
-
-func (x *ExchangeAddInCodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExchangeAddInCodeResponse.ProtoReflect.Descriptor instead.
-func (*ExchangeAddInCodeResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{23}
-}
-
-func (x *ExchangeAddInCodeResponse) GetAccessToken() string {
-	if x != nil {
-		return x.AccessToken
-	}
-	return ""
-}
-
-func (x *ExchangeAddInCodeResponse) GetExpireTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ExpireTime
-	}
-	return nil
-}
-
 // CreateAgentRequest makes an agent.
 type CreateAgentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1600,7 +1389,7 @@ type CreateAgentRequest struct {
 
 func (x *CreateAgentRequest) Reset() {
 	*x = CreateAgentRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1401,7 @@ func (x *CreateAgentRequest) String() string {
 func (*CreateAgentRequest) ProtoMessage() {}
 
 func (x *CreateAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1414,7 @@ func (x *CreateAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAgentRequest.ProtoReflect.Descriptor instead.
 func (*CreateAgentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{24}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateAgentRequest) GetParent() string {
@@ -1662,7 +1451,7 @@ type CreateAgentResponse struct {
 
 func (x *CreateAgentResponse) Reset() {
 	*x = CreateAgentResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1463,7 @@ func (x *CreateAgentResponse) String() string {
 func (*CreateAgentResponse) ProtoMessage() {}
 
 func (x *CreateAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1476,7 @@ func (x *CreateAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAgentResponse.ProtoReflect.Descriptor instead.
 func (*CreateAgentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{25}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateAgentResponse) GetAgent() string {
@@ -1723,7 +1512,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1524,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1537,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{26}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Agent) GetName() string {
@@ -1801,7 +1590,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1602,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1615,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{27}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListAgentsRequest) GetParent() string {
@@ -1863,7 +1652,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +1664,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +1677,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{28}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -1918,7 +1707,7 @@ type RevokeAgentRequest struct {
 
 func (x *RevokeAgentRequest) Reset() {
 	*x = RevokeAgentRequest{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +1719,7 @@ func (x *RevokeAgentRequest) String() string {
 func (*RevokeAgentRequest) ProtoMessage() {}
 
 func (x *RevokeAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +1732,7 @@ func (x *RevokeAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAgentRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAgentRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{29}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RevokeAgentRequest) GetName() string {
@@ -1971,7 +1760,7 @@ type RevokeAgentResponse struct {
 
 func (x *RevokeAgentResponse) Reset() {
 	*x = RevokeAgentResponse{}
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +1772,7 @@ func (x *RevokeAgentResponse) String() string {
 func (*RevokeAgentResponse) ProtoMessage() {}
 
 func (x *RevokeAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +1785,7 @@ func (x *RevokeAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAgentResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAgentResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{30}
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RevokeAgentResponse) GetAgent() *Agent {
@@ -2006,11 +1795,478 @@ func (x *RevokeAgentResponse) GetAgent() *Agent {
 	return nil
 }
 
+// UpdateStaffRequest changes a member of staff. What is left out stays.
+type UpdateStaffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name to show; empty leaves it.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// The mobile in E.164 form; empty leaves it.
+	Mobile string `protobuf:"bytes,3,opt,name=mobile,proto3" json:"mobile,omitempty"`
+	// True to remove the mobile.
+	RemoveMobile bool `protobuf:"varint,7,opt,name=remove_mobile,json=removeMobile,proto3" json:"remove_mobile,omitempty"`
+	// The role; left out, it stays.
+	Role Role `protobuf:"varint,4,opt,name=role,proto3,enum=concord.auth.v1.Role" json:"role,omitempty"`
+	// The etag of the account as it was read.
+	Etag string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateStaffRequest) Reset() {
+	*x = UpdateStaffRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStaffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStaffRequest) ProtoMessage() {}
+
+func (x *UpdateStaffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStaffRequest.ProtoReflect.Descriptor instead.
+func (*UpdateStaffRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *UpdateStaffRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateStaffRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *UpdateStaffRequest) GetMobile() string {
+	if x != nil {
+		return x.Mobile
+	}
+	return ""
+}
+
+func (x *UpdateStaffRequest) GetRemoveMobile() bool {
+	if x != nil {
+		return x.RemoveMobile
+	}
+	return false
+}
+
+func (x *UpdateStaffRequest) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *UpdateStaffRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *UpdateStaffRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// UpdateStaffResponse is the account.
+type UpdateStaffResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Staff         *Staff `protobuf:"bytes,1,opt,name=staff,proto3" json:"staff,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateStaffResponse) Reset() {
+	*x = UpdateStaffResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStaffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStaffResponse) ProtoMessage() {}
+
+func (x *UpdateStaffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStaffResponse.ProtoReflect.Descriptor instead.
+func (*UpdateStaffResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UpdateStaffResponse) GetStaff() *Staff {
+	if x != nil {
+		return x.Staff
+	}
+	return nil
+}
+
+// ResetStaffRequest says what is reset.
+type ResetStaffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// True to void the password: the person gets a reset code by e-mail.
+	Password bool `protobuf:"varint,2,opt,name=password,proto3" json:"password,omitempty"`
+	// True to remove passkeys, authenticator program, recovery codes and the validation of the mobile.
+	Factors bool `protobuf:"varint,3,opt,name=factors,proto3" json:"factors,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetStaffRequest) Reset() {
+	*x = ResetStaffRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetStaffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetStaffRequest) ProtoMessage() {}
+
+func (x *ResetStaffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetStaffRequest.ProtoReflect.Descriptor instead.
+func (*ResetStaffRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ResetStaffRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResetStaffRequest) GetPassword() bool {
+	if x != nil {
+		return x.Password
+	}
+	return false
+}
+
+func (x *ResetStaffRequest) GetFactors() bool {
+	if x != nil {
+		return x.Factors
+	}
+	return false
+}
+
+func (x *ResetStaffRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ResetStaffResponse is what to hand over.
+type ResetStaffResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A recovery code for the person, good once and for a day; to be told by telephone or in person, not by e-mail. Shown once.
+	RecoveryCode  string `protobuf:"bytes,1,opt,name=recovery_code,json=recoveryCode,proto3" json:"recovery_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetStaffResponse) Reset() {
+	*x = ResetStaffResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetStaffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetStaffResponse) ProtoMessage() {}
+
+func (x *ResetStaffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetStaffResponse.ProtoReflect.Descriptor instead.
+func (*ResetStaffResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ResetStaffResponse) GetRecoveryCode() string {
+	if x != nil {
+		return x.RecoveryCode
+	}
+	return ""
+}
+
+// ApproveEnrolmentRequest names the account.
+type ApproveEnrolmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff} or firms/{firm}/contactLogins/{login}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveEnrolmentRequest) Reset() {
+	*x = ApproveEnrolmentRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveEnrolmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveEnrolmentRequest) ProtoMessage() {}
+
+func (x *ApproveEnrolmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveEnrolmentRequest.ProtoReflect.Descriptor instead.
+func (*ApproveEnrolmentRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ApproveEnrolmentRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApproveEnrolmentRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// ApproveEnrolmentResponse confirms it.
+type ApproveEnrolmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when the approval can be used, once.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApproveEnrolmentResponse) Reset() {
+	*x = ApproveEnrolmentResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApproveEnrolmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApproveEnrolmentResponse) ProtoMessage() {}
+
+func (x *ApproveEnrolmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApproveEnrolmentResponse.ProtoReflect.Descriptor instead.
+func (*ApproveEnrolmentResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ApproveEnrolmentResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+// DisableContactLoginRequest names the login.
+type DisableContactLoginRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/contactLogins/{login}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableContactLoginRequest) Reset() {
+	*x = DisableContactLoginRequest{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableContactLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableContactLoginRequest) ProtoMessage() {}
+
+func (x *DisableContactLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableContactLoginRequest.ProtoReflect.Descriptor instead.
+func (*DisableContactLoginRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DisableContactLoginRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DisableContactLoginRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// DisableContactLoginResponse is the login.
+type DisableContactLoginResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The login.
+	ContactLogin  *ContactLogin `protobuf:"bytes,1,opt,name=contact_login,json=contactLogin,proto3" json:"contact_login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableContactLoginResponse) Reset() {
+	*x = DisableContactLoginResponse{}
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableContactLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableContactLoginResponse) ProtoMessage() {}
+
+func (x *DisableContactLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_account_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableContactLoginResponse.ProtoReflect.Descriptor instead.
+func (*DisableContactLoginResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_account_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DisableContactLoginResponse) GetContactLogin() *ContactLogin {
+	if x != nil {
+		return x.ContactLogin
+	}
+	return nil
+}
+
 var File_concord_auth_v1_account_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\n" +
-	"%concord/auth/v1/account_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x03\n" +
+	"%concord/auth/v1/account_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aconcord/auth/v1/auth.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x04\n" +
 	"\x05Staff\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
@@ -2023,7 +2279,10 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"createTime\x12E\n" +
 	"\x11last_sign_in_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x0elastSignInTime\x12!\n" +
 	"\fpin_disabled\x18\n" +
-	" \x01(\bR\vpinDisabled\"\xaa\x01\n" +
+	" \x01(\bR\vpinDisabled\x125\n" +
+	"\afactors\x18\v \x03(\x0e2\x1b.concord.auth.v1.FactorKindR\afactors\x12P\n" +
+	"\x16enrolment_request_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x14enrolmentRequestTime\x12\x12\n" +
+	"\x04etag\x18\r \x01(\tR\x04etag\"\xaa\x01\n" +
 	"\fContactLogin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12\x14\n" +
@@ -2097,23 +2356,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x1cLiftContactLoginFenceRequest\x12L\n" +
 	"\x04firm\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04firm\x12\x1d\n" +
 	"\x04saga\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04saga\"\x1f\n" +
-	"\x1dLiftContactLoginFenceResponse\"\xbb\x02\n" +
-	"\x15AuthorizeAddInRequest\x12P\n" +
-	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12 \n" +
-	"\x06add_in\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05addIn\x12k\n" +
-	"\fredirect_uri\x18\x03 \x01(\tBH\xbaHErC2A^http://(127\\.0\\.0\\.1|\\[::1\\]):[0-9]{1,5}/[A-Za-z0-9/_.-]{0,200}$R\vredirectUri\x12A\n" +
-	"\x0ecode_challenge\x18\x04 \x01(\tB\x1a\xbaH\x17r\x152\x13^[A-Za-z0-9_-]{43}$R\rcodeChallenge\"2\n" +
-	"\x16AuthorizeAddInResponse\x12\x18\n" +
-	"\x04code\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\x04code\"\xa2\x01\n" +
-	"\x18ExchangeAddInCodeRequest\x12\"\n" +
-	"\x04code\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x10\x18\x80\x01\x98\xb5\x18\x01R\x04code\x123\n" +
-	"\rcode_verifier\x18\x02 \x01(\tB\x0e\xbaH\ar\x05\x10+\x18\x80\x01\x98\xb5\x18\x01R\fcodeVerifier\x12-\n" +
-	"\fredirect_uri\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\vredirectUri\"\x81\x01\n" +
-	"\x19ExchangeAddInCodeResponse\x12'\n" +
-	"\faccess_token\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\vaccessToken\x12;\n" +
-	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xc1\x01\n" +
+	"\x1dLiftContactLoginFenceResponse\"\xc1\x01\n" +
 	"\x12CreateAgentRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12-\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\n" +
@@ -2147,7 +2390,39 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"C\n" +
 	"\x13RevokeAgentResponse\x12,\n" +
-	"\x05agent\x18\x01 \x01(\v2\x16.concord.auth.v1.AgentR\x05agent*X\n" +
+	"\x05agent\x18\x01 \x01(\v2\x16.concord.auth.v1.AgentR\x05agent\"\x83\x03\n" +
+	"\x12UpdateStaffRequest\x12|\n" +
+	"\x04name\x18\x01 \x01(\tBh\xbaHerc2a^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/staff/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12+\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vdisplayName\x12\x1f\n" +
+	"\x06mobile\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\x06mobile\x12#\n" +
+	"\rremove_mobile\x18\a \x01(\bR\fremoveMobile\x123\n" +
+	"\x04role\x18\x04 \x01(\x0e2\x15.concord.auth.v1.RoleB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04role\x12\x1b\n" +
+	"\x04etag\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12*\n" +
+	"\n" +
+	"request_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"C\n" +
+	"\x13UpdateStaffResponse\x12,\n" +
+	"\x05staff\x18\x01 \x01(\v2\x16.concord.auth.v1.StaffR\x05staff\"\xf3\x01\n" +
+	"\x11ResetStaffRequest\x12|\n" +
+	"\x04name\x18\x01 \x01(\tBh\xbaHerc2a^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/staff/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\bR\bpassword\x12\x18\n" +
+	"\afactors\x18\x03 \x01(\bR\afactors\x12*\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"?\n" +
+	"\x12ResetStaffResponse\x12)\n" +
+	"\rrecovery_code\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\frecoveryCode\"\xd4\x01\n" +
+	"\x17ApproveEnrolmentRequest\x12\x8c\x01\n" +
+	"\x04name\x18\x01 \x01(\tBx\xbaHurs2q^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/(staff|contactLogins)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"W\n" +
+	"\x18ApproveEnrolmentResponse\x12;\n" +
+	"\vexpire_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\xcf\x01\n" +
+	"\x1aDisableContactLoginRequest\x12\x84\x01\n" +
+	"\x04name\x18\x01 \x01(\tBp\xbaHmrk2i^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/contactLogins/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"a\n" +
+	"\x1bDisableContactLoginResponse\x12B\n" +
+	"\rcontact_login\x18\x01 \x01(\v2\x1d.concord.auth.v1.ContactLoginR\fcontactLogin*X\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ROLE_ADMINISTRATOR\x10\x01\x12\x0e\n" +
@@ -2158,7 +2433,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATE_INVITED\x10\x01\x12\x18\n" +
 	"\x14ACCOUNT_STATE_ACTIVE\x10\x02\x12\x1a\n" +
-	"\x16ACCOUNT_STATE_DISABLED\x10\x032\x89\x13\n" +
+	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xbe\x16\n" +
 	"\x0eAccountService\x12\xa7\x01\n" +
 	"\vInviteStaff\x12#.concord.auth.v1.InviteStaffRequest\x1a$.concord.auth.v1.InviteStaffResponse\"M\x8a\xb5\x18\x1d\n" +
 	"\fstaff.invite\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{parent=firms/*}/staff:invite\x12\x95\x01\n" +
@@ -2170,7 +2445,16 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\fDisableStaff\x12$.concord.auth.v1.DisableStaffRequest\x1a%.concord.auth.v1.DisableStaffResponse\"M\x8a\xb5\x18\x1c\n" +
 	"\rstaff.disable\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/{name=firms/*/staff/*}:disable\x12\xe7\x01\n" +
 	"\fReinstatePin\x12$.concord.auth.v1.ReinstatePinRequest\x1a%.concord.auth.v1.ReinstatePinResponse\"\x89\x01\x8a\xb5\x18\x1d\n" +
-	"\rpin.reinstate\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02b:\x01*Z4:\x01*\"//v1/{name=firms/*/contactLogins/*}:reinstatePin\"'/v1/{name=firms/*/staff/*}:reinstatePin\x12\xbc\x01\n" +
+	"\rpin.reinstate\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02b:\x01*Z4:\x01*\"//v1/{name=firms/*/contactLogins/*}:reinstatePin\"'/v1/{name=firms/*/staff/*}:reinstatePin\x12\x9e\x01\n" +
+	"\vUpdateStaff\x12#.concord.auth.v1.UpdateStaffRequest\x1a$.concord.auth.v1.UpdateStaffResponse\"D\x8a\xb5\x18\x1b\n" +
+	"\fstaff.update\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02\x1f:\x01*2\x1a/v1/{name=firms/*/staff/*}\x12\xa0\x01\n" +
+	"\n" +
+	"ResetStaff\x12\".concord.auth.v1.ResetStaffRequest\x1a#.concord.auth.v1.ResetStaffResponse\"I\x8a\xb5\x18\x1a\n" +
+	"\vstaff.reset\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/{name=firms/*/staff/*}:reset\x12\xff\x01\n" +
+	"\x10ApproveEnrolment\x12(.concord.auth.v1.ApproveEnrolmentRequest\x1a).concord.auth.v1.ApproveEnrolmentResponse\"\x95\x01\x8a\xb5\x18!\n" +
+	"\x11enrolment.approve\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02j:\x01*Z8:\x01*\"3/v1/{name=firms/*/contactLogins/*}:approveEnrolment\"+/v1/{name=firms/*/staff/*}:approveEnrolment\x12\xce\x01\n" +
+	"\x13DisableContactLogin\x12+.concord.auth.v1.DisableContactLoginRequest\x1a,.concord.auth.v1.DisableContactLoginResponse\"\\\x8a\xb5\x18#\n" +
+	"\x15contact_login.disable\x12\x02\x03\x04*\x04name0\x03\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/{name=firms/*/contactLogins/*}:disable\x12\xbc\x01\n" +
 	"\rInviteContact\x12%.concord.auth.v1.InviteContactRequest\x1a&.concord.auth.v1.InviteContactResponse\"\\\x8a\xb5\x18$\n" +
 	"\x14contact_login.invite\x12\x02\x03\x04*\x06parent0\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{parent=firms/*}/contactLogins:invite\x12\xbd\x01\n" +
 	"\x11ListContactLogins\x12).concord.auth.v1.ListContactLoginsRequest\x1a*.concord.auth.v1.ListContactLoginsResponse\"Q\x8a\xb5\x18#\n" +
@@ -2178,11 +2462,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x12FenceContactLogins\x12*.concord.auth.v1.FenceContactLoginsRequest\x1a+.concord.auth.v1.FenceContactLoginsResponse\"*\x8a\xb5\x18&\n" +
 	"\x13contact_login.fence\x12\x01\t\x1a\x04sync*\x04firm0\x03\x12\xa7\x01\n" +
 	"\x15LiftContactLoginFence\x12-.concord.auth.v1.LiftContactLoginFenceRequest\x1a..concord.auth.v1.LiftContactLoginFenceResponse\"/\x8a\xb5\x18+\n" +
-	"\x18contact_login.lift_fence\x12\x01\t\x1a\x04sync*\x04firm0\x03\x12\xb8\x01\n" +
-	"\x0eAuthorizeAddIn\x12&.concord.auth.v1.AuthorizeAddInRequest\x1a'.concord.auth.v1.AuthorizeAddInResponse\"U\x8a\xb5\x18!\n" +
-	"\x10add_in.authorize\x12\x03\x03\x04\x05*\x06parent0\x03\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/{parent=firms/*}/addIns:authorize\x12\xa4\x01\n" +
-	"\x11ExchangeAddInCode\x12).concord.auth.v1.ExchangeAddInCodeRequest\x1a*.concord.auth.v1.ExchangeAddInCodeResponse\"8\x8a\xb5\x18\x16\n" +
-	"\x0fadd_in.exchange\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/addIns:exchange\x12\xa1\x01\n" +
+	"\x18contact_login.lift_fence\x12\x01\t\x1a\x04sync*\x04firm0\x03\x12\xa1\x01\n" +
 	"\vCreateAgent\x12#.concord.auth.v1.CreateAgentRequest\x1a$.concord.auth.v1.CreateAgentResponse\"G\x8a\xb5\x18\x1d\n" +
 	"\fagent.create\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{parent=firms/*}/agents\x12\x97\x01\n" +
 	"\n" +
@@ -2205,7 +2485,7 @@ func file_concord_auth_v1_account_service_proto_rawDescGZIP() []byte {
 }
 
 var file_concord_auth_v1_account_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_concord_auth_v1_account_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(Role)(0),                             // 0: concord.auth.v1.Role
 	(AccountState)(0),                     // 1: concord.auth.v1.AccountState
@@ -2229,70 +2509,84 @@ var file_concord_auth_v1_account_service_proto_goTypes = []any{
 	(*FenceContactLoginsResponse)(nil),    // 19: concord.auth.v1.FenceContactLoginsResponse
 	(*LiftContactLoginFenceRequest)(nil),  // 20: concord.auth.v1.LiftContactLoginFenceRequest
 	(*LiftContactLoginFenceResponse)(nil), // 21: concord.auth.v1.LiftContactLoginFenceResponse
-	(*AuthorizeAddInRequest)(nil),         // 22: concord.auth.v1.AuthorizeAddInRequest
-	(*AuthorizeAddInResponse)(nil),        // 23: concord.auth.v1.AuthorizeAddInResponse
-	(*ExchangeAddInCodeRequest)(nil),      // 24: concord.auth.v1.ExchangeAddInCodeRequest
-	(*ExchangeAddInCodeResponse)(nil),     // 25: concord.auth.v1.ExchangeAddInCodeResponse
-	(*CreateAgentRequest)(nil),            // 26: concord.auth.v1.CreateAgentRequest
-	(*CreateAgentResponse)(nil),           // 27: concord.auth.v1.CreateAgentResponse
-	(*Agent)(nil),                         // 28: concord.auth.v1.Agent
-	(*ListAgentsRequest)(nil),             // 29: concord.auth.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),            // 30: concord.auth.v1.ListAgentsResponse
-	(*RevokeAgentRequest)(nil),            // 31: concord.auth.v1.RevokeAgentRequest
-	(*RevokeAgentResponse)(nil),           // 32: concord.auth.v1.RevokeAgentResponse
-	(*timestamppb.Timestamp)(nil),         // 33: google.protobuf.Timestamp
+	(*CreateAgentRequest)(nil),            // 22: concord.auth.v1.CreateAgentRequest
+	(*CreateAgentResponse)(nil),           // 23: concord.auth.v1.CreateAgentResponse
+	(*Agent)(nil),                         // 24: concord.auth.v1.Agent
+	(*ListAgentsRequest)(nil),             // 25: concord.auth.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),            // 26: concord.auth.v1.ListAgentsResponse
+	(*RevokeAgentRequest)(nil),            // 27: concord.auth.v1.RevokeAgentRequest
+	(*RevokeAgentResponse)(nil),           // 28: concord.auth.v1.RevokeAgentResponse
+	(*UpdateStaffRequest)(nil),            // 29: concord.auth.v1.UpdateStaffRequest
+	(*UpdateStaffResponse)(nil),           // 30: concord.auth.v1.UpdateStaffResponse
+	(*ResetStaffRequest)(nil),             // 31: concord.auth.v1.ResetStaffRequest
+	(*ResetStaffResponse)(nil),            // 32: concord.auth.v1.ResetStaffResponse
+	(*ApproveEnrolmentRequest)(nil),       // 33: concord.auth.v1.ApproveEnrolmentRequest
+	(*ApproveEnrolmentResponse)(nil),      // 34: concord.auth.v1.ApproveEnrolmentResponse
+	(*DisableContactLoginRequest)(nil),    // 35: concord.auth.v1.DisableContactLoginRequest
+	(*DisableContactLoginResponse)(nil),   // 36: concord.auth.v1.DisableContactLoginResponse
+	(*timestamppb.Timestamp)(nil),         // 37: google.protobuf.Timestamp
+	(FactorKind)(0),                       // 38: concord.auth.v1.FactorKind
 }
 var file_concord_auth_v1_account_service_proto_depIdxs = []int32{
 	0,  // 0: concord.auth.v1.Staff.role:type_name -> concord.auth.v1.Role
 	1,  // 1: concord.auth.v1.Staff.state:type_name -> concord.auth.v1.AccountState
-	33, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
-	33, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
-	1,  // 4: concord.auth.v1.ContactLogin.state:type_name -> concord.auth.v1.AccountState
-	0,  // 5: concord.auth.v1.InviteStaffRequest.role:type_name -> concord.auth.v1.Role
-	2,  // 6: concord.auth.v1.InviteStaffResponse.staff:type_name -> concord.auth.v1.Staff
-	2,  // 7: concord.auth.v1.ListStaffResponse.staff:type_name -> concord.auth.v1.Staff
-	2,  // 8: concord.auth.v1.GetStaffResponse.staff:type_name -> concord.auth.v1.Staff
-	2,  // 9: concord.auth.v1.DisableStaffResponse.staff:type_name -> concord.auth.v1.Staff
-	3,  // 10: concord.auth.v1.InviteContactResponse.contact_login:type_name -> concord.auth.v1.ContactLogin
-	3,  // 11: concord.auth.v1.ListContactLoginsResponse.contact_logins:type_name -> concord.auth.v1.ContactLogin
-	33, // 12: concord.auth.v1.ExchangeAddInCodeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	33, // 13: concord.auth.v1.Agent.create_time:type_name -> google.protobuf.Timestamp
-	33, // 14: concord.auth.v1.Agent.revoke_time:type_name -> google.protobuf.Timestamp
-	28, // 15: concord.auth.v1.ListAgentsResponse.agents:type_name -> concord.auth.v1.Agent
-	28, // 16: concord.auth.v1.RevokeAgentResponse.agent:type_name -> concord.auth.v1.Agent
-	4,  // 17: concord.auth.v1.AccountService.InviteStaff:input_type -> concord.auth.v1.InviteStaffRequest
-	6,  // 18: concord.auth.v1.AccountService.ListStaff:input_type -> concord.auth.v1.ListStaffRequest
-	8,  // 19: concord.auth.v1.AccountService.GetStaff:input_type -> concord.auth.v1.GetStaffRequest
-	10, // 20: concord.auth.v1.AccountService.DisableStaff:input_type -> concord.auth.v1.DisableStaffRequest
-	12, // 21: concord.auth.v1.AccountService.ReinstatePin:input_type -> concord.auth.v1.ReinstatePinRequest
-	14, // 22: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
-	16, // 23: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
-	18, // 24: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
-	20, // 25: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
-	22, // 26: concord.auth.v1.AccountService.AuthorizeAddIn:input_type -> concord.auth.v1.AuthorizeAddInRequest
-	24, // 27: concord.auth.v1.AccountService.ExchangeAddInCode:input_type -> concord.auth.v1.ExchangeAddInCodeRequest
-	26, // 28: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
-	29, // 29: concord.auth.v1.AccountService.ListAgents:input_type -> concord.auth.v1.ListAgentsRequest
-	31, // 30: concord.auth.v1.AccountService.RevokeAgent:input_type -> concord.auth.v1.RevokeAgentRequest
-	5,  // 31: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
-	7,  // 32: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
-	9,  // 33: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
-	11, // 34: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
-	13, // 35: concord.auth.v1.AccountService.ReinstatePin:output_type -> concord.auth.v1.ReinstatePinResponse
-	15, // 36: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
-	17, // 37: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
-	19, // 38: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
-	21, // 39: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
-	23, // 40: concord.auth.v1.AccountService.AuthorizeAddIn:output_type -> concord.auth.v1.AuthorizeAddInResponse
-	25, // 41: concord.auth.v1.AccountService.ExchangeAddInCode:output_type -> concord.auth.v1.ExchangeAddInCodeResponse
-	27, // 42: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
-	30, // 43: concord.auth.v1.AccountService.ListAgents:output_type -> concord.auth.v1.ListAgentsResponse
-	32, // 44: concord.auth.v1.AccountService.RevokeAgent:output_type -> concord.auth.v1.RevokeAgentResponse
-	31, // [31:45] is the sub-list for method output_type
-	17, // [17:31] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	37, // 2: concord.auth.v1.Staff.create_time:type_name -> google.protobuf.Timestamp
+	37, // 3: concord.auth.v1.Staff.last_sign_in_time:type_name -> google.protobuf.Timestamp
+	38, // 4: concord.auth.v1.Staff.factors:type_name -> concord.auth.v1.FactorKind
+	37, // 5: concord.auth.v1.Staff.enrolment_request_time:type_name -> google.protobuf.Timestamp
+	1,  // 6: concord.auth.v1.ContactLogin.state:type_name -> concord.auth.v1.AccountState
+	0,  // 7: concord.auth.v1.InviteStaffRequest.role:type_name -> concord.auth.v1.Role
+	2,  // 8: concord.auth.v1.InviteStaffResponse.staff:type_name -> concord.auth.v1.Staff
+	2,  // 9: concord.auth.v1.ListStaffResponse.staff:type_name -> concord.auth.v1.Staff
+	2,  // 10: concord.auth.v1.GetStaffResponse.staff:type_name -> concord.auth.v1.Staff
+	2,  // 11: concord.auth.v1.DisableStaffResponse.staff:type_name -> concord.auth.v1.Staff
+	3,  // 12: concord.auth.v1.InviteContactResponse.contact_login:type_name -> concord.auth.v1.ContactLogin
+	3,  // 13: concord.auth.v1.ListContactLoginsResponse.contact_logins:type_name -> concord.auth.v1.ContactLogin
+	37, // 14: concord.auth.v1.Agent.create_time:type_name -> google.protobuf.Timestamp
+	37, // 15: concord.auth.v1.Agent.revoke_time:type_name -> google.protobuf.Timestamp
+	24, // 16: concord.auth.v1.ListAgentsResponse.agents:type_name -> concord.auth.v1.Agent
+	24, // 17: concord.auth.v1.RevokeAgentResponse.agent:type_name -> concord.auth.v1.Agent
+	0,  // 18: concord.auth.v1.UpdateStaffRequest.role:type_name -> concord.auth.v1.Role
+	2,  // 19: concord.auth.v1.UpdateStaffResponse.staff:type_name -> concord.auth.v1.Staff
+	37, // 20: concord.auth.v1.ApproveEnrolmentResponse.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 21: concord.auth.v1.DisableContactLoginResponse.contact_login:type_name -> concord.auth.v1.ContactLogin
+	4,  // 22: concord.auth.v1.AccountService.InviteStaff:input_type -> concord.auth.v1.InviteStaffRequest
+	6,  // 23: concord.auth.v1.AccountService.ListStaff:input_type -> concord.auth.v1.ListStaffRequest
+	8,  // 24: concord.auth.v1.AccountService.GetStaff:input_type -> concord.auth.v1.GetStaffRequest
+	10, // 25: concord.auth.v1.AccountService.DisableStaff:input_type -> concord.auth.v1.DisableStaffRequest
+	12, // 26: concord.auth.v1.AccountService.ReinstatePin:input_type -> concord.auth.v1.ReinstatePinRequest
+	29, // 27: concord.auth.v1.AccountService.UpdateStaff:input_type -> concord.auth.v1.UpdateStaffRequest
+	31, // 28: concord.auth.v1.AccountService.ResetStaff:input_type -> concord.auth.v1.ResetStaffRequest
+	33, // 29: concord.auth.v1.AccountService.ApproveEnrolment:input_type -> concord.auth.v1.ApproveEnrolmentRequest
+	35, // 30: concord.auth.v1.AccountService.DisableContactLogin:input_type -> concord.auth.v1.DisableContactLoginRequest
+	14, // 31: concord.auth.v1.AccountService.InviteContact:input_type -> concord.auth.v1.InviteContactRequest
+	16, // 32: concord.auth.v1.AccountService.ListContactLogins:input_type -> concord.auth.v1.ListContactLoginsRequest
+	18, // 33: concord.auth.v1.AccountService.FenceContactLogins:input_type -> concord.auth.v1.FenceContactLoginsRequest
+	20, // 34: concord.auth.v1.AccountService.LiftContactLoginFence:input_type -> concord.auth.v1.LiftContactLoginFenceRequest
+	22, // 35: concord.auth.v1.AccountService.CreateAgent:input_type -> concord.auth.v1.CreateAgentRequest
+	25, // 36: concord.auth.v1.AccountService.ListAgents:input_type -> concord.auth.v1.ListAgentsRequest
+	27, // 37: concord.auth.v1.AccountService.RevokeAgent:input_type -> concord.auth.v1.RevokeAgentRequest
+	5,  // 38: concord.auth.v1.AccountService.InviteStaff:output_type -> concord.auth.v1.InviteStaffResponse
+	7,  // 39: concord.auth.v1.AccountService.ListStaff:output_type -> concord.auth.v1.ListStaffResponse
+	9,  // 40: concord.auth.v1.AccountService.GetStaff:output_type -> concord.auth.v1.GetStaffResponse
+	11, // 41: concord.auth.v1.AccountService.DisableStaff:output_type -> concord.auth.v1.DisableStaffResponse
+	13, // 42: concord.auth.v1.AccountService.ReinstatePin:output_type -> concord.auth.v1.ReinstatePinResponse
+	30, // 43: concord.auth.v1.AccountService.UpdateStaff:output_type -> concord.auth.v1.UpdateStaffResponse
+	32, // 44: concord.auth.v1.AccountService.ResetStaff:output_type -> concord.auth.v1.ResetStaffResponse
+	34, // 45: concord.auth.v1.AccountService.ApproveEnrolment:output_type -> concord.auth.v1.ApproveEnrolmentResponse
+	36, // 46: concord.auth.v1.AccountService.DisableContactLogin:output_type -> concord.auth.v1.DisableContactLoginResponse
+	15, // 47: concord.auth.v1.AccountService.InviteContact:output_type -> concord.auth.v1.InviteContactResponse
+	17, // 48: concord.auth.v1.AccountService.ListContactLogins:output_type -> concord.auth.v1.ListContactLoginsResponse
+	19, // 49: concord.auth.v1.AccountService.FenceContactLogins:output_type -> concord.auth.v1.FenceContactLoginsResponse
+	21, // 50: concord.auth.v1.AccountService.LiftContactLoginFence:output_type -> concord.auth.v1.LiftContactLoginFenceResponse
+	23, // 51: concord.auth.v1.AccountService.CreateAgent:output_type -> concord.auth.v1.CreateAgentResponse
+	26, // 52: concord.auth.v1.AccountService.ListAgents:output_type -> concord.auth.v1.ListAgentsResponse
+	28, // 53: concord.auth.v1.AccountService.RevokeAgent:output_type -> concord.auth.v1.RevokeAgentResponse
+	38, // [38:54] is the sub-list for method output_type
+	22, // [22:38] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_account_service_proto_init() }
@@ -2300,13 +2594,14 @@ func file_concord_auth_v1_account_service_proto_init() {
 	if File_concord_auth_v1_account_service_proto != nil {
 		return
 	}
+	file_concord_auth_v1_auth_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_account_service_proto_rawDesc), len(file_concord_auth_v1_account_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

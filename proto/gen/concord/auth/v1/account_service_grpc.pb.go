@@ -24,12 +24,14 @@ const (
 	AccountService_GetStaff_FullMethodName              = "/concord.auth.v1.AccountService/GetStaff"
 	AccountService_DisableStaff_FullMethodName          = "/concord.auth.v1.AccountService/DisableStaff"
 	AccountService_ReinstatePin_FullMethodName          = "/concord.auth.v1.AccountService/ReinstatePin"
+	AccountService_UpdateStaff_FullMethodName           = "/concord.auth.v1.AccountService/UpdateStaff"
+	AccountService_ResetStaff_FullMethodName            = "/concord.auth.v1.AccountService/ResetStaff"
+	AccountService_ApproveEnrolment_FullMethodName      = "/concord.auth.v1.AccountService/ApproveEnrolment"
+	AccountService_DisableContactLogin_FullMethodName   = "/concord.auth.v1.AccountService/DisableContactLogin"
 	AccountService_InviteContact_FullMethodName         = "/concord.auth.v1.AccountService/InviteContact"
 	AccountService_ListContactLogins_FullMethodName     = "/concord.auth.v1.AccountService/ListContactLogins"
 	AccountService_FenceContactLogins_FullMethodName    = "/concord.auth.v1.AccountService/FenceContactLogins"
 	AccountService_LiftContactLoginFence_FullMethodName = "/concord.auth.v1.AccountService/LiftContactLoginFence"
-	AccountService_AuthorizeAddIn_FullMethodName        = "/concord.auth.v1.AccountService/AuthorizeAddIn"
-	AccountService_ExchangeAddInCode_FullMethodName     = "/concord.auth.v1.AccountService/ExchangeAddInCode"
 	AccountService_CreateAgent_FullMethodName           = "/concord.auth.v1.AccountService/CreateAgent"
 	AccountService_ListAgents_FullMethodName            = "/concord.auth.v1.AccountService/ListAgents"
 	AccountService_RevokeAgent_FullMethodName           = "/concord.auth.v1.AccountService/RevokeAgent"
@@ -39,7 +41,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AccountService keeps staff, contact logins, Add-Ins and agents.
+// AccountService keeps staff, contact logins and agents.
 type AccountServiceClient interface {
 	// InviteStaff makes an account and sends an invitation by e-mail. Somebody who has not accepted yet, or was disabled, is invited anew.
 	InviteStaff(ctx context.Context, in *InviteStaffRequest, opts ...grpc.CallOption) (*InviteStaffResponse, error)
@@ -51,6 +53,14 @@ type AccountServiceClient interface {
 	DisableStaff(ctx context.Context, in *DisableStaffRequest, opts ...grpc.CallOption) (*DisableStaffResponse, error)
 	// ReinstatePin lets an account use PINs again after twenty wrong ones in a row had switched them off. The caller makes sure that it speaks with the person.
 	ReinstatePin(ctx context.Context, in *ReinstatePinRequest, opts ...grpc.CallOption) (*ReinstatePinResponse, error)
+	// UpdateStaff changes name, mobile or role. Another role ends the sessions; a mobile entered by somebody else is validated at its first sign-in; the mobile before is told. A firm keeps at least one administrator who can sign in.
+	UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*UpdateStaffResponse, error)
+	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password.
+	ResetStaff(ctx context.Context, in *ResetStaffRequest, opts ...grpc.CallOption) (*ResetStaffResponse, error)
+	// ApproveEnrolment lets a weak session of the account enrol one stronger factor within a day. The caller makes sure that it speaks with the person, and is not that person.
+	ApproveEnrolment(ctx context.Context, in *ApproveEnrolmentRequest, opts ...grpc.CallOption) (*ApproveEnrolmentResponse, error)
+	// DisableContactLogin ends all sessions of a portal login and refuses new ones. InviteContact opens it again.
+	DisableContactLogin(ctx context.Context, in *DisableContactLoginRequest, opts ...grpc.CallOption) (*DisableContactLoginResponse, error)
 	// InviteContact gives a contact a portal login and sends an invitation by e-mail.
 	InviteContact(ctx context.Context, in *InviteContactRequest, opts ...grpc.CallOption) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
@@ -59,10 +69,6 @@ type AccountServiceClient interface {
 	FenceContactLogins(ctx context.Context, in *FenceContactLoginsRequest, opts ...grpc.CallOption) (*FenceContactLoginsResponse, error)
 	// LiftContactLoginFence ends the fence of a saga for good, also one that never stood. Repeating it changes nothing.
 	LiftContactLoginFence(ctx context.Context, in *LiftContactLoginFenceRequest, opts ...grpc.CallOption) (*LiftContactLoginFenceResponse, error)
-	// AuthorizeAddIn gives a signed-in person's consent to a desktop Add-In: a code for its loopback address (RFC 8252, PKCE S256).
-	AuthorizeAddIn(ctx context.Context, in *AuthorizeAddInRequest, opts ...grpc.CallOption) (*AuthorizeAddInResponse, error)
-	// ExchangeAddInCode redeems the code for an Add-In token.
-	ExchangeAddInCode(ctx context.Context, in *ExchangeAddInCodeRequest, opts ...grpc.CallOption) (*ExchangeAddInCodeResponse, error)
 	// CreateAgent makes the credential of an on-premise agent.
 	CreateAgent(ctx context.Context, in *CreateAgentRequest, opts ...grpc.CallOption) (*CreateAgentResponse, error)
 	// ListAgents lists the firm's agents, those that were revoked included.
@@ -129,6 +135,46 @@ func (c *accountServiceClient) ReinstatePin(ctx context.Context, in *ReinstatePi
 	return out, nil
 }
 
+func (c *accountServiceClient) UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*UpdateStaffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateStaffResponse)
+	err := c.cc.Invoke(ctx, AccountService_UpdateStaff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ResetStaff(ctx context.Context, in *ResetStaffRequest, opts ...grpc.CallOption) (*ResetStaffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetStaffResponse)
+	err := c.cc.Invoke(ctx, AccountService_ResetStaff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ApproveEnrolment(ctx context.Context, in *ApproveEnrolmentRequest, opts ...grpc.CallOption) (*ApproveEnrolmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApproveEnrolmentResponse)
+	err := c.cc.Invoke(ctx, AccountService_ApproveEnrolment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) DisableContactLogin(ctx context.Context, in *DisableContactLoginRequest, opts ...grpc.CallOption) (*DisableContactLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableContactLoginResponse)
+	err := c.cc.Invoke(ctx, AccountService_DisableContactLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accountServiceClient) InviteContact(ctx context.Context, in *InviteContactRequest, opts ...grpc.CallOption) (*InviteContactResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(InviteContactResponse)
@@ -169,26 +215,6 @@ func (c *accountServiceClient) LiftContactLoginFence(ctx context.Context, in *Li
 	return out, nil
 }
 
-func (c *accountServiceClient) AuthorizeAddIn(ctx context.Context, in *AuthorizeAddInRequest, opts ...grpc.CallOption) (*AuthorizeAddInResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(AuthorizeAddInResponse)
-	err := c.cc.Invoke(ctx, AccountService_AuthorizeAddIn_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *accountServiceClient) ExchangeAddInCode(ctx context.Context, in *ExchangeAddInCodeRequest, opts ...grpc.CallOption) (*ExchangeAddInCodeResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ExchangeAddInCodeResponse)
-	err := c.cc.Invoke(ctx, AccountService_ExchangeAddInCode_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *accountServiceClient) CreateAgent(ctx context.Context, in *CreateAgentRequest, opts ...grpc.CallOption) (*CreateAgentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateAgentResponse)
@@ -223,7 +249,7 @@ func (c *accountServiceClient) RevokeAgent(ctx context.Context, in *RevokeAgentR
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
 //
-// AccountService keeps staff, contact logins, Add-Ins and agents.
+// AccountService keeps staff, contact logins and agents.
 type AccountServiceServer interface {
 	// InviteStaff makes an account and sends an invitation by e-mail. Somebody who has not accepted yet, or was disabled, is invited anew.
 	InviteStaff(context.Context, *InviteStaffRequest) (*InviteStaffResponse, error)
@@ -235,6 +261,14 @@ type AccountServiceServer interface {
 	DisableStaff(context.Context, *DisableStaffRequest) (*DisableStaffResponse, error)
 	// ReinstatePin lets an account use PINs again after twenty wrong ones in a row had switched them off. The caller makes sure that it speaks with the person.
 	ReinstatePin(context.Context, *ReinstatePinRequest) (*ReinstatePinResponse, error)
+	// UpdateStaff changes name, mobile or role. Another role ends the sessions; a mobile entered by somebody else is validated at its first sign-in; the mobile before is told. A firm keeps at least one administrator who can sign in.
+	UpdateStaff(context.Context, *UpdateStaffRequest) (*UpdateStaffResponse, error)
+	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password.
+	ResetStaff(context.Context, *ResetStaffRequest) (*ResetStaffResponse, error)
+	// ApproveEnrolment lets a weak session of the account enrol one stronger factor within a day. The caller makes sure that it speaks with the person, and is not that person.
+	ApproveEnrolment(context.Context, *ApproveEnrolmentRequest) (*ApproveEnrolmentResponse, error)
+	// DisableContactLogin ends all sessions of a portal login and refuses new ones. InviteContact opens it again.
+	DisableContactLogin(context.Context, *DisableContactLoginRequest) (*DisableContactLoginResponse, error)
 	// InviteContact gives a contact a portal login and sends an invitation by e-mail.
 	InviteContact(context.Context, *InviteContactRequest) (*InviteContactResponse, error)
 	// ListContactLogins lists the portal logins.
@@ -243,10 +277,6 @@ type AccountServiceServer interface {
 	FenceContactLogins(context.Context, *FenceContactLoginsRequest) (*FenceContactLoginsResponse, error)
 	// LiftContactLoginFence ends the fence of a saga for good, also one that never stood. Repeating it changes nothing.
 	LiftContactLoginFence(context.Context, *LiftContactLoginFenceRequest) (*LiftContactLoginFenceResponse, error)
-	// AuthorizeAddIn gives a signed-in person's consent to a desktop Add-In: a code for its loopback address (RFC 8252, PKCE S256).
-	AuthorizeAddIn(context.Context, *AuthorizeAddInRequest) (*AuthorizeAddInResponse, error)
-	// ExchangeAddInCode redeems the code for an Add-In token.
-	ExchangeAddInCode(context.Context, *ExchangeAddInCodeRequest) (*ExchangeAddInCodeResponse, error)
 	// CreateAgent makes the credential of an on-premise agent.
 	CreateAgent(context.Context, *CreateAgentRequest) (*CreateAgentResponse, error)
 	// ListAgents lists the firm's agents, those that were revoked included.
@@ -278,6 +308,18 @@ func (UnimplementedAccountServiceServer) DisableStaff(context.Context, *DisableS
 func (UnimplementedAccountServiceServer) ReinstatePin(context.Context, *ReinstatePinRequest) (*ReinstatePinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReinstatePin not implemented")
 }
+func (UnimplementedAccountServiceServer) UpdateStaff(context.Context, *UpdateStaffRequest) (*UpdateStaffResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateStaff not implemented")
+}
+func (UnimplementedAccountServiceServer) ResetStaff(context.Context, *ResetStaffRequest) (*ResetStaffResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResetStaff not implemented")
+}
+func (UnimplementedAccountServiceServer) ApproveEnrolment(context.Context, *ApproveEnrolmentRequest) (*ApproveEnrolmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApproveEnrolment not implemented")
+}
+func (UnimplementedAccountServiceServer) DisableContactLogin(context.Context, *DisableContactLoginRequest) (*DisableContactLoginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableContactLogin not implemented")
+}
 func (UnimplementedAccountServiceServer) InviteContact(context.Context, *InviteContactRequest) (*InviteContactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method InviteContact not implemented")
 }
@@ -289,12 +331,6 @@ func (UnimplementedAccountServiceServer) FenceContactLogins(context.Context, *Fe
 }
 func (UnimplementedAccountServiceServer) LiftContactLoginFence(context.Context, *LiftContactLoginFenceRequest) (*LiftContactLoginFenceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LiftContactLoginFence not implemented")
-}
-func (UnimplementedAccountServiceServer) AuthorizeAddIn(context.Context, *AuthorizeAddInRequest) (*AuthorizeAddInResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method AuthorizeAddIn not implemented")
-}
-func (UnimplementedAccountServiceServer) ExchangeAddInCode(context.Context, *ExchangeAddInCodeRequest) (*ExchangeAddInCodeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ExchangeAddInCode not implemented")
 }
 func (UnimplementedAccountServiceServer) CreateAgent(context.Context, *CreateAgentRequest) (*CreateAgentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateAgent not implemented")
@@ -416,6 +452,78 @@ func _AccountService_ReinstatePin_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_UpdateStaff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateStaffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).UpdateStaff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_UpdateStaff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).UpdateStaff(ctx, req.(*UpdateStaffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ResetStaff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetStaffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ResetStaff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ResetStaff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ResetStaff(ctx, req.(*ResetStaffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ApproveEnrolment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApproveEnrolmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ApproveEnrolment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ApproveEnrolment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ApproveEnrolment(ctx, req.(*ApproveEnrolmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_DisableContactLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableContactLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).DisableContactLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_DisableContactLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).DisableContactLogin(ctx, req.(*DisableContactLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AccountService_InviteContact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(InviteContactRequest)
 	if err := dec(in); err != nil {
@@ -484,42 +592,6 @@ func _AccountService_LiftContactLoginFence_Handler(srv interface{}, ctx context.
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AccountServiceServer).LiftContactLoginFence(ctx, req.(*LiftContactLoginFenceRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _AccountService_AuthorizeAddIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(AuthorizeAddInRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(AccountServiceServer).AuthorizeAddIn(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: AccountService_AuthorizeAddIn_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(AccountServiceServer).AuthorizeAddIn(ctx, req.(*AuthorizeAddInRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _AccountService_ExchangeAddInCode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ExchangeAddInCodeRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(AccountServiceServer).ExchangeAddInCode(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: AccountService_ExchangeAddInCode_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(AccountServiceServer).ExchangeAddInCode(ctx, req.(*ExchangeAddInCodeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -606,6 +678,22 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AccountService_ReinstatePin_Handler,
 		},
 		{
+			MethodName: "UpdateStaff",
+			Handler:    _AccountService_UpdateStaff_Handler,
+		},
+		{
+			MethodName: "ResetStaff",
+			Handler:    _AccountService_ResetStaff_Handler,
+		},
+		{
+			MethodName: "ApproveEnrolment",
+			Handler:    _AccountService_ApproveEnrolment_Handler,
+		},
+		{
+			MethodName: "DisableContactLogin",
+			Handler:    _AccountService_DisableContactLogin_Handler,
+		},
+		{
 			MethodName: "InviteContact",
 			Handler:    _AccountService_InviteContact_Handler,
 		},
@@ -620,14 +708,6 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LiftContactLoginFence",
 			Handler:    _AccountService_LiftContactLoginFence_Handler,
-		},
-		{
-			MethodName: "AuthorizeAddIn",
-			Handler:    _AccountService_AuthorizeAddIn_Handler,
-		},
-		{
-			MethodName: "ExchangeAddInCode",
-			Handler:    _AccountService_ExchangeAddInCode_Handler,
 		},
 		{
 			MethodName: "CreateAgent",

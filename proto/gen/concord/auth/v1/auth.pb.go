@@ -63,6 +63,28 @@ const (
 	ErrorReason_ERROR_REASON_ETAG_MISMATCH ErrorReason = 16
 	// The client list could not be asked whether the contact exists; try again.
 	ErrorReason_ERROR_REASON_CONTACT_UNCONFIRMED ErrorReason = 17
+	// The session was not used for half an hour; UnlockSession opens it again with the password.
+	ErrorReason_ERROR_REASON_SESSION_LOCKED ErrorReason = 18
+	// The firm's policy does not allow this kind of factor, or the account has none of it.
+	ErrorReason_ERROR_REASON_FACTOR_NOT_ALLOWED ErrorReason = 19
+	// A weak session enrols a stronger factor only with a recovery code or an administrator's approval.
+	ErrorReason_ERROR_REASON_ENROLMENT_NOT_ALLOWED ErrorReason = 20
+	// The enrolment is unknown, used or too old; start it again.
+	ErrorReason_ERROR_REASON_ENROLMENT_EXPIRED ErrorReason = 21
+	// The passkey's answer is malformed, was made for another site or another challenge, or is of a kind that is not taken.
+	ErrorReason_ERROR_REASON_PASSKEY_INVALID ErrorReason = 22
+	// The account needs this factor: it is the last one the firm's policy accepts.
+	ErrorReason_ERROR_REASON_LAST_FACTOR ErrorReason = 23
+	// The reset code is unknown, used or too old.
+	ErrorReason_ERROR_REASON_RESET_INVALID ErrorReason = 24
+	// The code or refresh token of an Add-In is unknown, used or too old, or was given to another client.
+	ErrorReason_ERROR_REASON_GRANT_INVALID ErrorReason = 25
+	// No Add-In is registered under this client id, or not with this kind of redirect address.
+	ErrorReason_ERROR_REASON_CLIENT_UNKNOWN ErrorReason = 26
+	// The report of a delivery is not signed by the provider.
+	ErrorReason_ERROR_REASON_SIGNATURE_INVALID ErrorReason = 27
+	// The account is not one that can be treated this way, for example the caller's own.
+	ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE ErrorReason = 28
 )
 
 // Enum value maps for ErrorReason.
@@ -86,6 +108,17 @@ var (
 		15: "ERROR_REASON_BUSY",
 		16: "ERROR_REASON_ETAG_MISMATCH",
 		17: "ERROR_REASON_CONTACT_UNCONFIRMED",
+		18: "ERROR_REASON_SESSION_LOCKED",
+		19: "ERROR_REASON_FACTOR_NOT_ALLOWED",
+		20: "ERROR_REASON_ENROLMENT_NOT_ALLOWED",
+		21: "ERROR_REASON_ENROLMENT_EXPIRED",
+		22: "ERROR_REASON_PASSKEY_INVALID",
+		23: "ERROR_REASON_LAST_FACTOR",
+		24: "ERROR_REASON_RESET_INVALID",
+		25: "ERROR_REASON_GRANT_INVALID",
+		26: "ERROR_REASON_CLIENT_UNKNOWN",
+		27: "ERROR_REASON_SIGNATURE_INVALID",
+		28: "ERROR_REASON_ACCOUNT_UNSUITABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                       0,
@@ -106,6 +139,17 @@ var (
 		"ERROR_REASON_BUSY":                              15,
 		"ERROR_REASON_ETAG_MISMATCH":                     16,
 		"ERROR_REASON_CONTACT_UNCONFIRMED":               17,
+		"ERROR_REASON_SESSION_LOCKED":                    18,
+		"ERROR_REASON_FACTOR_NOT_ALLOWED":                19,
+		"ERROR_REASON_ENROLMENT_NOT_ALLOWED":             20,
+		"ERROR_REASON_ENROLMENT_EXPIRED":                 21,
+		"ERROR_REASON_PASSKEY_INVALID":                   22,
+		"ERROR_REASON_LAST_FACTOR":                       23,
+		"ERROR_REASON_RESET_INVALID":                     24,
+		"ERROR_REASON_GRANT_INVALID":                     25,
+		"ERROR_REASON_CLIENT_UNKNOWN":                    26,
+		"ERROR_REASON_SIGNATURE_INVALID":                 27,
+		"ERROR_REASON_ACCOUNT_UNSUITABLE":                28,
 	}
 )
 
@@ -250,11 +294,133 @@ func (Channel) EnumDescriptor() ([]byte, []int) {
 	return file_concord_auth_v1_auth_proto_rawDescGZIP(), []int{2}
 }
 
+// FactorKind is a kind of second factor.
+type FactorKind int32
+
+const (
+	// Not set.
+	FactorKind_FACTOR_KIND_UNSPECIFIED FactorKind = 0
+	// A passkey or security key (WebAuthn).
+	FactorKind_FACTOR_KIND_PASSKEY FactorKind = 1
+	// A time-based code of an authenticator program (RFC 6238).
+	FactorKind_FACTOR_KIND_TOTP FactorKind = 2
+	// A PIN by SMS to the mobile of the profile.
+	FactorKind_FACTOR_KIND_SMS_PIN FactorKind = 3
+	// A PIN by e-mail.
+	FactorKind_FACTOR_KIND_EMAIL_PIN FactorKind = 4
+	// One of the codes kept for the day the other factors are lost, or one that an administrator handed out.
+	FactorKind_FACTOR_KIND_RECOVERY_CODE FactorKind = 5
+)
+
+// Enum value maps for FactorKind.
+var (
+	FactorKind_name = map[int32]string{
+		0: "FACTOR_KIND_UNSPECIFIED",
+		1: "FACTOR_KIND_PASSKEY",
+		2: "FACTOR_KIND_TOTP",
+		3: "FACTOR_KIND_SMS_PIN",
+		4: "FACTOR_KIND_EMAIL_PIN",
+		5: "FACTOR_KIND_RECOVERY_CODE",
+	}
+	FactorKind_value = map[string]int32{
+		"FACTOR_KIND_UNSPECIFIED":   0,
+		"FACTOR_KIND_PASSKEY":       1,
+		"FACTOR_KIND_TOTP":          2,
+		"FACTOR_KIND_SMS_PIN":       3,
+		"FACTOR_KIND_EMAIL_PIN":     4,
+		"FACTOR_KIND_RECOVERY_CODE": 5,
+	}
+)
+
+func (x FactorKind) Enum() *FactorKind {
+	p := new(FactorKind)
+	*p = x
+	return p
+}
+
+func (x FactorKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FactorKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_concord_auth_v1_auth_proto_enumTypes[3].Descriptor()
+}
+
+func (FactorKind) Type() protoreflect.EnumType {
+	return &file_concord_auth_v1_auth_proto_enumTypes[3]
+}
+
+func (x FactorKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FactorKind.Descriptor instead.
+func (FactorKind) EnumDescriptor() ([]byte, []int) {
+	return file_concord_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+// DeliveryState is what the provider reported about a message.
+type DeliveryState int32
+
+const (
+	// Nothing was sent.
+	DeliveryState_DELIVERY_STATE_UNSPECIFIED DeliveryState = 0
+	// The provider took it.
+	DeliveryState_DELIVERY_STATE_SENT DeliveryState = 1
+	// The provider says that it arrived.
+	DeliveryState_DELIVERY_STATE_DELIVERED DeliveryState = 2
+	// The provider says that it will not arrive.
+	DeliveryState_DELIVERY_STATE_UNDELIVERED DeliveryState = 3
+)
+
+// Enum value maps for DeliveryState.
+var (
+	DeliveryState_name = map[int32]string{
+		0: "DELIVERY_STATE_UNSPECIFIED",
+		1: "DELIVERY_STATE_SENT",
+		2: "DELIVERY_STATE_DELIVERED",
+		3: "DELIVERY_STATE_UNDELIVERED",
+	}
+	DeliveryState_value = map[string]int32{
+		"DELIVERY_STATE_UNSPECIFIED": 0,
+		"DELIVERY_STATE_SENT":        1,
+		"DELIVERY_STATE_DELIVERED":   2,
+		"DELIVERY_STATE_UNDELIVERED": 3,
+	}
+)
+
+func (x DeliveryState) Enum() *DeliveryState {
+	p := new(DeliveryState)
+	*p = x
+	return p
+}
+
+func (x DeliveryState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryState) Descriptor() protoreflect.EnumDescriptor {
+	return file_concord_auth_v1_auth_proto_enumTypes[4].Descriptor()
+}
+
+func (DeliveryState) Type() protoreflect.EnumType {
+	return &file_concord_auth_v1_auth_proto_enumTypes[4]
+}
+
+func (x DeliveryState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryState.Descriptor instead.
+func (DeliveryState) EnumDescriptor() ([]byte, []int) {
+	return file_concord_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+}
+
 var File_concord_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\xf6\x04\n" +
+	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\xf2\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_SIGN_IN_REFUSED\x10\x01\x12\"\n" +
@@ -274,7 +440,18 @@ const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PIN_UNDELIVERABLE\x10\x0e\x12\x15\n" +
 	"\x11ERROR_REASON_BUSY\x10\x0f\x12\x1e\n" +
 	"\x1aERROR_REASON_ETAG_MISMATCH\x10\x10\x12$\n" +
-	" ERROR_REASON_CONTACT_UNCONFIRMED\x10\x11*a\n" +
+	" ERROR_REASON_CONTACT_UNCONFIRMED\x10\x11\x12\x1f\n" +
+	"\x1bERROR_REASON_SESSION_LOCKED\x10\x12\x12#\n" +
+	"\x1fERROR_REASON_FACTOR_NOT_ALLOWED\x10\x13\x12&\n" +
+	"\"ERROR_REASON_ENROLMENT_NOT_ALLOWED\x10\x14\x12\"\n" +
+	"\x1eERROR_REASON_ENROLMENT_EXPIRED\x10\x15\x12 \n" +
+	"\x1cERROR_REASON_PASSKEY_INVALID\x10\x16\x12\x1c\n" +
+	"\x18ERROR_REASON_LAST_FACTOR\x10\x17\x12\x1e\n" +
+	"\x1aERROR_REASON_RESET_INVALID\x10\x18\x12\x1e\n" +
+	"\x1aERROR_REASON_GRANT_INVALID\x10\x19\x12\x1f\n" +
+	"\x1bERROR_REASON_CLIENT_UNKNOWN\x10\x1a\x12\"\n" +
+	"\x1eERROR_REASON_SIGNATURE_INVALID\x10\x1b\x12#\n" +
+	"\x1fERROR_REASON_ACCOUNT_UNSUITABLE\x10\x1c*a\n" +
 	"\bStrength\x12\x18\n" +
 	"\x14STRENGTH_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTRENGTH_SINGLE\x10\x01\x12\x11\n" +
@@ -284,7 +461,20 @@ const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCHANNEL_SMS\x10\x01\x12\x11\n" +
 	"\rCHANNEL_EMAIL\x10\x02\x12\x19\n" +
-	"\x15CHANNEL_SMS_AND_EMAIL\x10\x03BCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
+	"\x15CHANNEL_SMS_AND_EMAIL\x10\x03*\xab\x01\n" +
+	"\n" +
+	"FactorKind\x12\x1b\n" +
+	"\x17FACTOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13FACTOR_KIND_PASSKEY\x10\x01\x12\x14\n" +
+	"\x10FACTOR_KIND_TOTP\x10\x02\x12\x17\n" +
+	"\x13FACTOR_KIND_SMS_PIN\x10\x03\x12\x19\n" +
+	"\x15FACTOR_KIND_EMAIL_PIN\x10\x04\x12\x1d\n" +
+	"\x19FACTOR_KIND_RECOVERY_CODE\x10\x05*\x86\x01\n" +
+	"\rDeliveryState\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13DELIVERY_STATE_SENT\x10\x01\x12\x1c\n" +
+	"\x18DELIVERY_STATE_DELIVERED\x10\x02\x12\x1e\n" +
+	"\x1aDELIVERY_STATE_UNDELIVERED\x10\x03BCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 
 var (
 	file_concord_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -298,11 +488,13 @@ func file_concord_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_auth_proto_rawDescData
 }
 
-var file_concord_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_concord_auth_v1_auth_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_concord_auth_v1_auth_proto_goTypes = []any{
-	(ErrorReason)(0), // 0: concord.auth.v1.ErrorReason
-	(Strength)(0),    // 1: concord.auth.v1.Strength
-	(Channel)(0),     // 2: concord.auth.v1.Channel
+	(ErrorReason)(0),   // 0: concord.auth.v1.ErrorReason
+	(Strength)(0),      // 1: concord.auth.v1.Strength
+	(Channel)(0),       // 2: concord.auth.v1.Channel
+	(FactorKind)(0),    // 3: concord.auth.v1.FactorKind
+	(DeliveryState)(0), // 4: concord.auth.v1.DeliveryState
 }
 var file_concord_auth_v1_auth_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -322,7 +514,7 @@ func file_concord_auth_v1_auth_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_auth_proto_rawDesc), len(file_concord_auth_v1_auth_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      5,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -103,9 +103,17 @@ type SecurityPolicy struct {
 	// True when a PIN may go by e-mail for people without a mobile.
 	EmailPinAllowed bool `protobuf:"varint,5,opt,name=email_pin_allowed,json=emailPinAllowed,proto3" json:"email_pin_allowed,omitempty"`
 	// Changes with every change; send it back with an update.
-	Etag          string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The kinds nobody of the firm may use: PASSKEY, TOTP or SMS_PIN, not all three. Who has nothing else is led through enrolling another at the next sign-in.
+	ForbiddenFactors []FactorKind `protobuf:"varint,7,rep,packed,name=forbidden_factors,json=forbiddenFactors,proto3,enum=concord.auth.v1.FactorKind" json:"forbidden_factors,omitempty"`
+	// True when a PIN may go by e-mail because the text message was reported undelivered, or not taken.
+	EmailStandsIn bool `protobuf:"varint,8,opt,name=email_stands_in,json=emailStandsIn,proto3" json:"email_stands_in,omitempty"`
+	// True when contacts sign in to the portal with their password alone. False, the default: they need a second factor, too.
+	ContactsExempt bool `protobuf:"varint,9,opt,name=contacts_exempt,json=contactsExempt,proto3" json:"contacts_exempt,omitempty"`
+	// True when a passkey does not sign in by itself: the password is asked first.
+	PasskeyAloneForbidden bool `protobuf:"varint,10,opt,name=passkey_alone_forbidden,json=passkeyAloneForbidden,proto3" json:"passkey_alone_forbidden,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *SecurityPolicy) Reset() {
@@ -180,6 +188,152 @@ func (x *SecurityPolicy) GetEtag() string {
 	return ""
 }
 
+func (x *SecurityPolicy) GetForbiddenFactors() []FactorKind {
+	if x != nil {
+		return x.ForbiddenFactors
+	}
+	return nil
+}
+
+func (x *SecurityPolicy) GetEmailStandsIn() bool {
+	if x != nil {
+		return x.EmailStandsIn
+	}
+	return false
+}
+
+func (x *SecurityPolicy) GetContactsExempt() bool {
+	if x != nil {
+		return x.ContactsExempt
+	}
+	return false
+}
+
+func (x *SecurityPolicy) GetPasskeyAloneForbidden() bool {
+	if x != nil {
+		return x.PasskeyAloneForbidden
+	}
+	return false
+}
+
+// MessageSettings say how the firm's people get text messages and e-mails.
+type MessageSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/messageSettings.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The sender of text messages: a number, or a sender name registered for the firm; empty for the installation's own.
+	SmsSender string `protobuf:"bytes,2,opt,name=sms_sender,json=smsSender,proto3" json:"sms_sender,omitempty"`
+	// How many text messages the firm's people cause in a day at most; 0 for the installation's bound.
+	SmsPerDay int32 `protobuf:"varint,3,opt,name=sms_per_day,json=smsPerDay,proto3" json:"sms_per_day,omitempty"`
+	// The countries (ISO 3166) to whose mobiles text messages go; empty for the installation's own. No others than those.
+	SmsCountries []string `protobuf:"bytes,4,rep,name=sms_countries,json=smsCountries,proto3" json:"sms_countries,omitempty"`
+	// The name e-mails come from; empty for the firm's name.
+	MailSenderName string `protobuf:"bytes,5,opt,name=mail_sender_name,json=mailSenderName,proto3" json:"mail_sender_name,omitempty"`
+	// Where answers to e-mails go; empty for nowhere.
+	MailReplyTo string `protobuf:"bytes,6,opt,name=mail_reply_to,json=mailReplyTo,proto3" json:"mail_reply_to,omitempty"`
+	// Lines under every e-mail.
+	MailSignature string `protobuf:"bytes,7,opt,name=mail_signature,json=mailSignature,proto3" json:"mail_signature,omitempty"`
+	// Changes with every change; send it back with an update.
+	Etag string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Text messages caused today, in UTC.
+	SmsToday      int32 `protobuf:"varint,9,opt,name=sms_today,json=smsToday,proto3" json:"sms_today,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MessageSettings) Reset() {
+	*x = MessageSettings{}
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageSettings) ProtoMessage() {}
+
+func (x *MessageSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageSettings.ProtoReflect.Descriptor instead.
+func (*MessageSettings) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MessageSettings) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetSmsSender() string {
+	if x != nil {
+		return x.SmsSender
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetSmsPerDay() int32 {
+	if x != nil {
+		return x.SmsPerDay
+	}
+	return 0
+}
+
+func (x *MessageSettings) GetSmsCountries() []string {
+	if x != nil {
+		return x.SmsCountries
+	}
+	return nil
+}
+
+func (x *MessageSettings) GetMailSenderName() string {
+	if x != nil {
+		return x.MailSenderName
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetMailReplyTo() string {
+	if x != nil {
+		return x.MailReplyTo
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetMailSignature() string {
+	if x != nil {
+		return x.MailSignature
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *MessageSettings) GetSmsToday() int32 {
+	if x != nil {
+		return x.SmsToday
+	}
+	return 0
+}
+
 // CreateFirmRequest makes a firm.
 type CreateFirmRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -199,7 +353,7 @@ type CreateFirmRequest struct {
 
 func (x *CreateFirmRequest) Reset() {
 	*x = CreateFirmRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[2]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +365,7 @@ func (x *CreateFirmRequest) String() string {
 func (*CreateFirmRequest) ProtoMessage() {}
 
 func (x *CreateFirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[2]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +378,7 @@ func (x *CreateFirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFirmRequest.ProtoReflect.Descriptor instead.
 func (*CreateFirmRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{2}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateFirmRequest) GetDisplayName() string {
@@ -275,7 +429,7 @@ type CreateFirmResponse struct {
 
 func (x *CreateFirmResponse) Reset() {
 	*x = CreateFirmResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[3]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -287,7 +441,7 @@ func (x *CreateFirmResponse) String() string {
 func (*CreateFirmResponse) ProtoMessage() {}
 
 func (x *CreateFirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[3]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -300,7 +454,7 @@ func (x *CreateFirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFirmResponse.ProtoReflect.Descriptor instead.
 func (*CreateFirmResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateFirmResponse) GetFirm() *Firm {
@@ -330,7 +484,7 @@ type ListFirmsRequest struct {
 
 func (x *ListFirmsRequest) Reset() {
 	*x = ListFirmsRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[4]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +496,7 @@ func (x *ListFirmsRequest) String() string {
 func (*ListFirmsRequest) ProtoMessage() {}
 
 func (x *ListFirmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[4]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +509,7 @@ func (x *ListFirmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFirmsRequest.ProtoReflect.Descriptor instead.
 func (*ListFirmsRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListFirmsRequest) GetPageSize() int32 {
@@ -385,7 +539,7 @@ type ListFirmsResponse struct {
 
 func (x *ListFirmsResponse) Reset() {
 	*x = ListFirmsResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[5]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +551,7 @@ func (x *ListFirmsResponse) String() string {
 func (*ListFirmsResponse) ProtoMessage() {}
 
 func (x *ListFirmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[5]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +564,7 @@ func (x *ListFirmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFirmsResponse.ProtoReflect.Descriptor instead.
 func (*ListFirmsResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListFirmsResponse) GetFirms() []*Firm {
@@ -438,7 +592,7 @@ type GetFirmRequest struct {
 
 func (x *GetFirmRequest) Reset() {
 	*x = GetFirmRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[6]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +604,7 @@ func (x *GetFirmRequest) String() string {
 func (*GetFirmRequest) ProtoMessage() {}
 
 func (x *GetFirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[6]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +617,7 @@ func (x *GetFirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFirmRequest.ProtoReflect.Descriptor instead.
 func (*GetFirmRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetFirmRequest) GetName() string {
@@ -484,7 +638,7 @@ type GetFirmResponse struct {
 
 func (x *GetFirmResponse) Reset() {
 	*x = GetFirmResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[7]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +650,7 @@ func (x *GetFirmResponse) String() string {
 func (*GetFirmResponse) ProtoMessage() {}
 
 func (x *GetFirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[7]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +663,7 @@ func (x *GetFirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFirmResponse.ProtoReflect.Descriptor instead.
 func (*GetFirmResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetFirmResponse) GetFirm() *Firm {
@@ -530,7 +684,7 @@ type GetSecurityPolicyRequest struct {
 
 func (x *GetSecurityPolicyRequest) Reset() {
 	*x = GetSecurityPolicyRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[8]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +696,7 @@ func (x *GetSecurityPolicyRequest) String() string {
 func (*GetSecurityPolicyRequest) ProtoMessage() {}
 
 func (x *GetSecurityPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[8]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +709,7 @@ func (x *GetSecurityPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSecurityPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetSecurityPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetSecurityPolicyRequest) GetName() string {
@@ -576,7 +730,7 @@ type GetSecurityPolicyResponse struct {
 
 func (x *GetSecurityPolicyResponse) Reset() {
 	*x = GetSecurityPolicyResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[9]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +742,7 @@ func (x *GetSecurityPolicyResponse) String() string {
 func (*GetSecurityPolicyResponse) ProtoMessage() {}
 
 func (x *GetSecurityPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[9]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +755,7 @@ func (x *GetSecurityPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSecurityPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetSecurityPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetSecurityPolicyResponse) GetPolicy() *SecurityPolicy {
@@ -624,7 +778,7 @@ type UpdateSecurityPolicyRequest struct {
 
 func (x *UpdateSecurityPolicyRequest) Reset() {
 	*x = UpdateSecurityPolicyRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +790,7 @@ func (x *UpdateSecurityPolicyRequest) String() string {
 func (*UpdateSecurityPolicyRequest) ProtoMessage() {}
 
 func (x *UpdateSecurityPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +803,7 @@ func (x *UpdateSecurityPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSecurityPolicyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSecurityPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateSecurityPolicyRequest) GetPolicy() *SecurityPolicy {
@@ -677,7 +831,7 @@ type UpdateSecurityPolicyResponse struct {
 
 func (x *UpdateSecurityPolicyResponse) Reset() {
 	*x = UpdateSecurityPolicyResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +843,7 @@ func (x *UpdateSecurityPolicyResponse) String() string {
 func (*UpdateSecurityPolicyResponse) ProtoMessage() {}
 
 func (x *UpdateSecurityPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +856,7 @@ func (x *UpdateSecurityPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSecurityPolicyResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSecurityPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateSecurityPolicyResponse) GetPolicy() *SecurityPolicy {
@@ -725,7 +879,7 @@ type RequireTwoFactorRequest struct {
 
 func (x *RequireTwoFactorRequest) Reset() {
 	*x = RequireTwoFactorRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[12]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +891,7 @@ func (x *RequireTwoFactorRequest) String() string {
 func (*RequireTwoFactorRequest) ProtoMessage() {}
 
 func (x *RequireTwoFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[12]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +904,7 @@ func (x *RequireTwoFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireTwoFactorRequest.ProtoReflect.Descriptor instead.
 func (*RequireTwoFactorRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{12}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RequireTwoFactorRequest) GetFirm() string {
@@ -780,7 +934,7 @@ type RequireTwoFactorResponse struct {
 
 func (x *RequireTwoFactorResponse) Reset() {
 	*x = RequireTwoFactorResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[13]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +946,7 @@ func (x *RequireTwoFactorResponse) String() string {
 func (*RequireTwoFactorResponse) ProtoMessage() {}
 
 func (x *RequireTwoFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[13]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +959,7 @@ func (x *RequireTwoFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireTwoFactorResponse.ProtoReflect.Descriptor instead.
 func (*RequireTwoFactorResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{13}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RequireTwoFactorResponse) GetSwitchedOn() bool {
@@ -835,7 +989,7 @@ type ReleaseTwoFactorRequest struct {
 
 func (x *ReleaseTwoFactorRequest) Reset() {
 	*x = ReleaseTwoFactorRequest{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[14]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +1001,7 @@ func (x *ReleaseTwoFactorRequest) String() string {
 func (*ReleaseTwoFactorRequest) ProtoMessage() {}
 
 func (x *ReleaseTwoFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[14]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +1014,7 @@ func (x *ReleaseTwoFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseTwoFactorRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseTwoFactorRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{14}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReleaseTwoFactorRequest) GetFirm() string {
@@ -886,7 +1040,7 @@ type ReleaseTwoFactorResponse struct {
 
 func (x *ReleaseTwoFactorResponse) Reset() {
 	*x = ReleaseTwoFactorResponse{}
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[15]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +1052,7 @@ func (x *ReleaseTwoFactorResponse) String() string {
 func (*ReleaseTwoFactorResponse) ProtoMessage() {}
 
 func (x *ReleaseTwoFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[15]
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,19 +1065,212 @@ func (x *ReleaseTwoFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseTwoFactorResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseTwoFactorResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{15}
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{16}
+}
+
+// GetMessageSettingsRequest asks for the settings.
+type GetMessageSettingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/messageSettings.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMessageSettingsRequest) Reset() {
+	*x = GetMessageSettingsRequest{}
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMessageSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMessageSettingsRequest) ProtoMessage() {}
+
+func (x *GetMessageSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMessageSettingsRequest.ProtoReflect.Descriptor instead.
+func (*GetMessageSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetMessageSettingsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetMessageSettingsResponse is the settings.
+type GetMessageSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings.
+	Settings      *MessageSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMessageSettingsResponse) Reset() {
+	*x = GetMessageSettingsResponse{}
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMessageSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMessageSettingsResponse) ProtoMessage() {}
+
+func (x *GetMessageSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMessageSettingsResponse.ProtoReflect.Descriptor instead.
+func (*GetMessageSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetMessageSettingsResponse) GetSettings() *MessageSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// UpdateMessageSettingsRequest changes the settings.
+type UpdateMessageSettingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings with their name, their etag and the wanted values; all settable values are taken.
+	Settings *MessageSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateMessageSettingsRequest) Reset() {
+	*x = UpdateMessageSettingsRequest{}
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateMessageSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateMessageSettingsRequest) ProtoMessage() {}
+
+func (x *UpdateMessageSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateMessageSettingsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateMessageSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UpdateMessageSettingsRequest) GetSettings() *MessageSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *UpdateMessageSettingsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// UpdateMessageSettingsResponse is the changed settings.
+type UpdateMessageSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The settings.
+	Settings      *MessageSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateMessageSettingsResponse) Reset() {
+	*x = UpdateMessageSettingsResponse{}
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateMessageSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateMessageSettingsResponse) ProtoMessage() {}
+
+func (x *UpdateMessageSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_firm_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateMessageSettingsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateMessageSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_firm_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateMessageSettingsResponse) GetSettings() *MessageSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
 }
 
 var File_concord_auth_v1_firm_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_firm_service_proto_rawDesc = "" +
 	"\n" +
-	"\"concord/auth/v1/firm_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"z\n" +
+	"\"concord/auth/v1/firm_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aconcord/auth/v1/auth.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"z\n" +
 	"\x04Firm\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xe2\x02\n" +
+	"createTime\"\xcc\x04\n" +
 	"\x0eSecurityPolicy\x12[\n" +
 	"\x04name\x18\x01 \x01(\tBG\xbaHDrB2@^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/securityPolicy$R\x04name\x12.\n" +
 	"\x13two_factor_enforced\x18\x02 \x01(\bR\x11twoFactorEnforced\x12C\n" +
@@ -932,7 +1279,24 @@ const file_concord_auth_v1_firm_service_proto_rawDesc = "" +
 	"\x10\xe8\a\"\x05r\x03\x18\x80\x01\xa0\xb5\x18\x01R\n" +
 	"requiredBy\x12*\n" +
 	"\x11email_pin_allowed\x18\x05 \x01(\bR\x0femailPinAllowed\x12\x1b\n" +
-	"\x04etag\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\xa2\x02\n" +
+	"\x04etag\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12_\n" +
+	"\x11forbidden_factors\x18\a \x03(\x0e2\x1b.concord.auth.v1.FactorKindB\x15\xbaH\x12\x92\x01\x0f\x10\x03\x18\x01\"\t\x82\x01\x06\x18\x01\x18\x02\x18\x03R\x10forbiddenFactors\x12&\n" +
+	"\x0femail_stands_in\x18\b \x01(\bR\remailStandsIn\x12'\n" +
+	"\x0fcontacts_exempt\x18\t \x01(\bR\x0econtactsExempt\x126\n" +
+	"\x17passkey_alone_forbidden\x18\n" +
+	" \x01(\bR\x15passkeyAloneForbidden\"\x9e\x04\n" +
+	"\x0fMessageSettings\x12\\\n" +
+	"\x04name\x18\x01 \x01(\tBH\xbaHErC2A^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/messageSettings$R\x04name\x12m\n" +
+	"\n" +
+	"sms_sender\x18\x02 \x01(\tBN\xbaHK\xd8\x01\x01rF\x18\x102B^([+][1-9][0-9]{6,14}|[A-Za-z0-9][A-Za-z0-9 ._-]{1,9}[A-Za-z0-9])$R\tsmsSender\x12+\n" +
+	"\vsms_per_day\x18\x03 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xa0\x8d\x06(\x00R\tsmsPerDay\x12?\n" +
+	"\rsms_countries\x18\x04 \x03(\tB\x1a\xbaH\x17\x92\x01\x14\x102\x18\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\fsmsCountries\x121\n" +
+	"\x10mail_sender_name\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x0emailSenderName\x12,\n" +
+	"\rmail_reply_to\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\vmailReplyTo\x12/\n" +
+	"\x0email_signature\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\rmailSignature\x12\x1b\n" +
+	"\x04etag\x18\b \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12!\n" +
+	"\tsms_today\x18\t \x01(\x05B\x04\xa0\xb5\x18\x01R\bsmsToday\"\xa2\x02\n" +
 	"\x11CreateFirmRequest\x12-\n" +
 	"\fdisplay_name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\vdisplayName\x12;\n" +
@@ -982,7 +1346,17 @@ const file_concord_auth_v1_firm_service_proto_rawDesc = "" +
 	"\n" +
 	"connection\x18\x02 \x01(\tBn\xbaHkri2g^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/connections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\n" +
 	"connection\"\x1a\n" +
-	"\x18ReleaseTwoFactorResponse2\x94\t\n" +
+	"\x18ReleaseTwoFactorResponse\"y\n" +
+	"\x19GetMessageSettingsRequest\x12\\\n" +
+	"\x04name\x18\x01 \x01(\tBH\xbaHErC2A^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/messageSettings$R\x04name\"Z\n" +
+	"\x1aGetMessageSettingsResponse\x12<\n" +
+	"\bsettings\x18\x01 \x01(\v2 .concord.auth.v1.MessageSettingsR\bsettings\"\x90\x01\n" +
+	"\x1cUpdateMessageSettingsRequest\x12D\n" +
+	"\bsettings\x18\x01 \x01(\v2 .concord.auth.v1.MessageSettingsB\x06\xbaH\x03\xc8\x01\x01R\bsettings\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"]\n" +
+	"\x1dUpdateMessageSettingsResponse\x12<\n" +
+	"\bsettings\x18\x01 \x01(\v2 .concord.auth.v1.MessageSettingsR\bsettings2\xc0\f\n" +
 	"\vFirmService\x12\x81\x01\n" +
 	"\n" +
 	"CreateFirm\x12\".concord.auth.v1.CreateFirmRequest\x1a#.concord.auth.v1.CreateFirmResponse\"*\x8a\xb5\x18\x12\n" +
@@ -995,7 +1369,11 @@ const file_concord_auth_v1_firm_service_proto_rawDesc = "" +
 	"\n" +
 	"policy.get\x12\x04\x03\x04\x05\t\x1a\tconnector*\x04name0\x02\x82\xd3\xe4\x93\x02#\x12!/v1/{name=firms/*/securityPolicy}\x12\xd4\x01\n" +
 	"\x14UpdateSecurityPolicy\x12,.concord.auth.v1.UpdateSecurityPolicyRequest\x1a-.concord.auth.v1.UpdateSecurityPolicyResponse\"_\x8a\xb5\x18#\n" +
-	"\rpolicy.update\x12\x01\x03 \x01*\vpolicy.name0\x03\x82\xd3\xe4\x93\x022:\x06policy2(/v1/{policy.name=firms/*/securityPolicy}\x12\x9e\x01\n" +
+	"\rpolicy.update\x12\x01\x03 \x01*\vpolicy.name0\x03\x82\xd3\xe4\x93\x022:\x06policy2(/v1/{policy.name=firms/*/securityPolicy}\x12\xbe\x01\n" +
+	"\x12GetMessageSettings\x12*.concord.auth.v1.GetMessageSettingsRequest\x1a+.concord.auth.v1.GetMessageSettingsResponse\"O\x8a\xb5\x18!\n" +
+	"\x14message_settings.get\x12\x01\x03*\x04name0\x02\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=firms/*/messageSettings}\x12\xe8\x01\n" +
+	"\x15UpdateMessageSettings\x12-.concord.auth.v1.UpdateMessageSettingsRequest\x1a..concord.auth.v1.UpdateMessageSettingsResponse\"p\x8a\xb5\x18/\n" +
+	"\x17message_settings.update\x12\x01\x03 \x01*\rsettings.name0\x03\x82\xd3\xe4\x93\x027:\bsettings2+/v1/{settings.name=firms/*/messageSettings}\x12\x9e\x01\n" +
 	"\x10RequireTwoFactor\x12(.concord.auth.v1.RequireTwoFactorRequest\x1a).concord.auth.v1.RequireTwoFactorResponse\"5\x8a\xb5\x181\n" +
 	"\x19policy.require_two_factor\x12\x01\t\x1a\tconnector*\x04firm0\x03\x12\x9e\x01\n" +
 	"\x10ReleaseTwoFactor\x12(.concord.auth.v1.ReleaseTwoFactorRequest\x1a).concord.auth.v1.ReleaseTwoFactorResponse\"5\x8a\xb5\x181\n" +
@@ -1013,54 +1391,68 @@ func file_concord_auth_v1_firm_service_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_firm_service_proto_rawDescData
 }
 
-var file_concord_auth_v1_firm_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_concord_auth_v1_firm_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_concord_auth_v1_firm_service_proto_goTypes = []any{
-	(*Firm)(nil),                         // 0: concord.auth.v1.Firm
-	(*SecurityPolicy)(nil),               // 1: concord.auth.v1.SecurityPolicy
-	(*CreateFirmRequest)(nil),            // 2: concord.auth.v1.CreateFirmRequest
-	(*CreateFirmResponse)(nil),           // 3: concord.auth.v1.CreateFirmResponse
-	(*ListFirmsRequest)(nil),             // 4: concord.auth.v1.ListFirmsRequest
-	(*ListFirmsResponse)(nil),            // 5: concord.auth.v1.ListFirmsResponse
-	(*GetFirmRequest)(nil),               // 6: concord.auth.v1.GetFirmRequest
-	(*GetFirmResponse)(nil),              // 7: concord.auth.v1.GetFirmResponse
-	(*GetSecurityPolicyRequest)(nil),     // 8: concord.auth.v1.GetSecurityPolicyRequest
-	(*GetSecurityPolicyResponse)(nil),    // 9: concord.auth.v1.GetSecurityPolicyResponse
-	(*UpdateSecurityPolicyRequest)(nil),  // 10: concord.auth.v1.UpdateSecurityPolicyRequest
-	(*UpdateSecurityPolicyResponse)(nil), // 11: concord.auth.v1.UpdateSecurityPolicyResponse
-	(*RequireTwoFactorRequest)(nil),      // 12: concord.auth.v1.RequireTwoFactorRequest
-	(*RequireTwoFactorResponse)(nil),     // 13: concord.auth.v1.RequireTwoFactorResponse
-	(*ReleaseTwoFactorRequest)(nil),      // 14: concord.auth.v1.ReleaseTwoFactorRequest
-	(*ReleaseTwoFactorResponse)(nil),     // 15: concord.auth.v1.ReleaseTwoFactorResponse
-	(*timestamppb.Timestamp)(nil),        // 16: google.protobuf.Timestamp
+	(*Firm)(nil),                          // 0: concord.auth.v1.Firm
+	(*SecurityPolicy)(nil),                // 1: concord.auth.v1.SecurityPolicy
+	(*MessageSettings)(nil),               // 2: concord.auth.v1.MessageSettings
+	(*CreateFirmRequest)(nil),             // 3: concord.auth.v1.CreateFirmRequest
+	(*CreateFirmResponse)(nil),            // 4: concord.auth.v1.CreateFirmResponse
+	(*ListFirmsRequest)(nil),              // 5: concord.auth.v1.ListFirmsRequest
+	(*ListFirmsResponse)(nil),             // 6: concord.auth.v1.ListFirmsResponse
+	(*GetFirmRequest)(nil),                // 7: concord.auth.v1.GetFirmRequest
+	(*GetFirmResponse)(nil),               // 8: concord.auth.v1.GetFirmResponse
+	(*GetSecurityPolicyRequest)(nil),      // 9: concord.auth.v1.GetSecurityPolicyRequest
+	(*GetSecurityPolicyResponse)(nil),     // 10: concord.auth.v1.GetSecurityPolicyResponse
+	(*UpdateSecurityPolicyRequest)(nil),   // 11: concord.auth.v1.UpdateSecurityPolicyRequest
+	(*UpdateSecurityPolicyResponse)(nil),  // 12: concord.auth.v1.UpdateSecurityPolicyResponse
+	(*RequireTwoFactorRequest)(nil),       // 13: concord.auth.v1.RequireTwoFactorRequest
+	(*RequireTwoFactorResponse)(nil),      // 14: concord.auth.v1.RequireTwoFactorResponse
+	(*ReleaseTwoFactorRequest)(nil),       // 15: concord.auth.v1.ReleaseTwoFactorRequest
+	(*ReleaseTwoFactorResponse)(nil),      // 16: concord.auth.v1.ReleaseTwoFactorResponse
+	(*GetMessageSettingsRequest)(nil),     // 17: concord.auth.v1.GetMessageSettingsRequest
+	(*GetMessageSettingsResponse)(nil),    // 18: concord.auth.v1.GetMessageSettingsResponse
+	(*UpdateMessageSettingsRequest)(nil),  // 19: concord.auth.v1.UpdateMessageSettingsRequest
+	(*UpdateMessageSettingsResponse)(nil), // 20: concord.auth.v1.UpdateMessageSettingsResponse
+	(*timestamppb.Timestamp)(nil),         // 21: google.protobuf.Timestamp
+	(FactorKind)(0),                       // 22: concord.auth.v1.FactorKind
 }
 var file_concord_auth_v1_firm_service_proto_depIdxs = []int32{
-	16, // 0: concord.auth.v1.Firm.create_time:type_name -> google.protobuf.Timestamp
-	16, // 1: concord.auth.v1.SecurityPolicy.enforce_time:type_name -> google.protobuf.Timestamp
-	0,  // 2: concord.auth.v1.CreateFirmResponse.firm:type_name -> concord.auth.v1.Firm
-	0,  // 3: concord.auth.v1.ListFirmsResponse.firms:type_name -> concord.auth.v1.Firm
-	0,  // 4: concord.auth.v1.GetFirmResponse.firm:type_name -> concord.auth.v1.Firm
-	1,  // 5: concord.auth.v1.GetSecurityPolicyResponse.policy:type_name -> concord.auth.v1.SecurityPolicy
-	1,  // 6: concord.auth.v1.UpdateSecurityPolicyRequest.policy:type_name -> concord.auth.v1.SecurityPolicy
-	1,  // 7: concord.auth.v1.UpdateSecurityPolicyResponse.policy:type_name -> concord.auth.v1.SecurityPolicy
-	2,  // 8: concord.auth.v1.FirmService.CreateFirm:input_type -> concord.auth.v1.CreateFirmRequest
-	4,  // 9: concord.auth.v1.FirmService.ListFirms:input_type -> concord.auth.v1.ListFirmsRequest
-	6,  // 10: concord.auth.v1.FirmService.GetFirm:input_type -> concord.auth.v1.GetFirmRequest
-	8,  // 11: concord.auth.v1.FirmService.GetSecurityPolicy:input_type -> concord.auth.v1.GetSecurityPolicyRequest
-	10, // 12: concord.auth.v1.FirmService.UpdateSecurityPolicy:input_type -> concord.auth.v1.UpdateSecurityPolicyRequest
-	12, // 13: concord.auth.v1.FirmService.RequireTwoFactor:input_type -> concord.auth.v1.RequireTwoFactorRequest
-	14, // 14: concord.auth.v1.FirmService.ReleaseTwoFactor:input_type -> concord.auth.v1.ReleaseTwoFactorRequest
-	3,  // 15: concord.auth.v1.FirmService.CreateFirm:output_type -> concord.auth.v1.CreateFirmResponse
-	5,  // 16: concord.auth.v1.FirmService.ListFirms:output_type -> concord.auth.v1.ListFirmsResponse
-	7,  // 17: concord.auth.v1.FirmService.GetFirm:output_type -> concord.auth.v1.GetFirmResponse
-	9,  // 18: concord.auth.v1.FirmService.GetSecurityPolicy:output_type -> concord.auth.v1.GetSecurityPolicyResponse
-	11, // 19: concord.auth.v1.FirmService.UpdateSecurityPolicy:output_type -> concord.auth.v1.UpdateSecurityPolicyResponse
-	13, // 20: concord.auth.v1.FirmService.RequireTwoFactor:output_type -> concord.auth.v1.RequireTwoFactorResponse
-	15, // 21: concord.auth.v1.FirmService.ReleaseTwoFactor:output_type -> concord.auth.v1.ReleaseTwoFactorResponse
-	15, // [15:22] is the sub-list for method output_type
-	8,  // [8:15] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	21, // 0: concord.auth.v1.Firm.create_time:type_name -> google.protobuf.Timestamp
+	21, // 1: concord.auth.v1.SecurityPolicy.enforce_time:type_name -> google.protobuf.Timestamp
+	22, // 2: concord.auth.v1.SecurityPolicy.forbidden_factors:type_name -> concord.auth.v1.FactorKind
+	0,  // 3: concord.auth.v1.CreateFirmResponse.firm:type_name -> concord.auth.v1.Firm
+	0,  // 4: concord.auth.v1.ListFirmsResponse.firms:type_name -> concord.auth.v1.Firm
+	0,  // 5: concord.auth.v1.GetFirmResponse.firm:type_name -> concord.auth.v1.Firm
+	1,  // 6: concord.auth.v1.GetSecurityPolicyResponse.policy:type_name -> concord.auth.v1.SecurityPolicy
+	1,  // 7: concord.auth.v1.UpdateSecurityPolicyRequest.policy:type_name -> concord.auth.v1.SecurityPolicy
+	1,  // 8: concord.auth.v1.UpdateSecurityPolicyResponse.policy:type_name -> concord.auth.v1.SecurityPolicy
+	2,  // 9: concord.auth.v1.GetMessageSettingsResponse.settings:type_name -> concord.auth.v1.MessageSettings
+	2,  // 10: concord.auth.v1.UpdateMessageSettingsRequest.settings:type_name -> concord.auth.v1.MessageSettings
+	2,  // 11: concord.auth.v1.UpdateMessageSettingsResponse.settings:type_name -> concord.auth.v1.MessageSettings
+	3,  // 12: concord.auth.v1.FirmService.CreateFirm:input_type -> concord.auth.v1.CreateFirmRequest
+	5,  // 13: concord.auth.v1.FirmService.ListFirms:input_type -> concord.auth.v1.ListFirmsRequest
+	7,  // 14: concord.auth.v1.FirmService.GetFirm:input_type -> concord.auth.v1.GetFirmRequest
+	9,  // 15: concord.auth.v1.FirmService.GetSecurityPolicy:input_type -> concord.auth.v1.GetSecurityPolicyRequest
+	11, // 16: concord.auth.v1.FirmService.UpdateSecurityPolicy:input_type -> concord.auth.v1.UpdateSecurityPolicyRequest
+	17, // 17: concord.auth.v1.FirmService.GetMessageSettings:input_type -> concord.auth.v1.GetMessageSettingsRequest
+	19, // 18: concord.auth.v1.FirmService.UpdateMessageSettings:input_type -> concord.auth.v1.UpdateMessageSettingsRequest
+	13, // 19: concord.auth.v1.FirmService.RequireTwoFactor:input_type -> concord.auth.v1.RequireTwoFactorRequest
+	15, // 20: concord.auth.v1.FirmService.ReleaseTwoFactor:input_type -> concord.auth.v1.ReleaseTwoFactorRequest
+	4,  // 21: concord.auth.v1.FirmService.CreateFirm:output_type -> concord.auth.v1.CreateFirmResponse
+	6,  // 22: concord.auth.v1.FirmService.ListFirms:output_type -> concord.auth.v1.ListFirmsResponse
+	8,  // 23: concord.auth.v1.FirmService.GetFirm:output_type -> concord.auth.v1.GetFirmResponse
+	10, // 24: concord.auth.v1.FirmService.GetSecurityPolicy:output_type -> concord.auth.v1.GetSecurityPolicyResponse
+	12, // 25: concord.auth.v1.FirmService.UpdateSecurityPolicy:output_type -> concord.auth.v1.UpdateSecurityPolicyResponse
+	18, // 26: concord.auth.v1.FirmService.GetMessageSettings:output_type -> concord.auth.v1.GetMessageSettingsResponse
+	20, // 27: concord.auth.v1.FirmService.UpdateMessageSettings:output_type -> concord.auth.v1.UpdateMessageSettingsResponse
+	14, // 28: concord.auth.v1.FirmService.RequireTwoFactor:output_type -> concord.auth.v1.RequireTwoFactorResponse
+	16, // 29: concord.auth.v1.FirmService.ReleaseTwoFactor:output_type -> concord.auth.v1.ReleaseTwoFactorResponse
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_firm_service_proto_init() }
@@ -1068,13 +1460,14 @@ func file_concord_auth_v1_firm_service_proto_init() {
 	if File_concord_auth_v1_firm_service_proto != nil {
 		return
 	}
+	file_concord_auth_v1_auth_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_firm_service_proto_rawDesc), len(file_concord_auth_v1_firm_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

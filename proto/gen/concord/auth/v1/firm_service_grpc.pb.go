@@ -19,13 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	FirmService_CreateFirm_FullMethodName           = "/concord.auth.v1.FirmService/CreateFirm"
-	FirmService_ListFirms_FullMethodName            = "/concord.auth.v1.FirmService/ListFirms"
-	FirmService_GetFirm_FullMethodName              = "/concord.auth.v1.FirmService/GetFirm"
-	FirmService_GetSecurityPolicy_FullMethodName    = "/concord.auth.v1.FirmService/GetSecurityPolicy"
-	FirmService_UpdateSecurityPolicy_FullMethodName = "/concord.auth.v1.FirmService/UpdateSecurityPolicy"
-	FirmService_RequireTwoFactor_FullMethodName     = "/concord.auth.v1.FirmService/RequireTwoFactor"
-	FirmService_ReleaseTwoFactor_FullMethodName     = "/concord.auth.v1.FirmService/ReleaseTwoFactor"
+	FirmService_CreateFirm_FullMethodName            = "/concord.auth.v1.FirmService/CreateFirm"
+	FirmService_ListFirms_FullMethodName             = "/concord.auth.v1.FirmService/ListFirms"
+	FirmService_GetFirm_FullMethodName               = "/concord.auth.v1.FirmService/GetFirm"
+	FirmService_GetSecurityPolicy_FullMethodName     = "/concord.auth.v1.FirmService/GetSecurityPolicy"
+	FirmService_UpdateSecurityPolicy_FullMethodName  = "/concord.auth.v1.FirmService/UpdateSecurityPolicy"
+	FirmService_GetMessageSettings_FullMethodName    = "/concord.auth.v1.FirmService/GetMessageSettings"
+	FirmService_UpdateMessageSettings_FullMethodName = "/concord.auth.v1.FirmService/UpdateMessageSettings"
+	FirmService_RequireTwoFactor_FullMethodName      = "/concord.auth.v1.FirmService/RequireTwoFactor"
+	FirmService_ReleaseTwoFactor_FullMethodName      = "/concord.auth.v1.FirmService/ReleaseTwoFactor"
 )
 
 // FirmServiceClient is the client API for FirmService service.
@@ -44,6 +46,10 @@ type FirmServiceClient interface {
 	GetSecurityPolicy(ctx context.Context, in *GetSecurityPolicyRequest, opts ...grpc.CallOption) (*GetSecurityPolicyResponse, error)
 	// UpdateSecurityPolicy changes it. Two-factor sign-in can't be switched off while a connection requires it.
 	UpdateSecurityPolicy(ctx context.Context, in *UpdateSecurityPolicyRequest, opts ...grpc.CallOption) (*UpdateSecurityPolicyResponse, error)
+	// GetMessageSettings answers who sends the firm's text messages and e-mails, and what bounds them.
+	GetMessageSettings(ctx context.Context, in *GetMessageSettingsRequest, opts ...grpc.CallOption) (*GetMessageSettingsResponse, error)
+	// UpdateMessageSettings changes them.
+	UpdateMessageSettings(ctx context.Context, in *UpdateMessageSettingsRequest, opts ...grpc.CallOption) (*UpdateMessageSettingsResponse, error)
 	// RequireTwoFactor switches enforcement on for a connection, in one transaction with ending every weaker session. Called before the connection becomes active; repeating it changes nothing.
 	RequireTwoFactor(ctx context.Context, in *RequireTwoFactorRequest, opts ...grpc.CallOption) (*RequireTwoFactorResponse, error)
 	// ReleaseTwoFactor drops one connection's requirement. Enforcement itself stays on until an administrator changes the policy.
@@ -108,6 +114,26 @@ func (c *firmServiceClient) UpdateSecurityPolicy(ctx context.Context, in *Update
 	return out, nil
 }
 
+func (c *firmServiceClient) GetMessageSettings(ctx context.Context, in *GetMessageSettingsRequest, opts ...grpc.CallOption) (*GetMessageSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMessageSettingsResponse)
+	err := c.cc.Invoke(ctx, FirmService_GetMessageSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *firmServiceClient) UpdateMessageSettings(ctx context.Context, in *UpdateMessageSettingsRequest, opts ...grpc.CallOption) (*UpdateMessageSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateMessageSettingsResponse)
+	err := c.cc.Invoke(ctx, FirmService_UpdateMessageSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *firmServiceClient) RequireTwoFactor(ctx context.Context, in *RequireTwoFactorRequest, opts ...grpc.CallOption) (*RequireTwoFactorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RequireTwoFactorResponse)
@@ -144,6 +170,10 @@ type FirmServiceServer interface {
 	GetSecurityPolicy(context.Context, *GetSecurityPolicyRequest) (*GetSecurityPolicyResponse, error)
 	// UpdateSecurityPolicy changes it. Two-factor sign-in can't be switched off while a connection requires it.
 	UpdateSecurityPolicy(context.Context, *UpdateSecurityPolicyRequest) (*UpdateSecurityPolicyResponse, error)
+	// GetMessageSettings answers who sends the firm's text messages and e-mails, and what bounds them.
+	GetMessageSettings(context.Context, *GetMessageSettingsRequest) (*GetMessageSettingsResponse, error)
+	// UpdateMessageSettings changes them.
+	UpdateMessageSettings(context.Context, *UpdateMessageSettingsRequest) (*UpdateMessageSettingsResponse, error)
 	// RequireTwoFactor switches enforcement on for a connection, in one transaction with ending every weaker session. Called before the connection becomes active; repeating it changes nothing.
 	RequireTwoFactor(context.Context, *RequireTwoFactorRequest) (*RequireTwoFactorResponse, error)
 	// ReleaseTwoFactor drops one connection's requirement. Enforcement itself stays on until an administrator changes the policy.
@@ -172,6 +202,12 @@ func (UnimplementedFirmServiceServer) GetSecurityPolicy(context.Context, *GetSec
 }
 func (UnimplementedFirmServiceServer) UpdateSecurityPolicy(context.Context, *UpdateSecurityPolicyRequest) (*UpdateSecurityPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateSecurityPolicy not implemented")
+}
+func (UnimplementedFirmServiceServer) GetMessageSettings(context.Context, *GetMessageSettingsRequest) (*GetMessageSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMessageSettings not implemented")
+}
+func (UnimplementedFirmServiceServer) UpdateMessageSettings(context.Context, *UpdateMessageSettingsRequest) (*UpdateMessageSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateMessageSettings not implemented")
 }
 func (UnimplementedFirmServiceServer) RequireTwoFactor(context.Context, *RequireTwoFactorRequest) (*RequireTwoFactorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RequireTwoFactor not implemented")
@@ -290,6 +326,42 @@ func _FirmService_UpdateSecurityPolicy_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FirmService_GetMessageSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMessageSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FirmServiceServer).GetMessageSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FirmService_GetMessageSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FirmServiceServer).GetMessageSettings(ctx, req.(*GetMessageSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FirmService_UpdateMessageSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateMessageSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FirmServiceServer).UpdateMessageSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FirmService_UpdateMessageSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FirmServiceServer).UpdateMessageSettings(ctx, req.(*UpdateMessageSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FirmService_RequireTwoFactor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RequireTwoFactorRequest)
 	if err := dec(in); err != nil {
@@ -352,6 +424,14 @@ var FirmService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateSecurityPolicy",
 			Handler:    _FirmService_UpdateSecurityPolicy_Handler,
+		},
+		{
+			MethodName: "GetMessageSettings",
+			Handler:    _FirmService_GetMessageSettings_Handler,
+		},
+		{
+			MethodName: "UpdateMessageSettings",
+			Handler:    _FirmService_UpdateMessageSettings_Handler,
 		},
 		{
 			MethodName: "RequireTwoFactor",

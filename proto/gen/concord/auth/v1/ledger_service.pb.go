@@ -13,6 +13,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -186,7 +187,13 @@ type ListAuditEntriesRequest struct {
 	// Only entries of this action, when set.
 	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
 	// Only entries about this resource, when set.
-	Resource      string `protobuf:"bytes,6,opt,name=resource,proto3" json:"resource,omitempty"`
+	Resource string `protobuf:"bytes,6,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Only entries from this time on, when set.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Only entries before this time, when set.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Only entries of calls that were refused or failed.
+	FailuresOnly  bool `protobuf:"varint,9,opt,name=failures_only,json=failuresOnly,proto3" json:"failures_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +268,27 @@ func (x *ListAuditEntriesRequest) GetResource() string {
 		return x.Resource
 	}
 	return ""
+}
+
+func (x *ListAuditEntriesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListAuditEntriesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListAuditEntriesRequest) GetFailuresOnly() bool {
+	if x != nil {
+		return x.FailuresOnly
+	}
+	return false
 }
 
 // ListAuditEntriesResponse is one page.
@@ -437,18 +465,119 @@ func (x *VerifyLedgerResponse) GetHeadHash() string {
 	return ""
 }
 
+// ExportAuditEntriesRequest says how much.
+type ExportAuditEntriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The first place in the chain to export; 0 or 1 for the beginning. The hash before it comes along.
+	FirstSequence int64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAuditEntriesRequest) Reset() {
+	*x = ExportAuditEntriesRequest{}
+	mi := &file_concord_auth_v1_ledger_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAuditEntriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAuditEntriesRequest) ProtoMessage() {}
+
+func (x *ExportAuditEntriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_ledger_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAuditEntriesRequest.ProtoReflect.Descriptor instead.
+func (*ExportAuditEntriesRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_ledger_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExportAuditEntriesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ExportAuditEntriesRequest) GetFirstSequence() int64 {
+	if x != nil {
+		return x.FirstSequence
+	}
+	return 0
+}
+
+// ExportAuditEntriesResponse is the next piece of the file.
+type ExportAuditEntriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes of the file, a whole number of lines.
+	Content       []byte `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAuditEntriesResponse) Reset() {
+	*x = ExportAuditEntriesResponse{}
+	mi := &file_concord_auth_v1_ledger_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAuditEntriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAuditEntriesResponse) ProtoMessage() {}
+
+func (x *ExportAuditEntriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_ledger_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAuditEntriesResponse.ProtoReflect.Descriptor instead.
+func (*ExportAuditEntriesResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_ledger_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExportAuditEntriesResponse) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 var File_concord_auth_v1_ledger_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_ledger_service_proto_rawDesc = "" +
 	"\n" +
-	"$concord/auth/v1/ledger_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a#concord/events/audit/v1/audit.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\x10\n" +
+	"$concord/auth/v1/ledger_service.proto\x12\x0fconcord.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a#concord/events/audit/v1/audit.proto\x1a concord/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n" +
 	"\x0eGetKeysRequest\"%\n" +
 	"\x0fGetKeysResponse\x12\x12\n" +
 	"\x04jwks\x18\x01 \x01(\fR\x04jwks\"x\n" +
 	"\vLedgerEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x129\n" +
 	"\x05entry\x18\x02 \x01(\v2#.concord.events.audit.v1.AuditEntryR\x05entry\x12\x12\n" +
-	"\x04hash\x18\x03 \x01(\tR\x04hash\"\xa4\x02\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\"\xbb\x03\n" +
 	"\x17ListAuditEntriesRequest\x12P\n" +
 	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -457,7 +586,11 @@ const file_concord_auth_v1_ledger_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1d\n" +
 	"\x05actor\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05actor\x12 \n" +
 	"\x06action\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06action\x12$\n" +
-	"\bresource\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\bresource\"z\n" +
+	"\bresource\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\bresource\x129\n" +
+	"\n" +
+	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12#\n" +
+	"\rfailures_only\x18\t \x01(\bR\ffailuresOnly\"z\n" +
 	"\x18ListAuditEntriesResponse\x126\n" +
 	"\aentries\x18\x01 \x03(\v2\x1c.concord.auth.v1.LedgerEntryR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"g\n" +
@@ -467,15 +600,22 @@ const file_concord_auth_v1_ledger_service_proto_rawDesc = "" +
 	"\x06intact\x18\x01 \x01(\bR\x06intact\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x03R\aentries\x122\n" +
 	"\x15first_broken_sequence\x18\x03 \x01(\x03R\x13firstBrokenSequence\x12\x1b\n" +
-	"\thead_hash\x18\x04 \x01(\tR\bheadHash2\xa2\x01\n" +
+	"\thead_hash\x18\x04 \x01(\tR\bheadHash\"\x9d\x01\n" +
+	"\x19ExportAuditEntriesRequest\x12P\n" +
+	"\x06parent\x18\x01 \x01(\tB8\xbaH5r321^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12.\n" +
+	"\x0efirst_sequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\rfirstSequence\"6\n" +
+	"\x1aExportAuditEntriesResponse\x12\x18\n" +
+	"\acontent\x18\x01 \x01(\fR\acontent2\xa2\x01\n" +
 	"\n" +
 	"KeyService\x12\x93\x01\n" +
 	"\aGetKeys\x12\x1f.concord.auth.v1.GetKeysRequest\x1a .concord.auth.v1.GetKeysResponse\"E\x8a\xb5\x18A\n" +
-	"\akey.get\x12\t\x01\x02\x03\x04\x05\x06\a\b\t\x1a\tconnector\x1a\x04sync\x1a\tdocuments\x1a\agateway\x1a\x04auth0\x012\xf0\x02\n" +
+	"\akey.get\x12\t\x01\x02\x03\x04\x05\x06\a\b\t\x1a\tconnector\x1a\x04sync\x1a\tdocuments\x1a\agateway\x1a\x04auth0\x012\xb5\x04\n" +
 	"\rLedgerService\x12\xaf\x01\n" +
 	"\x10ListAuditEntries\x12(.concord.auth.v1.ListAuditEntriesRequest\x1a).concord.auth.v1.ListAuditEntriesResponse\"F\x8a\xb5\x18\x19\n" +
 	"\n" +
-	"audit.list\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=firms/*}/auditEntries\x12\xac\x01\n" +
+	"audit.list\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=firms/*}/auditEntries\x12\xc2\x01\n" +
+	"\x12ExportAuditEntries\x12*.concord.auth.v1.ExportAuditEntriesRequest\x1a+.concord.auth.v1.ExportAuditEntriesResponse\"Q\x8a\xb5\x18\x1d\n" +
+	"\faudit.export\x12\x01\x03 \x01*\x06parent0\x02\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=firms/*}/auditEntries:export0\x01\x12\xac\x01\n" +
 	"\fVerifyLedger\x12$.concord.auth.v1.VerifyLedgerRequest\x1a%.concord.auth.v1.VerifyLedgerResponse\"O\x8a\xb5\x18\x1b\n" +
 	"\faudit.verify\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=firms/*}/auditEntries:verifyBCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 
@@ -491,31 +631,38 @@ func file_concord_auth_v1_ledger_service_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_ledger_service_proto_rawDescData
 }
 
-var file_concord_auth_v1_ledger_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_concord_auth_v1_ledger_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_concord_auth_v1_ledger_service_proto_goTypes = []any{
-	(*GetKeysRequest)(nil),           // 0: concord.auth.v1.GetKeysRequest
-	(*GetKeysResponse)(nil),          // 1: concord.auth.v1.GetKeysResponse
-	(*LedgerEntry)(nil),              // 2: concord.auth.v1.LedgerEntry
-	(*ListAuditEntriesRequest)(nil),  // 3: concord.auth.v1.ListAuditEntriesRequest
-	(*ListAuditEntriesResponse)(nil), // 4: concord.auth.v1.ListAuditEntriesResponse
-	(*VerifyLedgerRequest)(nil),      // 5: concord.auth.v1.VerifyLedgerRequest
-	(*VerifyLedgerResponse)(nil),     // 6: concord.auth.v1.VerifyLedgerResponse
-	(*v1.AuditEntry)(nil),            // 7: concord.events.audit.v1.AuditEntry
+	(*GetKeysRequest)(nil),             // 0: concord.auth.v1.GetKeysRequest
+	(*GetKeysResponse)(nil),            // 1: concord.auth.v1.GetKeysResponse
+	(*LedgerEntry)(nil),                // 2: concord.auth.v1.LedgerEntry
+	(*ListAuditEntriesRequest)(nil),    // 3: concord.auth.v1.ListAuditEntriesRequest
+	(*ListAuditEntriesResponse)(nil),   // 4: concord.auth.v1.ListAuditEntriesResponse
+	(*VerifyLedgerRequest)(nil),        // 5: concord.auth.v1.VerifyLedgerRequest
+	(*VerifyLedgerResponse)(nil),       // 6: concord.auth.v1.VerifyLedgerResponse
+	(*ExportAuditEntriesRequest)(nil),  // 7: concord.auth.v1.ExportAuditEntriesRequest
+	(*ExportAuditEntriesResponse)(nil), // 8: concord.auth.v1.ExportAuditEntriesResponse
+	(*v1.AuditEntry)(nil),              // 9: concord.events.audit.v1.AuditEntry
+	(*timestamppb.Timestamp)(nil),      // 10: google.protobuf.Timestamp
 }
 var file_concord_auth_v1_ledger_service_proto_depIdxs = []int32{
-	7, // 0: concord.auth.v1.LedgerEntry.entry:type_name -> concord.events.audit.v1.AuditEntry
-	2, // 1: concord.auth.v1.ListAuditEntriesResponse.entries:type_name -> concord.auth.v1.LedgerEntry
-	0, // 2: concord.auth.v1.KeyService.GetKeys:input_type -> concord.auth.v1.GetKeysRequest
-	3, // 3: concord.auth.v1.LedgerService.ListAuditEntries:input_type -> concord.auth.v1.ListAuditEntriesRequest
-	5, // 4: concord.auth.v1.LedgerService.VerifyLedger:input_type -> concord.auth.v1.VerifyLedgerRequest
-	1, // 5: concord.auth.v1.KeyService.GetKeys:output_type -> concord.auth.v1.GetKeysResponse
-	4, // 6: concord.auth.v1.LedgerService.ListAuditEntries:output_type -> concord.auth.v1.ListAuditEntriesResponse
-	6, // 7: concord.auth.v1.LedgerService.VerifyLedger:output_type -> concord.auth.v1.VerifyLedgerResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	9,  // 0: concord.auth.v1.LedgerEntry.entry:type_name -> concord.events.audit.v1.AuditEntry
+	10, // 1: concord.auth.v1.ListAuditEntriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	10, // 2: concord.auth.v1.ListAuditEntriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	2,  // 3: concord.auth.v1.ListAuditEntriesResponse.entries:type_name -> concord.auth.v1.LedgerEntry
+	0,  // 4: concord.auth.v1.KeyService.GetKeys:input_type -> concord.auth.v1.GetKeysRequest
+	3,  // 5: concord.auth.v1.LedgerService.ListAuditEntries:input_type -> concord.auth.v1.ListAuditEntriesRequest
+	7,  // 6: concord.auth.v1.LedgerService.ExportAuditEntries:input_type -> concord.auth.v1.ExportAuditEntriesRequest
+	5,  // 7: concord.auth.v1.LedgerService.VerifyLedger:input_type -> concord.auth.v1.VerifyLedgerRequest
+	1,  // 8: concord.auth.v1.KeyService.GetKeys:output_type -> concord.auth.v1.GetKeysResponse
+	4,  // 9: concord.auth.v1.LedgerService.ListAuditEntries:output_type -> concord.auth.v1.ListAuditEntriesResponse
+	8,  // 10: concord.auth.v1.LedgerService.ExportAuditEntries:output_type -> concord.auth.v1.ExportAuditEntriesResponse
+	6,  // 11: concord.auth.v1.LedgerService.VerifyLedger:output_type -> concord.auth.v1.VerifyLedgerResponse
+	8,  // [8:12] is the sub-list for method output_type
+	4,  // [4:8] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_ledger_service_proto_init() }
@@ -529,7 +676,7 @@ func file_concord_auth_v1_ledger_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_ledger_service_proto_rawDesc), len(file_concord_auth_v1_ledger_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

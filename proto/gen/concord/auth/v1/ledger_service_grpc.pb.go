@@ -127,8 +127,9 @@ var KeyService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	LedgerService_ListAuditEntries_FullMethodName = "/concord.auth.v1.LedgerService/ListAuditEntries"
-	LedgerService_VerifyLedger_FullMethodName     = "/concord.auth.v1.LedgerService/VerifyLedger"
+	LedgerService_ListAuditEntries_FullMethodName   = "/concord.auth.v1.LedgerService/ListAuditEntries"
+	LedgerService_ExportAuditEntries_FullMethodName = "/concord.auth.v1.LedgerService/ExportAuditEntries"
+	LedgerService_VerifyLedger_FullMethodName       = "/concord.auth.v1.LedgerService/VerifyLedger"
 )
 
 // LedgerServiceClient is the client API for LedgerService service.
@@ -139,6 +140,8 @@ const (
 type LedgerServiceClient interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(ctx context.Context, in *ListAuditEntriesRequest, opts ...grpc.CallOption) (*ListAuditEntriesResponse, error)
+	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite.
+	ExportAuditEntries(ctx context.Context, in *ExportAuditEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAuditEntriesResponse], error)
 	// VerifyLedger walks the chain of the firm and names the first broken entry, if any.
 	VerifyLedger(ctx context.Context, in *VerifyLedgerRequest, opts ...grpc.CallOption) (*VerifyLedgerResponse, error)
 }
@@ -161,6 +164,25 @@ func (c *ledgerServiceClient) ListAuditEntries(ctx context.Context, in *ListAudi
 	return out, nil
 }
 
+func (c *ledgerServiceClient) ExportAuditEntries(ctx context.Context, in *ExportAuditEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAuditEntriesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &LedgerService_ServiceDesc.Streams[0], LedgerService_ExportAuditEntries_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportAuditEntriesRequest, ExportAuditEntriesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LedgerService_ExportAuditEntriesClient = grpc.ServerStreamingClient[ExportAuditEntriesResponse]
+
 func (c *ledgerServiceClient) VerifyLedger(ctx context.Context, in *VerifyLedgerRequest, opts ...grpc.CallOption) (*VerifyLedgerResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifyLedgerResponse)
@@ -179,6 +201,8 @@ func (c *ledgerServiceClient) VerifyLedger(ctx context.Context, in *VerifyLedger
 type LedgerServiceServer interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(context.Context, *ListAuditEntriesRequest) (*ListAuditEntriesResponse, error)
+	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite.
+	ExportAuditEntries(*ExportAuditEntriesRequest, grpc.ServerStreamingServer[ExportAuditEntriesResponse]) error
 	// VerifyLedger walks the chain of the firm and names the first broken entry, if any.
 	VerifyLedger(context.Context, *VerifyLedgerRequest) (*VerifyLedgerResponse, error)
 	mustEmbedUnimplementedLedgerServiceServer()
@@ -193,6 +217,9 @@ type UnimplementedLedgerServiceServer struct{}
 
 func (UnimplementedLedgerServiceServer) ListAuditEntries(context.Context, *ListAuditEntriesRequest) (*ListAuditEntriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAuditEntries not implemented")
+}
+func (UnimplementedLedgerServiceServer) ExportAuditEntries(*ExportAuditEntriesRequest, grpc.ServerStreamingServer[ExportAuditEntriesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportAuditEntries not implemented")
 }
 func (UnimplementedLedgerServiceServer) VerifyLedger(context.Context, *VerifyLedgerRequest) (*VerifyLedgerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyLedger not implemented")
@@ -236,6 +263,17 @@ func _LedgerService_ListAuditEntries_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LedgerService_ExportAuditEntries_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportAuditEntriesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LedgerServiceServer).ExportAuditEntries(m, &grpc.GenericServerStream[ExportAuditEntriesRequest, ExportAuditEntriesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LedgerService_ExportAuditEntriesServer = grpc.ServerStreamingServer[ExportAuditEntriesResponse]
+
 func _LedgerService_VerifyLedger_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyLedgerRequest)
 	if err := dec(in); err != nil {
@@ -270,6 +308,12 @@ var LedgerService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _LedgerService_VerifyLedger_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ExportAuditEntries",
+			Handler:       _LedgerService_ExportAuditEntries_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "concord/auth/v1/ledger_service.proto",
 }

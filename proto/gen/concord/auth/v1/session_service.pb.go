@@ -387,7 +387,7 @@ func (*SignOutResponse) Descriptor() ([]byte, []int) {
 // StartStepUpRequest asks to be trusted more.
 type StartStepUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The password.
+	// The password; empty to show a passkey alone.
 	Password      string `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -484,9 +484,13 @@ type VerifyStepUpRequest struct {
 	// The PIN of the SMS, or of the e-mail when the channel is e-mail.
 	Pin string `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
 	// The PIN of the e-mail, when both were sent.
-	EmailPin      string `protobuf:"bytes,3,opt,name=email_pin,json=emailPin,proto3" json:"email_pin,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	EmailPin string `protobuf:"bytes,3,opt,name=email_pin,json=emailPin,proto3" json:"email_pin,omitempty"`
+	// The code of the authenticator program, in place of a PIN.
+	TotpCode string `protobuf:"bytes,4,opt,name=totp_code,json=totpCode,proto3" json:"totp_code,omitempty"`
+	// The passkey's answer, in place of a PIN: a JSON text as PublicKeyCredential.toJSON makes it.
+	PasskeyAssertion string `protobuf:"bytes,5,opt,name=passkey_assertion,json=passkeyAssertion,proto3" json:"passkey_assertion,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *VerifyStepUpRequest) Reset() {
@@ -536,6 +540,20 @@ func (x *VerifyStepUpRequest) GetPin() string {
 func (x *VerifyStepUpRequest) GetEmailPin() string {
 	if x != nil {
 		return x.EmailPin
+	}
+	return ""
+}
+
+func (x *VerifyStepUpRequest) GetTotpCode() string {
+	if x != nil {
+		return x.TotpCode
+	}
+	return ""
+}
+
+func (x *VerifyStepUpRequest) GetPasskeyAssertion() string {
+	if x != nil {
+		return x.PasskeyAssertion
 	}
 	return ""
 }
@@ -723,6 +741,345 @@ func (x *ResolveSessionResponse) GetSession() *Session {
 	return nil
 }
 
+// UnlockSessionRequest brings the password.
+type UnlockSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The locked session's token. Browsers leave it out: the gateway takes it from the cookie.
+	SessionToken string `protobuf:"bytes,1,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`
+	// The password.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockSessionRequest) Reset() {
+	*x = UnlockSessionRequest{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockSessionRequest) ProtoMessage() {}
+
+func (x *UnlockSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockSessionRequest.ProtoReflect.Descriptor instead.
+func (*UnlockSessionRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UnlockSessionRequest) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
+func (x *UnlockSessionRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// UnlockSessionResponse is the open session.
+type UnlockSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session: the same stay, with the same end.
+	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// The new token. Shown once.
+	SessionToken  string `protobuf:"bytes,2,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockSessionResponse) Reset() {
+	*x = UnlockSessionResponse{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockSessionResponse) ProtoMessage() {}
+
+func (x *UnlockSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockSessionResponse.ProtoReflect.Descriptor instead.
+func (*UnlockSessionResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UnlockSessionResponse) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *UnlockSessionResponse) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
+// ListStaffSessionsRequest names the member of staff.
+type ListStaffSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff}.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The most items to answer, up to 1000. Zero means 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the answer before; empty for the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStaffSessionsRequest) Reset() {
+	*x = ListStaffSessionsRequest{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStaffSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStaffSessionsRequest) ProtoMessage() {}
+
+func (x *ListStaffSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStaffSessionsRequest.ProtoReflect.Descriptor instead.
+func (*ListStaffSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListStaffSessionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListStaffSessionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStaffSessionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStaffSessionsResponse is one page of sessions, newest first.
+type ListStaffSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sessions.
+	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// The token of the next page; empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStaffSessionsResponse) Reset() {
+	*x = ListStaffSessionsResponse{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStaffSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStaffSessionsResponse) ProtoMessage() {}
+
+func (x *ListStaffSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStaffSessionsResponse.ProtoReflect.Descriptor instead.
+func (*ListStaffSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListStaffSessionsResponse) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ListStaffSessionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// EndStaffSessionsRequest names the sessions.
+type EndStaffSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name, firms/{firm}/staff/{staff}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The one session to end, sessions/{session}; empty for all of them.
+	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	// Optional, a UUID of the caller's choosing: the same id with the same request is done once and answers the same for 24 hours. Without one, the same request is done again.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndStaffSessionsRequest) Reset() {
+	*x = EndStaffSessionsRequest{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndStaffSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndStaffSessionsRequest) ProtoMessage() {}
+
+func (x *EndStaffSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndStaffSessionsRequest.ProtoReflect.Descriptor instead.
+func (*EndStaffSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EndStaffSessionsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EndStaffSessionsRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *EndStaffSessionsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// EndStaffSessionsResponse says what it did.
+type EndStaffSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many sessions have ended.
+	Ended         int32 `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndStaffSessionsResponse) Reset() {
+	*x = EndStaffSessionsResponse{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndStaffSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndStaffSessionsResponse) ProtoMessage() {}
+
+func (x *EndStaffSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndStaffSessionsResponse.ProtoReflect.Descriptor instead.
+func (*EndStaffSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EndStaffSessionsResponse) GetEnded() int32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
 var File_concord_auth_v1_session_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_session_service_proto_rawDesc = "" +
@@ -747,13 +1104,15 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\x0eSignOutRequest\"\x11\n" +
 	"\x0fSignOutResponse\"@\n" +
 	"\x12StartStepUpRequest\x12*\n" +
-	"\bpassword\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x01\x18\x80\b\x98\xb5\x18\x01R\bpassword\"O\n" +
+	"\bpassword\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x00\x18\x80\b\x98\xb5\x18\x01R\bpassword\"O\n" +
 	"\x13StartStepUpResponse\x128\n" +
-	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\x8b\x01\n" +
+	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\xf5\x01\n" +
 	"\x13VerifyStepUpRequest\x12'\n" +
 	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\x12\x1f\n" +
-	"\x03pin\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x04\x18\f\x98\xb5\x18\x01R\x03pin\x12*\n" +
-	"\temail_pin\x18\x03 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\f\x98\xb5\x18\x01R\bemailPin\"u\n" +
+	"\x03pin\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\f\x98\xb5\x18\x01R\x03pin\x12*\n" +
+	"\temail_pin\x18\x03 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\f\x98\xb5\x18\x01R\bemailPin\x12*\n" +
+	"\ttotp_code\x18\x04 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\b\x98\xb5\x18\x01R\btotpCode\x12<\n" +
+	"\x11passkey_assertion\x18\x05 \x01(\tB\x0f\xbaH\br\x06\x10\x00\x18\x80\x80\x01\x98\xb5\x18\x01R\x10passkeyAssertion\"u\n" +
 	"\x14VerifyStepUpResponse\x122\n" +
 	"\asession\x18\x01 \x01(\v2\x18.concord.auth.v1.SessionR\asession\x12)\n" +
 	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\"\xb4\x01\n" +
@@ -765,7 +1124,29 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\x0einternal_token\x18\x01 \x01(\tB\x04\x98\xb5\x18\x01R\rinternalToken\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x122\n" +
-	"\asession\x18\x03 \x01(\v2\x18.concord.auth.v1.SessionR\asession2\xd2\b\n" +
+	"\asession\x18\x03 \x01(\v2\x18.concord.auth.v1.SessionR\asession\"w\n" +
+	"\x14UnlockSessionRequest\x123\n" +
+	"\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x00\x18\x80\x04\x98\xb5\x18\x01R\fsessionToken\x12*\n" +
+	"\bpassword\x18\x02 \x01(\tB\x0e\xbaH\ar\x05\x10\x01\x18\x80\b\x98\xb5\x18\x01R\bpassword\"v\n" +
+	"\x15UnlockSessionResponse\x122\n" +
+	"\asession\x18\x01 \x01(\v2\x18.concord.auth.v1.SessionR\asession\x12)\n" +
+	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\"\xef\x01\n" +
+	"\x18ListStaffSessionsRequest\x12\x80\x01\n" +
+	"\x06parent\x18\x01 \x01(\tBh\xbaHerc2a^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/staff/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x06parent\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"y\n" +
+	"\x19ListStaffSessionsResponse\x124\n" +
+	"\bsessions\x18\x01 \x03(\v2\x18.concord.auth.v1.SessionR\bsessions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9d\x02\n" +
+	"\x17EndStaffSessionsRequest\x12|\n" +
+	"\x04name\x18\x01 \x01(\tBh\xbaHerc2a^firms/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/staff/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x04name\x12X\n" +
+	"\asession\x18\x02 \x01(\tB>\xbaH;\xd8\x01\x01r624^sessions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\asession\x12*\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"0\n" +
+	"\x18EndStaffSessionsResponse\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xed\f\n" +
 	"\x0eSessionService\x12\x9d\x01\n" +
 	"\x11GetCurrentSession\x12).concord.auth.v1.GetCurrentSessionRequest\x1a*.concord.auth.v1.GetCurrentSessionResponse\"1\x8a\xb5\x18\x1a\n" +
 	"\vsession.get\x12\a\x02\x03\x04\x05\x06\a\b0\x028\x01\x82\xd3\xe4\x93\x02\r\x12\v/v1/session\x12\x8e\x01\n" +
@@ -778,7 +1159,13 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\vStartStepUp\x12#.concord.auth.v1.StartStepUpRequest\x1a$.concord.auth.v1.StartStepUpResponse\"G\x8a\xb5\x18!\n" +
 	"\x15session.step_up_start\x12\x04\x02\x03\x04\x050\x038\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/session:startStepUp\x12\xa6\x01\n" +
 	"\fVerifyStepUp\x12$.concord.auth.v1.VerifyStepUpRequest\x1a%.concord.auth.v1.VerifyStepUpResponse\"I\x8a\xb5\x18\"\n" +
-	"\x16session.step_up_verify\x12\x04\x02\x03\x04\x050\x038\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/session:verifyStepUp\x12\x86\x01\n" +
+	"\x16session.step_up_verify\x12\x04\x02\x03\x04\x050\x038\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/session:verifyStepUp\x12\x96\x01\n" +
+	"\rUnlockSession\x12%.concord.auth.v1.UnlockSessionRequest\x1a&.concord.auth.v1.UnlockSessionResponse\"6\x8a\xb5\x18\x15\n" +
+	"\x0esession.unlock\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/session:unlock\x12\xbe\x01\n" +
+	"\x11ListStaffSessions\x12).concord.auth.v1.ListStaffSessionsRequest\x1a*.concord.auth.v1.ListStaffSessionsResponse\"R\x8a\xb5\x18!\n" +
+	"\x12session.list_staff\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02'\x12%/v1/{parent=firms/*/staff/*}/sessions\x12\xbe\x01\n" +
+	"\x10EndStaffSessions\x12(.concord.auth.v1.EndStaffSessionsRequest\x1a).concord.auth.v1.EndStaffSessionsResponse\"U\x8a\xb5\x18 \n" +
+	"\x11session.end_staff\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=firms/*/staff/*}:endSessions\x12\x86\x01\n" +
 	"\x0eResolveSession\x12&.concord.auth.v1.ResolveSessionRequest\x1a'.concord.auth.v1.ResolveSessionResponse\"#\x8a\xb5\x18\x1f\n" +
 	"\x0fsession.resolve\x12\x01\t\x1a\agateway0\x01BCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 
@@ -794,7 +1181,7 @@ func file_concord_auth_v1_session_service_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_session_service_proto_rawDescData
 }
 
-var file_concord_auth_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_concord_auth_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_concord_auth_v1_session_service_proto_goTypes = []any{
 	(*GetCurrentSessionRequest)(nil),  // 0: concord.auth.v1.GetCurrentSessionRequest
 	(*GetCurrentSessionResponse)(nil), // 1: concord.auth.v1.GetCurrentSessionResponse
@@ -810,36 +1197,50 @@ var file_concord_auth_v1_session_service_proto_goTypes = []any{
 	(*VerifyStepUpResponse)(nil),      // 11: concord.auth.v1.VerifyStepUpResponse
 	(*ResolveSessionRequest)(nil),     // 12: concord.auth.v1.ResolveSessionRequest
 	(*ResolveSessionResponse)(nil),    // 13: concord.auth.v1.ResolveSessionResponse
-	(*Session)(nil),                   // 14: concord.auth.v1.Session
-	(*Challenge)(nil),                 // 15: concord.auth.v1.Challenge
-	(*timestamppb.Timestamp)(nil),     // 16: google.protobuf.Timestamp
+	(*UnlockSessionRequest)(nil),      // 14: concord.auth.v1.UnlockSessionRequest
+	(*UnlockSessionResponse)(nil),     // 15: concord.auth.v1.UnlockSessionResponse
+	(*ListStaffSessionsRequest)(nil),  // 16: concord.auth.v1.ListStaffSessionsRequest
+	(*ListStaffSessionsResponse)(nil), // 17: concord.auth.v1.ListStaffSessionsResponse
+	(*EndStaffSessionsRequest)(nil),   // 18: concord.auth.v1.EndStaffSessionsRequest
+	(*EndStaffSessionsResponse)(nil),  // 19: concord.auth.v1.EndStaffSessionsResponse
+	(*Session)(nil),                   // 20: concord.auth.v1.Session
+	(*Challenge)(nil),                 // 21: concord.auth.v1.Challenge
+	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
 }
 var file_concord_auth_v1_session_service_proto_depIdxs = []int32{
-	14, // 0: concord.auth.v1.GetCurrentSessionResponse.session:type_name -> concord.auth.v1.Session
-	14, // 1: concord.auth.v1.ListSessionsResponse.sessions:type_name -> concord.auth.v1.Session
-	15, // 2: concord.auth.v1.StartStepUpResponse.challenge:type_name -> concord.auth.v1.Challenge
-	14, // 3: concord.auth.v1.VerifyStepUpResponse.session:type_name -> concord.auth.v1.Session
-	16, // 4: concord.auth.v1.ResolveSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	14, // 5: concord.auth.v1.ResolveSessionResponse.session:type_name -> concord.auth.v1.Session
-	0,  // 6: concord.auth.v1.SessionService.GetCurrentSession:input_type -> concord.auth.v1.GetCurrentSessionRequest
-	2,  // 7: concord.auth.v1.SessionService.ListSessions:input_type -> concord.auth.v1.ListSessionsRequest
-	4,  // 8: concord.auth.v1.SessionService.RevokeSession:input_type -> concord.auth.v1.RevokeSessionRequest
-	6,  // 9: concord.auth.v1.SessionService.SignOut:input_type -> concord.auth.v1.SignOutRequest
-	8,  // 10: concord.auth.v1.SessionService.StartStepUp:input_type -> concord.auth.v1.StartStepUpRequest
-	10, // 11: concord.auth.v1.SessionService.VerifyStepUp:input_type -> concord.auth.v1.VerifyStepUpRequest
-	12, // 12: concord.auth.v1.SessionService.ResolveSession:input_type -> concord.auth.v1.ResolveSessionRequest
-	1,  // 13: concord.auth.v1.SessionService.GetCurrentSession:output_type -> concord.auth.v1.GetCurrentSessionResponse
-	3,  // 14: concord.auth.v1.SessionService.ListSessions:output_type -> concord.auth.v1.ListSessionsResponse
-	5,  // 15: concord.auth.v1.SessionService.RevokeSession:output_type -> concord.auth.v1.RevokeSessionResponse
-	7,  // 16: concord.auth.v1.SessionService.SignOut:output_type -> concord.auth.v1.SignOutResponse
-	9,  // 17: concord.auth.v1.SessionService.StartStepUp:output_type -> concord.auth.v1.StartStepUpResponse
-	11, // 18: concord.auth.v1.SessionService.VerifyStepUp:output_type -> concord.auth.v1.VerifyStepUpResponse
-	13, // 19: concord.auth.v1.SessionService.ResolveSession:output_type -> concord.auth.v1.ResolveSessionResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	20, // 0: concord.auth.v1.GetCurrentSessionResponse.session:type_name -> concord.auth.v1.Session
+	20, // 1: concord.auth.v1.ListSessionsResponse.sessions:type_name -> concord.auth.v1.Session
+	21, // 2: concord.auth.v1.StartStepUpResponse.challenge:type_name -> concord.auth.v1.Challenge
+	20, // 3: concord.auth.v1.VerifyStepUpResponse.session:type_name -> concord.auth.v1.Session
+	22, // 4: concord.auth.v1.ResolveSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 5: concord.auth.v1.ResolveSessionResponse.session:type_name -> concord.auth.v1.Session
+	20, // 6: concord.auth.v1.UnlockSessionResponse.session:type_name -> concord.auth.v1.Session
+	20, // 7: concord.auth.v1.ListStaffSessionsResponse.sessions:type_name -> concord.auth.v1.Session
+	0,  // 8: concord.auth.v1.SessionService.GetCurrentSession:input_type -> concord.auth.v1.GetCurrentSessionRequest
+	2,  // 9: concord.auth.v1.SessionService.ListSessions:input_type -> concord.auth.v1.ListSessionsRequest
+	4,  // 10: concord.auth.v1.SessionService.RevokeSession:input_type -> concord.auth.v1.RevokeSessionRequest
+	6,  // 11: concord.auth.v1.SessionService.SignOut:input_type -> concord.auth.v1.SignOutRequest
+	8,  // 12: concord.auth.v1.SessionService.StartStepUp:input_type -> concord.auth.v1.StartStepUpRequest
+	10, // 13: concord.auth.v1.SessionService.VerifyStepUp:input_type -> concord.auth.v1.VerifyStepUpRequest
+	14, // 14: concord.auth.v1.SessionService.UnlockSession:input_type -> concord.auth.v1.UnlockSessionRequest
+	16, // 15: concord.auth.v1.SessionService.ListStaffSessions:input_type -> concord.auth.v1.ListStaffSessionsRequest
+	18, // 16: concord.auth.v1.SessionService.EndStaffSessions:input_type -> concord.auth.v1.EndStaffSessionsRequest
+	12, // 17: concord.auth.v1.SessionService.ResolveSession:input_type -> concord.auth.v1.ResolveSessionRequest
+	1,  // 18: concord.auth.v1.SessionService.GetCurrentSession:output_type -> concord.auth.v1.GetCurrentSessionResponse
+	3,  // 19: concord.auth.v1.SessionService.ListSessions:output_type -> concord.auth.v1.ListSessionsResponse
+	5,  // 20: concord.auth.v1.SessionService.RevokeSession:output_type -> concord.auth.v1.RevokeSessionResponse
+	7,  // 21: concord.auth.v1.SessionService.SignOut:output_type -> concord.auth.v1.SignOutResponse
+	9,  // 22: concord.auth.v1.SessionService.StartStepUp:output_type -> concord.auth.v1.StartStepUpResponse
+	11, // 23: concord.auth.v1.SessionService.VerifyStepUp:output_type -> concord.auth.v1.VerifyStepUpResponse
+	15, // 24: concord.auth.v1.SessionService.UnlockSession:output_type -> concord.auth.v1.UnlockSessionResponse
+	17, // 25: concord.auth.v1.SessionService.ListStaffSessions:output_type -> concord.auth.v1.ListStaffSessionsResponse
+	19, // 26: concord.auth.v1.SessionService.EndStaffSessions:output_type -> concord.auth.v1.EndStaffSessionsResponse
+	13, // 27: concord.auth.v1.SessionService.ResolveSession:output_type -> concord.auth.v1.ResolveSessionResponse
+	18, // [18:28] is the sub-list for method output_type
+	8,  // [8:18] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_session_service_proto_init() }
@@ -854,7 +1255,7 @@ func file_concord_auth_v1_session_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_session_service_proto_rawDesc), len(file_concord_auth_v1_session_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

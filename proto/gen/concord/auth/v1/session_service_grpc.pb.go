@@ -25,6 +25,9 @@ const (
 	SessionService_SignOut_FullMethodName           = "/concord.auth.v1.SessionService/SignOut"
 	SessionService_StartStepUp_FullMethodName       = "/concord.auth.v1.SessionService/StartStepUp"
 	SessionService_VerifyStepUp_FullMethodName      = "/concord.auth.v1.SessionService/VerifyStepUp"
+	SessionService_UnlockSession_FullMethodName     = "/concord.auth.v1.SessionService/UnlockSession"
+	SessionService_ListStaffSessions_FullMethodName = "/concord.auth.v1.SessionService/ListStaffSessions"
+	SessionService_EndStaffSessions_FullMethodName  = "/concord.auth.v1.SessionService/EndStaffSessions"
 	SessionService_ResolveSession_FullMethodName    = "/concord.auth.v1.SessionService/ResolveSession"
 )
 
@@ -42,10 +45,16 @@ type SessionServiceClient interface {
 	RevokeSession(ctx context.Context, in *RevokeSessionRequest, opts ...grpc.CallOption) (*RevokeSessionResponse, error)
 	// SignOut ends the session of the call.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
-	// StartStepUp checks the password again and sends a PIN, for step-up actions.
+	// StartStepUp checks the password again and asks for the second factor, for step-up actions. Without a password only a passkey with user verification is taken.
 	StartStepUp(ctx context.Context, in *StartStepUpRequest, opts ...grpc.CallOption) (*StartStepUpResponse, error)
-	// VerifyStepUp redeems that PIN: step-up actions are allowed for ten minutes.
+	// VerifyStepUp redeems that challenge: step-up actions are allowed for ten minutes.
 	VerifyStepUp(ctx context.Context, in *VerifyStepUpRequest, opts ...grpc.CallOption) (*VerifyStepUpResponse, error)
+	// UnlockSession opens a session that locked after half an hour without use: the password alone, within its twelve hours. Its token is new; the old one has ended. Five wrong passwords end it.
+	UnlockSession(ctx context.Context, in *UnlockSessionRequest, opts ...grpc.CallOption) (*UnlockSessionResponse, error)
+	// ListStaffSessions lists the sessions of a member of staff, its Add-Ins' included.
+	ListStaffSessions(ctx context.Context, in *ListStaffSessionsRequest, opts ...grpc.CallOption) (*ListStaffSessionsResponse, error)
+	// EndStaffSessions ends one session of a member of staff, or all of them.
+	EndStaffSessions(ctx context.Context, in *EndStaffSessionsRequest, opts ...grpc.CallOption) (*EndStaffSessionsResponse, error)
 	// ResolveSession turns an opaque session, Add-In or agent token into an internal token for one service. A SessionRevoked event ends it early.
 	ResolveSession(ctx context.Context, in *ResolveSessionRequest, opts ...grpc.CallOption) (*ResolveSessionResponse, error)
 }
@@ -118,6 +127,36 @@ func (c *sessionServiceClient) VerifyStepUp(ctx context.Context, in *VerifyStepU
 	return out, nil
 }
 
+func (c *sessionServiceClient) UnlockSession(ctx context.Context, in *UnlockSessionRequest, opts ...grpc.CallOption) (*UnlockSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnlockSessionResponse)
+	err := c.cc.Invoke(ctx, SessionService_UnlockSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) ListStaffSessions(ctx context.Context, in *ListStaffSessionsRequest, opts ...grpc.CallOption) (*ListStaffSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStaffSessionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_ListStaffSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) EndStaffSessions(ctx context.Context, in *EndStaffSessionsRequest, opts ...grpc.CallOption) (*EndStaffSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndStaffSessionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_EndStaffSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sessionServiceClient) ResolveSession(ctx context.Context, in *ResolveSessionRequest, opts ...grpc.CallOption) (*ResolveSessionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResolveSessionResponse)
@@ -142,10 +181,16 @@ type SessionServiceServer interface {
 	RevokeSession(context.Context, *RevokeSessionRequest) (*RevokeSessionResponse, error)
 	// SignOut ends the session of the call.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
-	// StartStepUp checks the password again and sends a PIN, for step-up actions.
+	// StartStepUp checks the password again and asks for the second factor, for step-up actions. Without a password only a passkey with user verification is taken.
 	StartStepUp(context.Context, *StartStepUpRequest) (*StartStepUpResponse, error)
-	// VerifyStepUp redeems that PIN: step-up actions are allowed for ten minutes.
+	// VerifyStepUp redeems that challenge: step-up actions are allowed for ten minutes.
 	VerifyStepUp(context.Context, *VerifyStepUpRequest) (*VerifyStepUpResponse, error)
+	// UnlockSession opens a session that locked after half an hour without use: the password alone, within its twelve hours. Its token is new; the old one has ended. Five wrong passwords end it.
+	UnlockSession(context.Context, *UnlockSessionRequest) (*UnlockSessionResponse, error)
+	// ListStaffSessions lists the sessions of a member of staff, its Add-Ins' included.
+	ListStaffSessions(context.Context, *ListStaffSessionsRequest) (*ListStaffSessionsResponse, error)
+	// EndStaffSessions ends one session of a member of staff, or all of them.
+	EndStaffSessions(context.Context, *EndStaffSessionsRequest) (*EndStaffSessionsResponse, error)
 	// ResolveSession turns an opaque session, Add-In or agent token into an internal token for one service. A SessionRevoked event ends it early.
 	ResolveSession(context.Context, *ResolveSessionRequest) (*ResolveSessionResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
@@ -175,6 +220,15 @@ func (UnimplementedSessionServiceServer) StartStepUp(context.Context, *StartStep
 }
 func (UnimplementedSessionServiceServer) VerifyStepUp(context.Context, *VerifyStepUpRequest) (*VerifyStepUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyStepUp not implemented")
+}
+func (UnimplementedSessionServiceServer) UnlockSession(context.Context, *UnlockSessionRequest) (*UnlockSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnlockSession not implemented")
+}
+func (UnimplementedSessionServiceServer) ListStaffSessions(context.Context, *ListStaffSessionsRequest) (*ListStaffSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStaffSessions not implemented")
+}
+func (UnimplementedSessionServiceServer) EndStaffSessions(context.Context, *EndStaffSessionsRequest) (*EndStaffSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndStaffSessions not implemented")
 }
 func (UnimplementedSessionServiceServer) ResolveSession(context.Context, *ResolveSessionRequest) (*ResolveSessionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveSession not implemented")
@@ -308,6 +362,60 @@ func _SessionService_VerifyStepUp_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_UnlockSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnlockSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).UnlockSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_UnlockSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).UnlockSession(ctx, req.(*UnlockSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_ListStaffSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStaffSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).ListStaffSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_ListStaffSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).ListStaffSessions(ctx, req.(*ListStaffSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_EndStaffSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndStaffSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).EndStaffSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_EndStaffSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).EndStaffSessions(ctx, req.(*EndStaffSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SessionService_ResolveSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResolveSessionRequest)
 	if err := dec(in); err != nil {
@@ -356,6 +464,18 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyStepUp",
 			Handler:    _SessionService_VerifyStepUp_Handler,
+		},
+		{
+			MethodName: "UnlockSession",
+			Handler:    _SessionService_UnlockSession_Handler,
+		},
+		{
+			MethodName: "ListStaffSessions",
+			Handler:    _SessionService_ListStaffSessions_Handler,
+		},
+		{
+			MethodName: "EndStaffSessions",
+			Handler:    _SessionService_EndStaffSessions_Handler,
 		},
 		{
 			MethodName: "ResolveSession",

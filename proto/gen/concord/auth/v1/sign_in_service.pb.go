@@ -196,10 +196,18 @@ type Challenge struct {
 	DestinationHint string `protobuf:"bytes,3,opt,name=destination_hint,json=destinationHint,proto3" json:"destination_hint,omitempty"`
 	// When it dies, at most ten minutes after it was made.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// When a fresh PIN may be asked for.
-	ResendTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=resend_time,json=resendTime,proto3" json:"resend_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// When a fresh PIN may be asked for; unset when none was sent.
+	ResendTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=resend_time,json=resendTime,proto3" json:"resend_time,omitempty"`
+	// What may be shown for it.
+	Factors []FactorKind `protobuf:"varint,6,rep,packed,name=factors,proto3,enum=concord.auth.v1.FactorKind" json:"factors,omitempty"`
+	// For a passkey: the options to give to the browser, a JSON text as PublicKeyCredential.parseRequestOptionsFromJSON takes it. Empty without a passkey.
+	PasskeyOptions string `protobuf:"bytes,7,opt,name=passkey_options,json=passkeyOptions,proto3" json:"passkey_options,omitempty"`
+	// What the provider of text messages reported.
+	SmsDelivery DeliveryState `protobuf:"varint,8,opt,name=sms_delivery,json=smsDelivery,proto3,enum=concord.auth.v1.DeliveryState" json:"sms_delivery,omitempty"`
+	// True when ResendPin with by_email would be taken now.
+	EmailAvailable bool `protobuf:"varint,9,opt,name=email_available,json=emailAvailable,proto3" json:"email_available,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Challenge) Reset() {
@@ -267,6 +275,377 @@ func (x *Challenge) GetResendTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Challenge) GetFactors() []FactorKind {
+	if x != nil {
+		return x.Factors
+	}
+	return nil
+}
+
+func (x *Challenge) GetPasskeyOptions() string {
+	if x != nil {
+		return x.PasskeyOptions
+	}
+	return ""
+}
+
+func (x *Challenge) GetSmsDelivery() DeliveryState {
+	if x != nil {
+		return x.SmsDelivery
+	}
+	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
+}
+
+func (x *Challenge) GetEmailAvailable() bool {
+	if x != nil {
+		return x.EmailAvailable
+	}
+	return false
+}
+
+// StartPasskeySignInRequest asks for a challenge.
+type StartPasskeySignInRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartPasskeySignInRequest) Reset() {
+	*x = StartPasskeySignInRequest{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartPasskeySignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartPasskeySignInRequest) ProtoMessage() {}
+
+func (x *StartPasskeySignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartPasskeySignInRequest.ProtoReflect.Descriptor instead.
+func (*StartPasskeySignInRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{3}
+}
+
+// StartPasskeySignInResponse is the challenge.
+type StartPasskeySignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The challenge, with passkey_options.
+	Challenge     *Challenge `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartPasskeySignInResponse) Reset() {
+	*x = StartPasskeySignInResponse{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartPasskeySignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartPasskeySignInResponse) ProtoMessage() {}
+
+func (x *StartPasskeySignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartPasskeySignInResponse.ProtoReflect.Descriptor instead.
+func (*StartPasskeySignInResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StartPasskeySignInResponse) GetChallenge() *Challenge {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
+// VerifyFactorRequest redeems a challenge.
+type VerifyFactorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the challenge.
+	Challenge string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// What is shown.
+	//
+	// Types that are valid to be assigned to Proof:
+	//
+	//	*VerifyFactorRequest_TotpCode
+	//	*VerifyFactorRequest_PasskeyAssertion
+	//	*VerifyFactorRequest_RecoveryCode
+	Proof         isVerifyFactorRequest_Proof `protobuf_oneof:"proof"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyFactorRequest) Reset() {
+	*x = VerifyFactorRequest{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyFactorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyFactorRequest) ProtoMessage() {}
+
+func (x *VerifyFactorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyFactorRequest.ProtoReflect.Descriptor instead.
+func (*VerifyFactorRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *VerifyFactorRequest) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+func (x *VerifyFactorRequest) GetProof() isVerifyFactorRequest_Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *VerifyFactorRequest) GetTotpCode() string {
+	if x != nil {
+		if x, ok := x.Proof.(*VerifyFactorRequest_TotpCode); ok {
+			return x.TotpCode
+		}
+	}
+	return ""
+}
+
+func (x *VerifyFactorRequest) GetPasskeyAssertion() string {
+	if x != nil {
+		if x, ok := x.Proof.(*VerifyFactorRequest_PasskeyAssertion); ok {
+			return x.PasskeyAssertion
+		}
+	}
+	return ""
+}
+
+func (x *VerifyFactorRequest) GetRecoveryCode() string {
+	if x != nil {
+		if x, ok := x.Proof.(*VerifyFactorRequest_RecoveryCode); ok {
+			return x.RecoveryCode
+		}
+	}
+	return ""
+}
+
+type isVerifyFactorRequest_Proof interface {
+	isVerifyFactorRequest_Proof()
+}
+
+type VerifyFactorRequest_TotpCode struct {
+	// The code of the authenticator program, six digits.
+	TotpCode string `protobuf:"bytes,2,opt,name=totp_code,json=totpCode,proto3,oneof"`
+}
+
+type VerifyFactorRequest_PasskeyAssertion struct {
+	// The passkey's answer, a JSON text as PublicKeyCredential.toJSON makes it.
+	PasskeyAssertion string `protobuf:"bytes,3,opt,name=passkey_assertion,json=passkeyAssertion,proto3,oneof"`
+}
+
+type VerifyFactorRequest_RecoveryCode struct {
+	// A recovery code. The session is weak, and may enrol a stronger factor for ten minutes.
+	RecoveryCode string `protobuf:"bytes,4,opt,name=recovery_code,json=recoveryCode,proto3,oneof"`
+}
+
+func (*VerifyFactorRequest_TotpCode) isVerifyFactorRequest_Proof() {}
+
+func (*VerifyFactorRequest_PasskeyAssertion) isVerifyFactorRequest_Proof() {}
+
+func (*VerifyFactorRequest_RecoveryCode) isVerifyFactorRequest_Proof() {}
+
+// VerifyFactorResponse is the open session.
+type VerifyFactorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session.
+	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// The token to send as "Authorization: Bearer"; browsers get a cookie instead. Shown once.
+	SessionToken  string `protobuf:"bytes,2,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyFactorResponse) Reset() {
+	*x = VerifyFactorResponse{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyFactorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyFactorResponse) ProtoMessage() {}
+
+func (x *VerifyFactorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyFactorResponse.ProtoReflect.Descriptor instead.
+func (*VerifyFactorResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *VerifyFactorResponse) GetSession() *Session {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *VerifyFactorResponse) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
+// GetChallengeRequest asks for a challenge.
+type GetChallengeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the challenge.
+	Challenge     string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChallengeRequest) Reset() {
+	*x = GetChallengeRequest{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChallengeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChallengeRequest) ProtoMessage() {}
+
+func (x *GetChallengeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChallengeRequest.ProtoReflect.Descriptor instead.
+func (*GetChallengeRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetChallengeRequest) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+// GetChallengeResponse is the challenge.
+type GetChallengeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The challenge.
+	Challenge     *Challenge `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChallengeResponse) Reset() {
+	*x = GetChallengeResponse{}
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChallengeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChallengeResponse) ProtoMessage() {}
+
+func (x *GetChallengeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChallengeResponse.ProtoReflect.Descriptor instead.
+func (*GetChallengeResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetChallengeResponse) GetChallenge() *Challenge {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
 // VerifyPinRequest redeems a challenge.
 type VerifyPinRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -282,7 +661,7 @@ type VerifyPinRequest struct {
 
 func (x *VerifyPinRequest) Reset() {
 	*x = VerifyPinRequest{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[3]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +673,7 @@ func (x *VerifyPinRequest) String() string {
 func (*VerifyPinRequest) ProtoMessage() {}
 
 func (x *VerifyPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[3]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +686,7 @@ func (x *VerifyPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPinRequest.ProtoReflect.Descriptor instead.
 func (*VerifyPinRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{3}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *VerifyPinRequest) GetChallenge() string {
@@ -344,7 +723,7 @@ type VerifyPinResponse struct {
 
 func (x *VerifyPinResponse) Reset() {
 	*x = VerifyPinResponse{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[4]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +735,7 @@ func (x *VerifyPinResponse) String() string {
 func (*VerifyPinResponse) ProtoMessage() {}
 
 func (x *VerifyPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[4]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +748,7 @@ func (x *VerifyPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyPinResponse.ProtoReflect.Descriptor instead.
 func (*VerifyPinResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{4}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VerifyPinResponse) GetSession() *Session {
@@ -390,14 +769,16 @@ func (x *VerifyPinResponse) GetSessionToken() string {
 type ResendPinRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the challenge.
-	Challenge     string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	Challenge string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// True to have the PIN by e-mail because the text message does not arrive. Taken when the firm allows it and the provider reported that it will not, or took nothing. The session it opens is weak.
+	ByEmail       bool `protobuf:"varint,2,opt,name=by_email,json=byEmail,proto3" json:"by_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResendPinRequest) Reset() {
 	*x = ResendPinRequest{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[5]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +790,7 @@ func (x *ResendPinRequest) String() string {
 func (*ResendPinRequest) ProtoMessage() {}
 
 func (x *ResendPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[5]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +803,7 @@ func (x *ResendPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendPinRequest.ProtoReflect.Descriptor instead.
 func (*ResendPinRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{5}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResendPinRequest) GetChallenge() string {
@@ -430,6 +811,13 @@ func (x *ResendPinRequest) GetChallenge() string {
 		return x.Challenge
 	}
 	return ""
+}
+
+func (x *ResendPinRequest) GetByEmail() bool {
+	if x != nil {
+		return x.ByEmail
+	}
+	return false
 }
 
 // ResendPinResponse is the challenge with its new times.
@@ -443,7 +831,7 @@ type ResendPinResponse struct {
 
 func (x *ResendPinResponse) Reset() {
 	*x = ResendPinResponse{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[6]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +843,7 @@ func (x *ResendPinResponse) String() string {
 func (*ResendPinResponse) ProtoMessage() {}
 
 func (x *ResendPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[6]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +856,7 @@ func (x *ResendPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendPinResponse.ProtoReflect.Descriptor instead.
 func (*ResendPinResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{6}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ResendPinResponse) GetChallenge() *Challenge {
@@ -493,7 +881,7 @@ type AcceptInvitationRequest struct {
 
 func (x *AcceptInvitationRequest) Reset() {
 	*x = AcceptInvitationRequest{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[7]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +893,7 @@ func (x *AcceptInvitationRequest) String() string {
 func (*AcceptInvitationRequest) ProtoMessage() {}
 
 func (x *AcceptInvitationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[7]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +906,7 @@ func (x *AcceptInvitationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptInvitationRequest.ProtoReflect.Descriptor instead.
 func (*AcceptInvitationRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{7}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AcceptInvitationRequest) GetInvitationCode() string {
@@ -555,7 +943,7 @@ type AcceptInvitationResponse struct {
 
 func (x *AcceptInvitationResponse) Reset() {
 	*x = AcceptInvitationResponse{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[8]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +955,7 @@ func (x *AcceptInvitationResponse) String() string {
 func (*AcceptInvitationResponse) ProtoMessage() {}
 
 func (x *AcceptInvitationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[8]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +968,7 @@ func (x *AcceptInvitationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptInvitationResponse.ProtoReflect.Descriptor instead.
 func (*AcceptInvitationResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{8}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AcceptInvitationResponse) GetEmail() string {
@@ -616,7 +1004,7 @@ type ClaimInstallationRequest struct {
 
 func (x *ClaimInstallationRequest) Reset() {
 	*x = ClaimInstallationRequest{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[9]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +1016,7 @@ func (x *ClaimInstallationRequest) String() string {
 func (*ClaimInstallationRequest) ProtoMessage() {}
 
 func (x *ClaimInstallationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[9]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +1029,7 @@ func (x *ClaimInstallationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimInstallationRequest.ProtoReflect.Descriptor instead.
 func (*ClaimInstallationRequest) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{9}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ClaimInstallationRequest) GetSetupCode() string {
@@ -690,7 +1078,7 @@ type ClaimInstallationResponse struct {
 
 func (x *ClaimInstallationResponse) Reset() {
 	*x = ClaimInstallationResponse{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +1090,7 @@ func (x *ClaimInstallationResponse) String() string {
 func (*ClaimInstallationResponse) ProtoMessage() {}
 
 func (x *ClaimInstallationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[10]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +1103,7 @@ func (x *ClaimInstallationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimInstallationResponse.ProtoReflect.Descriptor instead.
 func (*ClaimInstallationResponse) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{10}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ClaimInstallationResponse) GetOperator() string {
@@ -740,7 +1128,7 @@ type Session struct {
 	DisplayName string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// How strong it is.
 	Strength Strength `protobuf:"varint,6,opt,name=strength,proto3,enum=concord.auth.v1.Strength" json:"strength,omitempty"`
-	// What was shown, RFC 8176 names: pwd, otp, sms, email.
+	// What was shown, RFC 8176 names where there is one: pwd, otp, sms, email, hwk, swk, user, recovery.
 	Methods []string `protobuf:"bytes,7,rep,name=methods,proto3" json:"methods,omitempty"`
 	// When it was opened.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -749,14 +1137,28 @@ type Session struct {
 	// Until when step-up actions are allowed; unset when not.
 	StepUpExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=step_up_expire_time,json=stepUpExpireTime,proto3" json:"step_up_expire_time,omitempty"`
 	// The network address it was opened from, to be recognised in a list.
-	Origin        string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
+	// When it locks unless it is used: half an hour after the last use.
+	LockTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=lock_time,json=lockTime,proto3" json:"lock_time,omitempty"`
+	// True when it is locked: UnlockSession opens it with the password.
+	Locked bool `protobuf:"varint,13,opt,name=locked,proto3" json:"locked,omitempty"`
+	// True when the firm's policy asks for a factor the person does not have yet: nothing but enrolling one works.
+	MustEnrol bool `protobuf:"varint,14,opt,name=must_enrol,json=mustEnrol,proto3" json:"must_enrol,omitempty"`
+	// Until when a stronger factor may be enrolled without being strong already; unset when not.
+	EnrolExpireTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=enrol_expire_time,json=enrolExpireTime,proto3" json:"enrol_expire_time,omitempty"`
+	// The Add-In it belongs to, for example "word"; empty for a browser's.
+	AddIn string `protobuf:"bytes,16,opt,name=add_in,json=addIn,proto3" json:"add_in,omitempty"`
+	// True for the session of the call.
+	Current bool `protobuf:"varint,17,opt,name=current,proto3" json:"current,omitempty"`
+	// When it was used last, to the minute.
+	LastUseTime   *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +1170,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[11]
+	mi := &file_concord_auth_v1_sign_in_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +1183,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{11}
+	return file_concord_auth_v1_sign_in_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Session) GetName() string {
@@ -861,6 +1263,55 @@ func (x *Session) GetOrigin() string {
 	return ""
 }
 
+func (x *Session) GetLockTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LockTime
+	}
+	return nil
+}
+
+func (x *Session) GetLocked() bool {
+	if x != nil {
+		return x.Locked
+	}
+	return false
+}
+
+func (x *Session) GetMustEnrol() bool {
+	if x != nil {
+		return x.MustEnrol
+	}
+	return false
+}
+
+func (x *Session) GetEnrolExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EnrolExpireTime
+	}
+	return nil
+}
+
+func (x *Session) GetAddIn() string {
+	if x != nil {
+		return x.AddIn
+	}
+	return ""
+}
+
+func (x *Session) GetCurrent() bool {
+	if x != nil {
+		return x.Current
+	}
+	return false
+}
+
+func (x *Session) GetLastUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUseTime
+	}
+	return nil
+}
+
 var File_concord_auth_v1_sign_in_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
@@ -875,7 +1326,7 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeH\x00R\tchallenge\x124\n" +
 	"\asession\x18\x02 \x01(\v2\x18.concord.auth.v1.SessionH\x00R\asession\x12)\n" +
 	"\rsession_token\x18\x03 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionTokenB\x06\n" +
-	"\x04next\"\x82\x02\n" +
+	"\x04next\"\xce\x03\n" +
 	"\tChallenge\x12\x1c\n" +
 	"\tchallenge\x18\x01 \x01(\tR\tchallenge\x122\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x18.concord.auth.v1.ChannelR\achannel\x12)\n" +
@@ -883,16 +1334,37 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12;\n" +
 	"\vresend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"resendTime\"\x88\x01\n" +
+	"resendTime\x125\n" +
+	"\afactors\x18\x06 \x03(\x0e2\x1b.concord.auth.v1.FactorKindR\afactors\x12'\n" +
+	"\x0fpasskey_options\x18\a \x01(\tR\x0epasskeyOptions\x12A\n" +
+	"\fsms_delivery\x18\b \x01(\x0e2\x1e.concord.auth.v1.DeliveryStateR\vsmsDelivery\x12'\n" +
+	"\x0femail_available\x18\t \x01(\bR\x0eemailAvailable\"\x1b\n" +
+	"\x19StartPasskeySignInRequest\"V\n" +
+	"\x1aStartPasskeySignInResponse\x128\n" +
+	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\xf2\x01\n" +
+	"\x13VerifyFactorRequest\x12'\n" +
+	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\x12,\n" +
+	"\ttotp_code\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x06\x18\b\x98\xb5\x18\x01H\x00R\btotpCode\x12>\n" +
+	"\x11passkey_assertion\x18\x03 \x01(\tB\x0f\xbaH\br\x06\x10\x02\x18\x80\x80\x01\x98\xb5\x18\x01H\x00R\x10passkeyAssertion\x124\n" +
+	"\rrecovery_code\x18\x04 \x01(\tB\r\xbaH\x06r\x04\x10\b\x18@\x98\xb5\x18\x01H\x00R\frecoveryCodeB\x0e\n" +
+	"\x05proof\x12\x05\xbaH\x02\b\x01\"u\n" +
+	"\x14VerifyFactorResponse\x122\n" +
+	"\asession\x18\x01 \x01(\v2\x18.concord.auth.v1.SessionR\asession\x12)\n" +
+	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\">\n" +
+	"\x13GetChallengeRequest\x12'\n" +
+	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\"P\n" +
+	"\x14GetChallengeResponse\x128\n" +
+	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\x88\x01\n" +
 	"\x10VerifyPinRequest\x12'\n" +
 	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\x12\x1f\n" +
 	"\x03pin\x18\x02 \x01(\tB\r\xbaH\x06r\x04\x10\x04\x18\f\x98\xb5\x18\x01R\x03pin\x12*\n" +
 	"\temail_pin\x18\x03 \x01(\tB\r\xbaH\x06r\x04\x10\x00\x18\f\x98\xb5\x18\x01R\bemailPin\"r\n" +
 	"\x11VerifyPinResponse\x122\n" +
 	"\asession\x18\x01 \x01(\v2\x18.concord.auth.v1.SessionR\asession\x12)\n" +
-	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\";\n" +
+	"\rsession_token\x18\x02 \x01(\tB\x04\x98\xb5\x18\x01R\fsessionToken\"V\n" +
 	"\x10ResendPinRequest\x12'\n" +
-	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\"M\n" +
+	"\tchallenge\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\tchallenge\x12\x19\n" +
+	"\bby_email\x18\x02 \x01(\bR\abyEmail\"M\n" +
 	"\x11ResendPinResponse\x128\n" +
 	"\tchallenge\x18\x01 \x01(\v2\x1a.concord.auth.v1.ChallengeR\tchallenge\"\xaa\x01\n" +
 	"\x17AcceptInvitationRequest\x127\n" +
@@ -913,7 +1385,7 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\vdisplayName\"7\n" +
 	"\x19ClaimInstallationResponse\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\"\xd3\x03\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"\xfc\x05\n" +
 	"\aSession\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.concord.options.v1.PrincipalKindR\x04kind\x12\x18\n" +
@@ -928,12 +1400,27 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"expireTime\x12I\n" +
 	"\x13step_up_expire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x10stepUpExpireTime\x12\x16\n" +
-	"\x06origin\x18\v \x01(\tR\x06origin2\xb8\x06\n" +
+	"\x06origin\x18\v \x01(\tR\x06origin\x127\n" +
+	"\tlock_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\blockTime\x12\x16\n" +
+	"\x06locked\x18\r \x01(\bR\x06locked\x12\x1d\n" +
+	"\n" +
+	"must_enrol\x18\x0e \x01(\bR\tmustEnrol\x12F\n" +
+	"\x11enrol_expire_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x0fenrolExpireTime\x12\x15\n" +
+	"\x06add_in\x18\x10 \x01(\tR\x05addIn\x12\x18\n" +
+	"\acurrent\x18\x11 \x01(\bR\acurrent\x12>\n" +
+	"\rlast_use_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime2\xd1\n" +
+	"\n" +
 	"\rSignInService\x12\x88\x01\n" +
 	"\vStartSignIn\x12#.concord.auth.v1.StartSignInRequest\x1a$.concord.auth.v1.StartSignInResponse\".\x8a\xb5\x18\x14\n" +
 	"\rsession.start\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/sign-in\x12\xa1\x01\n" +
 	"\tVerifyPin\x12!.concord.auth.v1.VerifyPinRequest\x1a\".concord.auth.v1.VerifyPinResponse\"M\x8a\xb5\x18\x15\n" +
-	"\x0esession.verify\x12\x01\x010\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/sign-in/challenges/{challenge}:verify\x12\xa1\x01\n" +
+	"\x0esession.verify\x12\x01\x010\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/sign-in/challenges/{challenge}:verify\x12\xb2\x01\n" +
+	"\x12StartPasskeySignIn\x12*.concord.auth.v1.StartPasskeySignInRequest\x1a+.concord.auth.v1.StartPasskeySignInResponse\"C\x8a\xb5\x18\x1c\n" +
+	"\x15session.start_passkey\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/sign-in:startPasskey\x12\xb7\x01\n" +
+	"\fVerifyFactor\x12$.concord.auth.v1.VerifyFactorRequest\x1a%.concord.auth.v1.VerifyFactorResponse\"Z\x8a\xb5\x18\x1c\n" +
+	"\x15session.verify_factor\x12\x01\x010\x03\x82\xd3\xe4\x93\x024:\x01*\"//v1/sign-in/challenges/{challenge}:verifyFactor\x12\xa7\x01\n" +
+	"\fGetChallenge\x12$.concord.auth.v1.GetChallengeRequest\x1a%.concord.auth.v1.GetChallengeResponse\"J\x8a\xb5\x18\x1c\n" +
+	"\x15session.get_challenge\x12\x01\x010\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/sign-in/challenges/{challenge}\x12\xa1\x01\n" +
 	"\tResendPin\x12!.concord.auth.v1.ResendPinRequest\x1a\".concord.auth.v1.ResendPinResponse\"M\x8a\xb5\x18\x15\n" +
 	"\x0esession.resend\x12\x01\x010\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/sign-in/challenges/{challenge}:resend\x12\xa6\x01\n" +
 	"\x10AcceptInvitation\x12(.concord.auth.v1.AcceptInvitationRequest\x1a).concord.auth.v1.AcceptInvitationResponse\"=\x8a\xb5\x18\x18\n" +
@@ -953,53 +1440,75 @@ func file_concord_auth_v1_sign_in_service_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_sign_in_service_proto_rawDescData
 }
 
-var file_concord_auth_v1_sign_in_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_concord_auth_v1_sign_in_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_concord_auth_v1_sign_in_service_proto_goTypes = []any{
-	(*StartSignInRequest)(nil),        // 0: concord.auth.v1.StartSignInRequest
-	(*StartSignInResponse)(nil),       // 1: concord.auth.v1.StartSignInResponse
-	(*Challenge)(nil),                 // 2: concord.auth.v1.Challenge
-	(*VerifyPinRequest)(nil),          // 3: concord.auth.v1.VerifyPinRequest
-	(*VerifyPinResponse)(nil),         // 4: concord.auth.v1.VerifyPinResponse
-	(*ResendPinRequest)(nil),          // 5: concord.auth.v1.ResendPinRequest
-	(*ResendPinResponse)(nil),         // 6: concord.auth.v1.ResendPinResponse
-	(*AcceptInvitationRequest)(nil),   // 7: concord.auth.v1.AcceptInvitationRequest
-	(*AcceptInvitationResponse)(nil),  // 8: concord.auth.v1.AcceptInvitationResponse
-	(*ClaimInstallationRequest)(nil),  // 9: concord.auth.v1.ClaimInstallationRequest
-	(*ClaimInstallationResponse)(nil), // 10: concord.auth.v1.ClaimInstallationResponse
-	(*Session)(nil),                   // 11: concord.auth.v1.Session
-	(Channel)(0),                      // 12: concord.auth.v1.Channel
-	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
-	(v1.PrincipalKind)(0),             // 14: concord.options.v1.PrincipalKind
-	(Strength)(0),                     // 15: concord.auth.v1.Strength
+	(*StartSignInRequest)(nil),         // 0: concord.auth.v1.StartSignInRequest
+	(*StartSignInResponse)(nil),        // 1: concord.auth.v1.StartSignInResponse
+	(*Challenge)(nil),                  // 2: concord.auth.v1.Challenge
+	(*StartPasskeySignInRequest)(nil),  // 3: concord.auth.v1.StartPasskeySignInRequest
+	(*StartPasskeySignInResponse)(nil), // 4: concord.auth.v1.StartPasskeySignInResponse
+	(*VerifyFactorRequest)(nil),        // 5: concord.auth.v1.VerifyFactorRequest
+	(*VerifyFactorResponse)(nil),       // 6: concord.auth.v1.VerifyFactorResponse
+	(*GetChallengeRequest)(nil),        // 7: concord.auth.v1.GetChallengeRequest
+	(*GetChallengeResponse)(nil),       // 8: concord.auth.v1.GetChallengeResponse
+	(*VerifyPinRequest)(nil),           // 9: concord.auth.v1.VerifyPinRequest
+	(*VerifyPinResponse)(nil),          // 10: concord.auth.v1.VerifyPinResponse
+	(*ResendPinRequest)(nil),           // 11: concord.auth.v1.ResendPinRequest
+	(*ResendPinResponse)(nil),          // 12: concord.auth.v1.ResendPinResponse
+	(*AcceptInvitationRequest)(nil),    // 13: concord.auth.v1.AcceptInvitationRequest
+	(*AcceptInvitationResponse)(nil),   // 14: concord.auth.v1.AcceptInvitationResponse
+	(*ClaimInstallationRequest)(nil),   // 15: concord.auth.v1.ClaimInstallationRequest
+	(*ClaimInstallationResponse)(nil),  // 16: concord.auth.v1.ClaimInstallationResponse
+	(*Session)(nil),                    // 17: concord.auth.v1.Session
+	(Channel)(0),                       // 18: concord.auth.v1.Channel
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(FactorKind)(0),                    // 20: concord.auth.v1.FactorKind
+	(DeliveryState)(0),                 // 21: concord.auth.v1.DeliveryState
+	(v1.PrincipalKind)(0),              // 22: concord.options.v1.PrincipalKind
+	(Strength)(0),                      // 23: concord.auth.v1.Strength
 }
 var file_concord_auth_v1_sign_in_service_proto_depIdxs = []int32{
 	2,  // 0: concord.auth.v1.StartSignInResponse.challenge:type_name -> concord.auth.v1.Challenge
-	11, // 1: concord.auth.v1.StartSignInResponse.session:type_name -> concord.auth.v1.Session
-	12, // 2: concord.auth.v1.Challenge.channel:type_name -> concord.auth.v1.Channel
-	13, // 3: concord.auth.v1.Challenge.expire_time:type_name -> google.protobuf.Timestamp
-	13, // 4: concord.auth.v1.Challenge.resend_time:type_name -> google.protobuf.Timestamp
-	11, // 5: concord.auth.v1.VerifyPinResponse.session:type_name -> concord.auth.v1.Session
-	2,  // 6: concord.auth.v1.ResendPinResponse.challenge:type_name -> concord.auth.v1.Challenge
-	14, // 7: concord.auth.v1.Session.kind:type_name -> concord.options.v1.PrincipalKind
-	15, // 8: concord.auth.v1.Session.strength:type_name -> concord.auth.v1.Strength
-	13, // 9: concord.auth.v1.Session.create_time:type_name -> google.protobuf.Timestamp
-	13, // 10: concord.auth.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
-	13, // 11: concord.auth.v1.Session.step_up_expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 12: concord.auth.v1.SignInService.StartSignIn:input_type -> concord.auth.v1.StartSignInRequest
-	3,  // 13: concord.auth.v1.SignInService.VerifyPin:input_type -> concord.auth.v1.VerifyPinRequest
-	5,  // 14: concord.auth.v1.SignInService.ResendPin:input_type -> concord.auth.v1.ResendPinRequest
-	7,  // 15: concord.auth.v1.SignInService.AcceptInvitation:input_type -> concord.auth.v1.AcceptInvitationRequest
-	9,  // 16: concord.auth.v1.SignInService.ClaimInstallation:input_type -> concord.auth.v1.ClaimInstallationRequest
-	1,  // 17: concord.auth.v1.SignInService.StartSignIn:output_type -> concord.auth.v1.StartSignInResponse
-	4,  // 18: concord.auth.v1.SignInService.VerifyPin:output_type -> concord.auth.v1.VerifyPinResponse
-	6,  // 19: concord.auth.v1.SignInService.ResendPin:output_type -> concord.auth.v1.ResendPinResponse
-	8,  // 20: concord.auth.v1.SignInService.AcceptInvitation:output_type -> concord.auth.v1.AcceptInvitationResponse
-	10, // 21: concord.auth.v1.SignInService.ClaimInstallation:output_type -> concord.auth.v1.ClaimInstallationResponse
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	17, // 1: concord.auth.v1.StartSignInResponse.session:type_name -> concord.auth.v1.Session
+	18, // 2: concord.auth.v1.Challenge.channel:type_name -> concord.auth.v1.Channel
+	19, // 3: concord.auth.v1.Challenge.expire_time:type_name -> google.protobuf.Timestamp
+	19, // 4: concord.auth.v1.Challenge.resend_time:type_name -> google.protobuf.Timestamp
+	20, // 5: concord.auth.v1.Challenge.factors:type_name -> concord.auth.v1.FactorKind
+	21, // 6: concord.auth.v1.Challenge.sms_delivery:type_name -> concord.auth.v1.DeliveryState
+	2,  // 7: concord.auth.v1.StartPasskeySignInResponse.challenge:type_name -> concord.auth.v1.Challenge
+	17, // 8: concord.auth.v1.VerifyFactorResponse.session:type_name -> concord.auth.v1.Session
+	2,  // 9: concord.auth.v1.GetChallengeResponse.challenge:type_name -> concord.auth.v1.Challenge
+	17, // 10: concord.auth.v1.VerifyPinResponse.session:type_name -> concord.auth.v1.Session
+	2,  // 11: concord.auth.v1.ResendPinResponse.challenge:type_name -> concord.auth.v1.Challenge
+	22, // 12: concord.auth.v1.Session.kind:type_name -> concord.options.v1.PrincipalKind
+	23, // 13: concord.auth.v1.Session.strength:type_name -> concord.auth.v1.Strength
+	19, // 14: concord.auth.v1.Session.create_time:type_name -> google.protobuf.Timestamp
+	19, // 15: concord.auth.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
+	19, // 16: concord.auth.v1.Session.step_up_expire_time:type_name -> google.protobuf.Timestamp
+	19, // 17: concord.auth.v1.Session.lock_time:type_name -> google.protobuf.Timestamp
+	19, // 18: concord.auth.v1.Session.enrol_expire_time:type_name -> google.protobuf.Timestamp
+	19, // 19: concord.auth.v1.Session.last_use_time:type_name -> google.protobuf.Timestamp
+	0,  // 20: concord.auth.v1.SignInService.StartSignIn:input_type -> concord.auth.v1.StartSignInRequest
+	9,  // 21: concord.auth.v1.SignInService.VerifyPin:input_type -> concord.auth.v1.VerifyPinRequest
+	3,  // 22: concord.auth.v1.SignInService.StartPasskeySignIn:input_type -> concord.auth.v1.StartPasskeySignInRequest
+	5,  // 23: concord.auth.v1.SignInService.VerifyFactor:input_type -> concord.auth.v1.VerifyFactorRequest
+	7,  // 24: concord.auth.v1.SignInService.GetChallenge:input_type -> concord.auth.v1.GetChallengeRequest
+	11, // 25: concord.auth.v1.SignInService.ResendPin:input_type -> concord.auth.v1.ResendPinRequest
+	13, // 26: concord.auth.v1.SignInService.AcceptInvitation:input_type -> concord.auth.v1.AcceptInvitationRequest
+	15, // 27: concord.auth.v1.SignInService.ClaimInstallation:input_type -> concord.auth.v1.ClaimInstallationRequest
+	1,  // 28: concord.auth.v1.SignInService.StartSignIn:output_type -> concord.auth.v1.StartSignInResponse
+	10, // 29: concord.auth.v1.SignInService.VerifyPin:output_type -> concord.auth.v1.VerifyPinResponse
+	4,  // 30: concord.auth.v1.SignInService.StartPasskeySignIn:output_type -> concord.auth.v1.StartPasskeySignInResponse
+	6,  // 31: concord.auth.v1.SignInService.VerifyFactor:output_type -> concord.auth.v1.VerifyFactorResponse
+	8,  // 32: concord.auth.v1.SignInService.GetChallenge:output_type -> concord.auth.v1.GetChallengeResponse
+	12, // 33: concord.auth.v1.SignInService.ResendPin:output_type -> concord.auth.v1.ResendPinResponse
+	14, // 34: concord.auth.v1.SignInService.AcceptInvitation:output_type -> concord.auth.v1.AcceptInvitationResponse
+	16, // 35: concord.auth.v1.SignInService.ClaimInstallation:output_type -> concord.auth.v1.ClaimInstallationResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_concord_auth_v1_sign_in_service_proto_init() }
@@ -1012,13 +1521,18 @@ func file_concord_auth_v1_sign_in_service_proto_init() {
 		(*StartSignInResponse_Challenge)(nil),
 		(*StartSignInResponse_Session)(nil),
 	}
+	file_concord_auth_v1_sign_in_service_proto_msgTypes[5].OneofWrappers = []any{
+		(*VerifyFactorRequest_TotpCode)(nil),
+		(*VerifyFactorRequest_PasskeyAssertion)(nil),
+		(*VerifyFactorRequest_RecoveryCode)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_sign_in_service_proto_rawDesc), len(file_concord_auth_v1_sign_in_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

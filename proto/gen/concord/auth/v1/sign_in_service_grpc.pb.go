@@ -19,24 +19,33 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SignInService_StartSignIn_FullMethodName       = "/concord.auth.v1.SignInService/StartSignIn"
-	SignInService_VerifyPin_FullMethodName         = "/concord.auth.v1.SignInService/VerifyPin"
-	SignInService_ResendPin_FullMethodName         = "/concord.auth.v1.SignInService/ResendPin"
-	SignInService_AcceptInvitation_FullMethodName  = "/concord.auth.v1.SignInService/AcceptInvitation"
-	SignInService_ClaimInstallation_FullMethodName = "/concord.auth.v1.SignInService/ClaimInstallation"
+	SignInService_StartSignIn_FullMethodName        = "/concord.auth.v1.SignInService/StartSignIn"
+	SignInService_VerifyPin_FullMethodName          = "/concord.auth.v1.SignInService/VerifyPin"
+	SignInService_StartPasskeySignIn_FullMethodName = "/concord.auth.v1.SignInService/StartPasskeySignIn"
+	SignInService_VerifyFactor_FullMethodName       = "/concord.auth.v1.SignInService/VerifyFactor"
+	SignInService_GetChallenge_FullMethodName       = "/concord.auth.v1.SignInService/GetChallenge"
+	SignInService_ResendPin_FullMethodName          = "/concord.auth.v1.SignInService/ResendPin"
+	SignInService_AcceptInvitation_FullMethodName   = "/concord.auth.v1.SignInService/AcceptInvitation"
+	SignInService_ClaimInstallation_FullMethodName  = "/concord.auth.v1.SignInService/ClaimInstallation"
 )
 
 // SignInServiceClient is the client API for SignInService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SignInService opens sessions: password first, then a PIN.
+// SignInService opens sessions: password first, then a second factor; or a passkey alone.
 type SignInServiceClient interface {
-	// StartSignIn checks the password and sends a PIN. Unknown address and wrong password answer alike, in like time.
+	// StartSignIn checks the password. Who has a passkey or an authenticator program shows that next; everybody else is sent a PIN. Unknown address and wrong password answer alike, in like time.
 	StartSignIn(ctx context.Context, in *StartSignInRequest, opts ...grpc.CallOption) (*StartSignInResponse, error)
 	// VerifyPin redeems the challenge, once, and opens the session.
 	VerifyPin(ctx context.Context, in *VerifyPinRequest, opts ...grpc.CallOption) (*VerifyPinResponse, error)
-	// ResendPin sends a fresh PIN for the challenge. The count of failures stays.
+	// StartPasskeySignIn makes a challenge for a passkey that signs in alone: it shows who the person is and, by user verification, a second thing.
+	StartPasskeySignIn(ctx context.Context, in *StartPasskeySignInRequest, opts ...grpc.CallOption) (*StartPasskeySignInResponse, error)
+	// VerifyFactor redeems the challenge with a time-based code, a passkey or a recovery code, once, and opens the session.
+	VerifyFactor(ctx context.Context, in *VerifyFactorRequest, opts ...grpc.CallOption) (*VerifyFactorResponse, error)
+	// GetChallenge answers the challenge as it stands: whether its PIN arrived, and whether e-mail may step in.
+	GetChallenge(ctx context.Context, in *GetChallengeRequest, opts ...grpc.CallOption) (*GetChallengeResponse, error)
+	// ResendPin sends a fresh PIN for the challenge, by e-mail when asked and allowed. The count of failures stays.
 	ResendPin(ctx context.Context, in *ResendPinRequest, opts ...grpc.CallOption) (*ResendPinResponse, error)
 	// AcceptInvitation sets the first password of an invited account. It does not sign in.
 	AcceptInvitation(ctx context.Context, in *AcceptInvitationRequest, opts ...grpc.CallOption) (*AcceptInvitationResponse, error)
@@ -66,6 +75,36 @@ func (c *signInServiceClient) VerifyPin(ctx context.Context, in *VerifyPinReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifyPinResponse)
 	err := c.cc.Invoke(ctx, SignInService_VerifyPin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) StartPasskeySignIn(ctx context.Context, in *StartPasskeySignInRequest, opts ...grpc.CallOption) (*StartPasskeySignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartPasskeySignInResponse)
+	err := c.cc.Invoke(ctx, SignInService_StartPasskeySignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) VerifyFactor(ctx context.Context, in *VerifyFactorRequest, opts ...grpc.CallOption) (*VerifyFactorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyFactorResponse)
+	err := c.cc.Invoke(ctx, SignInService_VerifyFactor_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) GetChallenge(ctx context.Context, in *GetChallengeRequest, opts ...grpc.CallOption) (*GetChallengeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetChallengeResponse)
+	err := c.cc.Invoke(ctx, SignInService_GetChallenge_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -106,13 +145,19 @@ func (c *signInServiceClient) ClaimInstallation(ctx context.Context, in *ClaimIn
 // All implementations must embed UnimplementedSignInServiceServer
 // for forward compatibility.
 //
-// SignInService opens sessions: password first, then a PIN.
+// SignInService opens sessions: password first, then a second factor; or a passkey alone.
 type SignInServiceServer interface {
-	// StartSignIn checks the password and sends a PIN. Unknown address and wrong password answer alike, in like time.
+	// StartSignIn checks the password. Who has a passkey or an authenticator program shows that next; everybody else is sent a PIN. Unknown address and wrong password answer alike, in like time.
 	StartSignIn(context.Context, *StartSignInRequest) (*StartSignInResponse, error)
 	// VerifyPin redeems the challenge, once, and opens the session.
 	VerifyPin(context.Context, *VerifyPinRequest) (*VerifyPinResponse, error)
-	// ResendPin sends a fresh PIN for the challenge. The count of failures stays.
+	// StartPasskeySignIn makes a challenge for a passkey that signs in alone: it shows who the person is and, by user verification, a second thing.
+	StartPasskeySignIn(context.Context, *StartPasskeySignInRequest) (*StartPasskeySignInResponse, error)
+	// VerifyFactor redeems the challenge with a time-based code, a passkey or a recovery code, once, and opens the session.
+	VerifyFactor(context.Context, *VerifyFactorRequest) (*VerifyFactorResponse, error)
+	// GetChallenge answers the challenge as it stands: whether its PIN arrived, and whether e-mail may step in.
+	GetChallenge(context.Context, *GetChallengeRequest) (*GetChallengeResponse, error)
+	// ResendPin sends a fresh PIN for the challenge, by e-mail when asked and allowed. The count of failures stays.
 	ResendPin(context.Context, *ResendPinRequest) (*ResendPinResponse, error)
 	// AcceptInvitation sets the first password of an invited account. It does not sign in.
 	AcceptInvitation(context.Context, *AcceptInvitationRequest) (*AcceptInvitationResponse, error)
@@ -133,6 +178,15 @@ func (UnimplementedSignInServiceServer) StartSignIn(context.Context, *StartSignI
 }
 func (UnimplementedSignInServiceServer) VerifyPin(context.Context, *VerifyPinRequest) (*VerifyPinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyPin not implemented")
+}
+func (UnimplementedSignInServiceServer) StartPasskeySignIn(context.Context, *StartPasskeySignInRequest) (*StartPasskeySignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartPasskeySignIn not implemented")
+}
+func (UnimplementedSignInServiceServer) VerifyFactor(context.Context, *VerifyFactorRequest) (*VerifyFactorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyFactor not implemented")
+}
+func (UnimplementedSignInServiceServer) GetChallenge(context.Context, *GetChallengeRequest) (*GetChallengeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetChallenge not implemented")
 }
 func (UnimplementedSignInServiceServer) ResendPin(context.Context, *ResendPinRequest) (*ResendPinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResendPin not implemented")
@@ -196,6 +250,60 @@ func _SignInService_VerifyPin_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SignInServiceServer).VerifyPin(ctx, req.(*VerifyPinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_StartPasskeySignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartPasskeySignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).StartPasskeySignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_StartPasskeySignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).StartPasskeySignIn(ctx, req.(*StartPasskeySignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_VerifyFactor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyFactorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).VerifyFactor(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_VerifyFactor_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).VerifyFactor(ctx, req.(*VerifyFactorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_GetChallenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetChallengeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).GetChallenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_GetChallenge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).GetChallenge(ctx, req.(*GetChallengeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -268,6 +376,18 @@ var SignInService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyPin",
 			Handler:    _SignInService_VerifyPin_Handler,
+		},
+		{
+			MethodName: "StartPasskeySignIn",
+			Handler:    _SignInService_StartPasskeySignIn_Handler,
+		},
+		{
+			MethodName: "VerifyFactor",
+			Handler:    _SignInService_VerifyFactor_Handler,
+		},
+		{
+			MethodName: "GetChallenge",
+			Handler:    _SignInService_GetChallenge_Handler,
 		},
 		{
 			MethodName: "ResendPin",

@@ -1,0 +1,16 @@
+package api
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+)
+
+// Temporary: replaced by its owner.
+
+func (deliveryServer) ReceiveDeliveryReport(context.Context, *authv1.ReceiveDeliveryReportRequest) (*authv1.ReceiveDeliveryReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "")
+}

@@ -1,0 +1,1 @@
+-- Add-Ins: refresh tokens.

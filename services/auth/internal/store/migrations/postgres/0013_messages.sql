@@ -1,0 +1,1 @@
+-- Who sends messages, and what became of them.

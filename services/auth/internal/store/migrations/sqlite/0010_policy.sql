@@ -1,0 +1,1 @@
+-- What a firm allows, and how that came to be.

@@ -1,0 +1,1 @@
+-- Resets of passwords, and bounds on trying.
