@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone test interop bench chaos check \
+.PHONY: help run build bin/concord build-alone test interop bench chaos fuzz storm check \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -75,6 +75,13 @@ bench: ## the benchmarks behind docs/performance.md (LOAD_CLIENTS=100000 for the
 chaos: ## kill every part of a suite, thirty times, while a hundred clients leave (two minutes)
 	go test -tags chaos -count=1 -v -timeout 15m ./test/chaos
 
+fuzz: ## look for input that breaks a parser, FUZZTIME for each (60s)
+	@tools/fuzz.sh $(MODULES)
+
+# STORM requests in all, from SEED (the clock's when unset), to a suite of the shape TOPOLOGY (one-process, many-processes).
+storm: ## 100,000 random requests to every RPC and REST path (STORM, SEED, TOPOLOGY)
+	STORM=$${STORM:-100000} go test -count=1 -v -timeout 60m -run '^TestStorm' ./test/storm
+
 check: lint generate-check build build-alone test ## what a change must pass
 
 # --- contract
@@ -109,6 +116,7 @@ lint: tools third-party breaking tidy-check ## everything that can be said witho
 	$(BIN)/modsync
 	$(BIN)/depscheck
 	$(BIN)/changes
+	$(BIN)/requirements
 
 tidy-check: ## fail when a go.mod is not what its module needs
 	@set -e; for m in $(MODULES) tools; do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done

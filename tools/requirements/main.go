@@ -1,0 +1,56 @@
+// Command requirements keeps docs/security/requirements.md true: what an assessor asks for, and the tests that prove it.
+//
+// usage: requirements       fail when the table and the tests of the tree differ
+//
+//	requirements -w    write the names of the tests into the table
+//
+// A test proves a requirement by its name: TestN13_PINsAreAcceptedOnce proves N13, in a Go file of the workspace or as the
+// name of a test in an .mjs file. Every id has one row; a row without a test says whose the requirement is instead.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/concord-suite/concord/tools/internal/workspace"
+)
+
+const page = "docs/security/requirements.md"
+
+func main() {
+	write := flag.Bool("w", false, "write the names of the tests into the table")
+	flag.Parse()
+	w, err := workspace.Open()
+	if err == nil {
+		err = run(w, *write)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "requirements:", err)
+		os.Exit(1)
+	}
+}
+
+func run(w *workspace.Workspace, write bool) error {
+	path := filepath.Join(w.Root, page)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	tests, err := find(w)
+	if err != nil {
+		return err
+	}
+	if write {
+		return os.WriteFile(path, []byte(fill(string(text), tests)), 0o644)
+	}
+	mistakes := compare(string(text), tests)
+	for _, m := range mistakes {
+		fmt.Println(m)
+	}
+	if len(mistakes) > 0 {
+		return fmt.Errorf("%s: %d mistakes; requirements -w writes the names of the tests", page, len(mistakes))
+	}
+	return nil
+}
