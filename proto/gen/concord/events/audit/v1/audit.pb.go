@@ -107,7 +107,11 @@ type AuditEntry struct {
 	// For a failure: the reason code. Never text with data in it.
 	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The trace it belongs to, 32 hex digits, when traced.
-	TraceId       string `protobuf:"bytes,17,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	TraceId string `protobuf:"bytes,17,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// What the caller's program calls itself, as far as it says so: its own word, cut to 200 characters that can be seen.
+	UserAgent string `protobuf:"bytes,18,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// For a sign-in: what was shown, or tried, by the names of RFC 8176 with spaces between them.
+	Methods       string `protobuf:"bytes,19,opt,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +265,20 @@ func (x *AuditEntry) GetTraceId() string {
 	return ""
 }
 
+func (x *AuditEntry) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetMethods() string {
+	if x != nil {
+		return x.Methods
+	}
+	return ""
+}
+
 var File_concord_events_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_concord_events_audit_v1_audit_proto_rawDesc = "" +
@@ -268,7 +286,7 @@ const file_concord_events_audit_v1_audit_proto_rawDesc = "" +
 	"#concord/events/audit/v1/audit.proto\x12\x17concord.events.audit.v1\x1a concord/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"m\n" +
 	"\rAuditRecorded\x12=\n" +
 	"\aentries\x18\x01 \x03(\v2#.concord.events.audit.v1.AuditEntryR\aentries:\x1d\x92\xb5\x18\x19\n" +
-	"\x17audit.v1.audit_recorded\"\xda\x04\n" +
+	"\x17audit.v1.audit_recorded\"\x93\x05\n" +
 	"\n" +
 	"AuditEntry\x12\x19\n" +
 	"\bentry_id\x18\x01 \x01(\tR\aentryId\x12\x12\n" +
@@ -292,7 +310,10 @@ const file_concord_events_audit_v1_audit_proto_rawDesc = "" +
 	"\x04kind\x18\x0e \x01(\x0e2\x1d.concord.options.v1.AuditKindR\x04kind\x12\x18\n" +
 	"\asuccess\x18\x0f \x01(\bR\asuccess\x12\x16\n" +
 	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x19\n" +
-	"\btrace_id\x18\x11 \x01(\tR\atraceIdBRZPgithub.com/concord-suite/concord/proto/gen/concord/events/audit/v1;auditeventsv1b\x06proto3"
+	"\btrace_id\x18\x11 \x01(\tR\atraceId\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x12 \x01(\tR\tuserAgent\x12\x18\n" +
+	"\amethods\x18\x13 \x01(\tR\amethodsBRZPgithub.com/concord-suite/concord/proto/gen/concord/events/audit/v1;auditeventsv1b\x06proto3"
 
 var (
 	file_concord_events_audit_v1_audit_proto_rawDescOnce sync.Once
