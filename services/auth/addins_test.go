@@ -1,5 +1,3 @@
-//go:build addinspending
-
 package auth_test
 
 import (
@@ -16,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/rpcerr"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
@@ -36,16 +35,16 @@ func pkce() (verifier, challenge string) {
 // consent asks for a code with somebody's session.
 func (s *suite) consent(p *person, challenge string) string {
 	s.t.Helper()
-	resp, err := s.accounts.AuthorizeAddIn(s.as(p.token), &authv1.AuthorizeAddInRequest{
+	resp, err := s.addIns.AuthorizeAddIn(s.as(p.token), &authv1.AuthorizeAddInRequest{
 		Parent: p.firm, AddIn: "word", RedirectUri: redirect, CodeChallenge: challenge,
 	})
 	require.NoError(s.t, err)
 	return resp.GetCode()
 }
 
-func (s *suite) exchange(code, verifier, uri string) (*authv1.ExchangeAddInCodeResponse, error) {
-	return s.accounts.ExchangeAddInCode(s.nobody("192.0.2.7"), &authv1.ExchangeAddInCodeRequest{
-		Code: code, CodeVerifier: verifier, RedirectUri: uri,
+func (s *suite) exchange(code, verifier, uri string) (*authv1.IssueAddInTokenResponse, error) {
+	return s.addIns.IssueAddInToken(dial.AsSelf(s.t.Context(), "gateway"), &authv1.IssueAddInTokenRequest{
+		GrantType: "authorization_code", ClientId: "word", Code: code, CodeVerifier: verifier, RedirectUri: uri, Address: "192.0.2.7",
 	})
 }
 
@@ -97,7 +96,7 @@ func TestAddInEndsWithItsPersonsSession(t *testing.T) {
 		verifier, challenge := pkce()
 		resp, err := s.exchange(s.consent(admin, challenge), verifier, redirect)
 		require.NoError(t, err)
-		require.Equal(t, opened.Add(12*time.Hour), resp.GetExpireTime().AsTime())
+		require.Equal(t, opened.Add(12*time.Hour), resp.GetSessionExpireTime().AsTime())
 		for range 3 {
 			s.clock.forward(25 * time.Minute)
 			_, err = s.resolve(resp.GetAccessToken(), "documents")
@@ -182,7 +181,7 @@ func TestRedirectsAreLoopbackOnly(t *testing.T) {
 		"https://evil.example/done", "http://127.0.0.1.evil.example:80/", "http://localhost:5000/", "http://127.0.0.1:5000/#x",
 		"http://127.0.0.1/done", "http://user@127.0.0.1:5000/",
 	} {
-		_, err := s.accounts.AuthorizeAddIn(s.as(admin.token), &authv1.AuthorizeAddInRequest{
+		_, err := s.addIns.AuthorizeAddIn(s.as(admin.token), &authv1.AuthorizeAddInRequest{
 			Parent: admin.firm, AddIn: "word", RedirectUri: uri, CodeChallenge: challenge,
 		})
 		require.Equal(t, codes.InvalidArgument, rpcerr.From(err).Code(), uri)

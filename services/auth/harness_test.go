@@ -57,6 +57,7 @@ type suite struct {
 	sessions authv1.SessionServiceClient
 	firms    authv1.FirmServiceClient
 	accounts authv1.AccountServiceClient
+	addIns   authv1.AddInServiceClient
 	ledger   authv1.LedgerServiceClient
 	keys     authv1.KeyServiceClient
 
@@ -134,6 +135,7 @@ func start(t testing.TB, db *sqldb.DB, o options) *suite {
 	t.Cleanup(func() { s.conn.Close(); s.bare.Close() })
 	s.signIn, s.sessions = authv1.NewSignInServiceClient(s.conn), authv1.NewSessionServiceClient(s.conn)
 	s.firms, s.accounts = authv1.NewFirmServiceClient(s.conn), authv1.NewAccountServiceClient(s.conn)
+	s.addIns = authv1.NewAddInServiceClient(s.conn)
 	s.ledger, s.keys = authv1.NewLedgerServiceClient(s.conn), authv1.NewKeyServiceClient(s.conn)
 	return s
 }

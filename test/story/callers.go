@@ -3,6 +3,8 @@ package story
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,11 +37,16 @@ func (p *Person) AddIn(t testing.TB) *rest.Client {
 		AddIn: "word", RedirectUri: redirect, CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:]),
 	}, code))
 	c := rest.New(p.Base)
-	token := new(authv1.ExchangeAddInCodeResponse)
-	require.NoError(t, c.Call(t.Context(), "POST", "/v1/addIns:exchange", &authv1.ExchangeAddInCodeRequest{
-		Code: code.GetCode(), CodeVerifier: verifier, RedirectUri: redirect,
-	}, token))
-	c.Token = token.GetAccessToken()
+	answer, err := c.Send(t.Context(), "POST", "/oauth2/token", []byte(url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"word"}, "code": {code.GetCode()}, "code_verifier": {verifier},
+		"redirect_uri": {redirect},
+	}.Encode()), "application/x-www-form-urlencoded")
+	require.NoError(t, err)
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal(answer, &token))
+	c.Token = token.AccessToken
 	return c
 }
 
