@@ -95,15 +95,14 @@ type Firm struct {
 	Enforced time.Time
 	// EmailPIN says whether a PIN may go by e-mail.
 	EmailPIN bool
+	// EmailStandsIn says whether it may do so because the text message was not taken or reported undelivered.
+	EmailStandsIn bool
+	// Forbidden are the kinds of factor nobody of the firm may use, of those in Forbiddable.
+	Forbidden []Factor
+	// ContactsExempt says whether contacts sign in with their password alone.
+	ContactsExempt bool
+	// PasskeyAloneForbidden says whether a passkey does not sign in by itself.
+	PasskeyAloneForbidden bool
 	// Revision counts the changes of the policy, from 1.
 	Revision int64
 }
-
-// NeedsSecondFactor tells whether a password alone is not enough for the account under the policy of its firm. Operators
-// and contacts always need one; contacts have no other policy yet.
-func (f Firm) NeedsSecondFactor(a Account) bool {
-	return a.Kind != Staff || !f.Enforced.IsZero()
-}
-
-// EmailPINAllowed tells whether a PIN may go to the e-mail address of the account. The policy is about staff.
-func (f Firm) EmailPINAllowed(a Account) bool { return a.Kind != Staff || f.EmailPIN }

@@ -58,7 +58,7 @@ func newBench(b *testing.B, engine sqldb.Dialect, people int) *bench {
 	firm := account.Firm{ID: "f", DisplayName: "Bench", Created: now, EmailPIN: true, Revision: 1}
 	require.NoError(b, db.Tx(b.Context(), func(tx *sqldb.Tx) error {
 		s.tokens, s.emails = nil, nil
-		if err := store.InsertFirm(tx, firm); err != nil {
+		if err := store.InsertFirm(tx, firm, store.PolicyChange{At: now, Cause: store.PolicyMade}); err != nil {
 			return err
 		}
 		for i := range people {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -91,7 +92,11 @@ func firmMessage(f account.Firm) *authv1.Firm {
 func policyMessage(f account.Firm, requiredBy []string) *authv1.SecurityPolicy {
 	m := &authv1.SecurityPolicy{
 		Name: names.Format(store.PolicyName, f.ID), TwoFactorEnforced: !f.Enforced.IsZero(), EnforceTime: stamp(f.Enforced),
-		EmailPinAllowed: f.EmailPIN, Etag: strconv.FormatInt(f.Revision, 10),
+		EmailPinAllowed: f.EmailPIN, Etag: strconv.FormatInt(f.Revision, 10), EmailStandsIn: f.EmailStandsIn,
+		ContactsExempt: f.ContactsExempt, PasskeyAloneForbidden: f.PasskeyAloneForbidden,
+	}
+	for _, k := range f.Forbidden {
+		m.ForbiddenFactors = append(m.ForbiddenFactors, authv1.FactorKind(authv1.FactorKind_value["FACTOR_KIND_"+string(k)]))
 	}
 	for _, c := range requiredBy {
 		m.RequiredBy = append(m.RequiredBy, names.Format(store.ConnectionName, f.ID, c))
@@ -106,12 +111,23 @@ func challengeMessage(p *signin.Pending) *authv1.Challenge {
 	}
 }
 
+// forbiddenOf are the kinds of factor that a wanted policy forbids, in the order of the contract.
+func forbiddenOf(p *authv1.SecurityPolicy) (out []account.Factor) {
+	for _, k := range account.Forbiddable() {
+		if slices.Contains(p.GetForbiddenFactors(), authv1.FactorKind(authv1.FactorKind_value["FACTOR_KIND_"+string(k)])) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
 // sessionMessage describes a session and its holder.
 func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
 	m := &authv1.Session{
 		Name: names.Format(store.SessionName, s.ID), Kind: who.Kind(h.Kind, h.Role), Account: who.Name(h.Kind, s.Firm, s.Account),
 		DisplayName: h.DisplayName, Strength: authv1.Strength(s.Strength), Methods: s.Methods, CreateTime: stamp(s.Created),
-		ExpireTime: stamp(s.Expires), StepUpExpireTime: stamp(s.StepUpUntil), Origin: s.Address,
+		ExpireTime: stamp(s.Expires), StepUpExpireTime: stamp(s.StepUpUntil), Origin: s.Address, MustEnrol: s.MustEnrol,
+		EnrolExpireTime: stamp(s.EnrolUntil), AddIn: s.AddIn, LastUseTime: stamp(s.Used),
 	}
 	if s.Firm != "" {
 		m.Firm = names.Format(store.FirmName, s.Firm)

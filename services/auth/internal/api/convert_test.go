@@ -22,10 +22,12 @@ func TestEveryFieldIsFilled(t *testing.T) {
 		Mobile: "+61491570156", MobileValidated: now, State: account.Active, Created: now, LastSignIn: now,
 		PIN: account.PINState{Disabled: now},
 	}
-	f := account.Firm{ID: "f", DisplayName: "F", Created: now, Enforced: now, EmailPIN: true, Revision: 3}
+	f := account.Firm{ID: "f", DisplayName: "F", Created: now, Enforced: now, EmailPIN: true, Revision: 3, EmailStandsIn: true, ContactsExempt: true,
+		PasskeyAloneForbidden: true, Forbidden: account.Forbiddable(),
+	}
 	s := session.Session{
 		ID: "s", Firm: "f", Account: "a", Kind: session.Person, Strength: session.Strong, Methods: []string{"pwd"}, Created: now,
-		Expires: now, Used: now, StepUpUntil: now, Address: "192.0.2.7",
+		Expires: now, Used: now, StepUpUntil: now, Address: "192.0.2.7", MustEnrol: true, EnrolUntil: now, AddIn: "word",
 	}
 	for _, m := range []proto.Message{
 		staffMessage(a), contactLoginMessage(a), firmMessage(f), policyMessage(f, []string{"c"}), sessionMessage(s, holderOf(a)),

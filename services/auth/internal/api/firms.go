@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"reflect"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/names"
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -19,7 +21,7 @@ import (
 // CreateFirm implements authv1.FirmServiceServer.
 func (s firmServer) CreateFirm(ctx context.Context, req *authv1.CreateFirmRequest) (*authv1.CreateFirmResponse, error) {
 	now := s.Now()
-	f := account.Firm{ID: uuid.Must(uuid.NewV7()).String(), Created: now, EmailPIN: true, Revision: 1}
+	f := account.Firm{ID: uuid.Must(uuid.NewV7()).String(), Created: now, EmailPIN: true, EmailStandsIn: true, Revision: 1}
 	a := account.Account{
 		ID: uuid.Must(uuid.NewV7()).String(), Firm: f.ID, Kind: account.Staff, Role: account.Administrator,
 		State: account.Invited, Created: now, Revision: 1,
@@ -38,7 +40,7 @@ func (s firmServer) CreateFirm(ctx context.Context, req *authv1.CreateFirmReques
 		return nil, err
 	}
 	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.CreateFirmResponse, error) {
-		if err := store.InsertFirm(tx, f); err != nil {
+		if err := store.InsertFirm(tx, f, s.policyChange(ctx, store.PolicyMade, "")); err != nil {
 			return nil, err
 		}
 		if err := store.AnnounceFirm(tx, f); err != nil {
@@ -127,7 +129,7 @@ func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.Update
 		if !wanted.GetTwoFactorEnforced() && len(now.GetRequiredBy()) > 0 {
 			return nil, errRequired.With("connection", now.GetRequiredBy()[0])
 		}
-		if err := s.changePolicy(tx, f, wanted.GetTwoFactorEnforced(), wanted.GetEmailPinAllowed()); err != nil {
+		if err := s.changePolicy(tx, f, wantedPolicy(f, wanted, s.Now()), s.policyChange(ctx, store.PolicyChanged, "")); err != nil {
 			return nil, err
 		}
 		_, changed, err := readPolicy(tx, f.ID)
@@ -135,58 +137,82 @@ func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.Update
 	})
 }
 
-// changePolicy writes what an administrator wants and ends the sessions that are too weak for it.
-func (s *Server) changePolicy(tx *sqldb.Tx, f account.Firm, enforced, emailPIN bool) error {
-	if enforced {
-		if _, _, err := s.enforce(tx, &f, ""); err != nil {
-			return err
-		}
+// wantedPolicy is the firm with the policy that an administrator wants. Enforcement that goes on keeps its time.
+func wantedPolicy(f account.Firm, p *authv1.SecurityPolicy, now time.Time) account.Firm {
+	switch {
+	case !p.GetTwoFactorEnforced():
+		f.Enforced = time.Time{}
+	case f.Enforced.IsZero():
+		f.Enforced = now
 	}
-	off := !enforced && !f.Enforced.IsZero()
-	if !off && emailPIN == f.EmailPIN {
+	f.EmailPIN, f.EmailStandsIn = p.GetEmailPinAllowed(), p.GetEmailStandsIn()
+	f.ContactsExempt, f.PasskeyAloneForbidden = p.GetContactsExempt(), p.GetPasskeyAloneForbidden()
+	f.Forbidden = forbiddenOf(p)
+	return f
+}
+
+// policyChange says who changes a policy.
+func (s *Server) policyChange(ctx context.Context, cause, connection string) store.PolicyChange {
+	p := access.From(ctx)
+	return store.PolicyChange{
+		At: s.Now(), Cause: cause, ActorKind: access.KindName(p.Kind), Actor: p.ID, Connection: connection,
+	}
+}
+
+// changePolicy writes a policy and ends the sessions that are too weak for it. It is one transaction with whatever caused
+// it. What changes nothing is not written.
+func (s *Server) changePolicy(tx *sqldb.Tx, before, f account.Firm, by store.PolicyChange) error {
+	if reflect.DeepEqual(before, f) {
 		return nil
 	}
-	if f.EmailPIN && !emailPIN && enforced {
-		if _, err := store.Ended(tx, store.End{Firm: f.ID, Below: session.Strong}, s.Now()); err != nil {
+	f.Revision = before.Revision + 1
+	ok, err := store.UpdatePolicy(tx, f, before.Revision, by)
+	if err == nil && !ok {
+		err = errETag
+	}
+	if err != nil {
+		return err
+	}
+	if before.Enforced.IsZero() && !f.Enforced.IsZero() {
+		if err := store.AnnounceEnforced(tx, f, ""); err != nil {
 			return err
 		}
 	}
-	before := f.Revision
-	f.EmailPIN = emailPIN
-	if off {
-		f.Enforced = time.Time{}
-	}
-	f.Revision++
-	ok, err := store.UpdatePolicy(tx, f, before)
-	if err == nil && !ok {
-		return errETag
-	}
+	_, err = s.endInsufficient(tx, f)
 	return err
 }
 
-// enforce switches the second factor on for a firm, unless it is on, and ends every session of its staff that has shown
-// less, or by a means that the firm forbids, Add-Ins' included. It is one transaction with whatever caused it.
-func (s *Server) enforce(tx *sqldb.Tx, f *account.Firm, requiredBy string) (switchedOn bool, ended int, err error) {
+// endInsufficient ends the sessions of the firm's people that have shown less than its policy asks for, or a means that it
+// forbids, Add-Ins' included, and returns how many they were.
+func (s *Server) endInsufficient(tx *sqldb.Tx, f account.Firm) (int, error) {
+	if f.Enforced.IsZero() {
+		return 0, nil
+	}
+	enough := session.Weak
+	if !f.EmailPIN {
+		enough = session.Strong
+	}
+	return store.Ended(tx, store.End{Firm: f.ID, Below: enough}, s.Now())
+}
+
+// enforce switches the second factor on for a firm, unless it is on, and ends what is too weak for it.
+func (s *Server) enforce(tx *sqldb.Tx, f account.Firm, by store.PolicyChange, requiredBy string) (switchedOn bool, ended int, err error) {
 	if !f.Enforced.IsZero() {
 		return false, 0, nil
 	}
 	before := f.Revision
 	f.Enforced, f.Revision = s.Now(), f.Revision+1
-	ok, err := store.UpdatePolicy(tx, *f, before)
+	ok, err := store.UpdatePolicy(tx, f, before, by)
 	if err == nil && !ok {
 		err = errETag
 	}
 	if err != nil {
 		return false, 0, err
 	}
-	if err := store.AnnounceEnforced(tx, *f, requiredBy); err != nil {
+	if err := store.AnnounceEnforced(tx, f, requiredBy); err != nil {
 		return false, 0, err
 	}
-	enough := session.Weak
-	if !f.EmailPIN {
-		enough = session.Strong
-	}
-	ended, err = store.Ended(tx, store.End{Firm: f.ID, Below: enough}, s.Now())
+	ended, err = s.endInsufficient(tx, f)
 	return true, ended, err
 }
 
@@ -205,7 +231,7 @@ func (s firmServer) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwo
 		if _, err := store.AddRequirement(tx, firm, connection, s.Now()); err != nil {
 			return err
 		}
-		on, ended, err := s.enforce(tx, &f, req.GetConnection())
+		on, ended, err := s.enforce(tx, f, s.policyChange(ctx, store.PolicyRequired, connection), req.GetConnection())
 		resp = &authv1.RequireTwoFactorResponse{SwitchedOn: on, SessionsAffected: int32(ended)}
 		return err
 	})

@@ -76,6 +76,11 @@ type Session struct {
 	// Used is when it was used last, to the minute.
 	Used        time.Time
 	StepUpUntil time.Time
+	// MustEnrol: the firm's policy asks for a factor that the person does not have yet. The session is good for enrolling
+	// one and for nothing else.
+	MustEnrol bool
+	// EnrolUntil is until when a factor may be enrolled although the session is not strong; zero when it may not.
+	EnrolUntil time.Time
 	// Ended is when it was ended before its time; zero when it was not.
 	Ended   time.Time
 	Address string

@@ -11,7 +11,7 @@ import (
 )
 
 const sessionColumns = `id, firm, account, kind, parent, add_in, strength, methods, created_at, expires_at, used_at,
-	step_up_until, ended_at, address`
+	step_up_until, ended_at, address, must_enrol, enrol_until`
 
 func scanSession(r *sqldb.Rows) (session.Session, error) {
 	var s session.Session
@@ -23,15 +23,15 @@ func scanSession(r *sqldb.Rows) (session.Session, error) {
 
 func sessionDest(s *session.Session, methods *string) []any {
 	return []any{&s.ID, &s.Firm, &s.Account, &s.Kind, &s.Parent, &s.AddIn, &s.Strength, methods, when{&s.Created},
-		when{&s.Expires}, when{&s.Used}, when{&s.StepUpUntil}, when{&s.Ended}, &s.Address}
+		when{&s.Expires}, when{&s.Used}, when{&s.StepUpUntil}, when{&s.Ended}, &s.Address, &s.MustEnrol, when{&s.EnrolUntil}}
 }
 
 // InsertSession adds a session under the hash of its token.
 func InsertSession(tx *sqldb.Tx, hash []byte, s session.Session) error {
 	_, err := tx.Exec(`INSERT INTO sessions (token_hash, `+sessionColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, hash, s.ID, s.Firm, s.Account, s.Kind,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, hash, s.ID, s.Firm, s.Account, s.Kind,
 		s.Parent, s.AddIn, int(s.Strength), strings.Join(s.Methods, " "), micros(s.Created), micros(s.Expires),
-		micros(s.Used), micros(s.StepUpUntil), micros(s.Ended), s.Address)
+		micros(s.Used), micros(s.StepUpUntil), micros(s.Ended), s.Address, s.MustEnrol, micros(s.EnrolUntil))
 	return err
 }
 
@@ -50,7 +50,7 @@ type Holder struct {
 }
 
 const resolveQuery = `SELECT s.id, s.firm, s.account, s.kind, s.parent, s.add_in, s.strength, s.methods, s.created_at,
-	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, a.kind, a.role, a.contact, a.state, a.display_name
+	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, s.must_enrol, s.enrol_until, a.kind, a.role, a.contact, a.state, a.display_name
 	FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.token_hash = $1`
 
 // SessionByToken returns the session of a token and whose it is, or ErrNotFound. It is one statement by itself: a
