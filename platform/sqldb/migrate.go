@@ -152,6 +152,17 @@ func createRecord(tx *Tx) error {
 	return err
 }
 
+// says tells whether the file holds more than comments: there is nothing to run in one that does not, and a driver may
+// have no answer to it.
+func (m migration) says() bool {
+	for line := range strings.Lines(m.text) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "--") {
+			return true
+		}
+	}
+	return false
+}
+
 // apply runs the file unless it is recorded.
 func (m migration) apply(tx *Tx) error {
 	var sum string
@@ -164,8 +175,10 @@ func (m migration) apply(tx *Tx) error {
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
-	if _, err := tx.Exec(m.text); err != nil {
-		return err
+	if m.says() {
+		if _, err := tx.Exec(m.text); err != nil {
+			return err
+		}
 	}
 	if tx.Dialect() == SQLite {
 		var dangling int

@@ -136,3 +136,14 @@ ALTER TABLE items2 RENAME TO items;`)}
 	require.ErrorContains(t, sqldb.Migrate(context.Background(), db, rebuild), "1 rows that refer to rows which do not exist")
 	require.ErrorIs(t, exec(db, `DELETE FROM items`), sqldb.ErrConflict)
 }
+
+// A file that holds nothing but comments has nothing to run, and is recorded all the same.
+func TestMigrationOfCommentsOnly(t *testing.T) {
+	eachEmpty(t, func(t *testing.T, db *sqldb.DB) {
+		texts := map[string]string{"0001_a.sql": "-- Nothing yet.\n\n  -- Nor here.\n"}
+		require.NoError(t, sqldb.Migrate(t.Context(), db, files(texts)))
+		v, err := sqldb.SchemaVersion(t.Context(), db)
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+	})
+}
