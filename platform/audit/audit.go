@@ -163,6 +163,7 @@ func (r *Recorder) entry(ctx context.Context, p access.Principal) *auditeventsv1
 	e := &auditeventsv1.AuditEntry{
 		EntryId: newID(), OccurredAt: timestamppb.New(r.now()), Service: r.service,
 		ActorKind: p.Kind, Actor: p.ID, Session: origin.Session, Address: origin.Address,
+		UserAgent: access.AgentOf(ctx),
 	}
 	switch {
 	case p.Initiator != nil:

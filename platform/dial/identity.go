@@ -43,17 +43,22 @@ type identity struct {
 	audience string
 }
 
-// GetRequestMetadata implements credentials.PerRPCCredentials.
+// GetRequestMetadata implements credentials.PerRPCCredentials. Beside the token goes what program the person came with, for
+// the record of whoever is called.
 func (i identity) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	bearer, err := i.token(ctx)
 	if err != nil {
 		// Not the caller's fault: this service does not know who it is.
 		return nil, rpcerr.Default(codes.Internal).Because(err).GRPCStatus().Err()
 	}
-	if bearer == "" {
-		return nil, nil
+	md := map[string]string{}
+	if bearer != "" {
+		md["authorization"] = "Bearer " + bearer
 	}
-	return map[string]string{"authorization": "Bearer " + bearer}, nil
+	if agent := access.AgentOf(ctx); agent != "" {
+		md[access.AgentHeader] = agent
+	}
+	return md, nil
 }
 
 func (i identity) token(ctx context.Context) (string, error) {

@@ -35,6 +35,9 @@ func (c *chain) identify(ctx context.Context, method string) (context.Context, e
 		return nil, err
 	}
 	stateOf(ctx).principal = p
+	if said := metadata.ValueFromIncomingContext(ctx, access.AgentHeader); len(said) == 1 {
+		ctx = access.WithAgent(ctx, said[0])
+	}
 	return access.With(ctx, p), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
+	"github.com/concord-suite/concord/platform/access"
 )
 
 type ctxKey int
@@ -42,7 +43,8 @@ func Middleware(c Cookies, next http.Handler) http.Handler {
 				return
 			}
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey, who)))
+		ctx := access.WithAgent(r.Context(), r.UserAgent()) // for the record of every service that is called
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, callerKey, who)))
 	})
 }
 
