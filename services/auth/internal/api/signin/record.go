@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +27,16 @@ const (
 	actOpened   = "session.opened"
 )
 
+// triedBy is what a refused act tried to show, by the names of RFC 8176.
+var triedBy = map[string]string{actPassword: session.MethodPassword, actPIN: session.MethodOTP}
+
 // recordOpened notes who signed in, from where, with what.
 func recordOpened(tx *sqldb.Tx, a account.Account, s session.Session, now time.Time) error {
 	return record(tx, &auditeventsv1.AuditEntry{
 		Firm: a.Firm, OccurredAt: timestamppb.New(now), ActorKind: who.Kind(a.Kind, a.Role),
 		Actor: who.ID(a.Kind, a.ID, a.Contact), Session: s.ID, Address: s.Address, Action: actOpened,
 		Permission: "session.verify", Resource: who.Name(a.Kind, a.Firm, a.ID), Success: true,
+		Methods: strings.Join(s.Methods, " "),
 	})
 }
 
@@ -59,12 +64,13 @@ func recordWrongPIN(tx *sqldb.Tx, a account.Account, address string, now time.Ti
 func recordRefused(tx *sqldb.Tx, act string, a account.Account, resource, address string, now time.Time) error {
 	return record(tx, &auditeventsv1.AuditEntry{
 		Firm: a.Firm, OccurredAt: timestamppb.New(now), ActorKind: access.Anonymous, Address: address, Action: act,
-		Permission: "session.start", Resource: resource,
+		Permission: "session.start", Resource: resource, Methods: triedBy[act],
 		Reason: rpcerr.Normalize(authv1.ErrorReason_ERROR_REASON_SIGN_IN_REFUSED),
 	})
 }
 
 func record(tx *sqldb.Tx, e *auditeventsv1.AuditEntry) error {
+	e.UserAgent = access.AgentOf(tx.Context())
 	e.EntryId, e.Service, e.Kind = uuid.Must(uuid.NewV7()).String(), "auth", optionsv1.AuditKind_AUDIT_KIND_CHANGE
 	_, err := events.Add(tx, events.Event{
 		Firm: e.GetFirm(), Message: &auditeventsv1.AuditRecorded{Entries: []*auditeventsv1.AuditEntry{e}},
