@@ -35,6 +35,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 	"github.com/concord-suite/concord/services/auth/internal/store/guards"
+	"github.com/concord-suite/concord/services/auth/internal/texts"
 )
 
 // Name is the service's name on the bus, in tokens and in settings.
@@ -97,6 +98,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Host: cfg.PublicURL.Hostname(),
 		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(), Mail: cfg.Mail.sender(),
 	}
+	book, err := texts.Load(cfg.PublicURL.String(), cfg.Templates)
+	if err != nil {
+		return nil, err
+	}
+	post := &outbound.Post{Texts: book, Vault: deps.Vault, Now: deps.Now}
 	keys := issuer.New(deps.DB, deps.Vault, deps.Now, cfg.KeyRotation, deps.Logger)
 	if err := keys.Refresh(ctx); err != nil {
 		return nil, err
@@ -104,7 +110,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.api = &api.Server{
 		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
 		Logger: deps.Logger, Site: strings.TrimSuffix(cfg.PublicURL.String(), "/"), Countries: cfg.SMS.Countries,
-		Contacts: syncv1.NewContactServiceClient(deps.Sync),
+		Contacts: syncv1.NewContactServiceClient(deps.Sync), Post: post,
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}

@@ -19,6 +19,8 @@ type Config struct {
 	PasswordsAtOnce int `config:"passwords_at_once" default:"0" min:"0" max:"1024" doc:"How many passwords are checked at once, at 19 MiB each; 0 means twice the number of CPUs. More wait a second, then they are told to try again."`
 	// KeyRotation is how often the key that signs internal tokens is replaced.
 	KeyRotation time.Duration `config:"key_rotation" default:"720h" min:"1h" max:"8760h" doc:"How often the key that signs internal tokens is replaced."`
+	// Templates is a folder with texts that replace the program's own.
+	Templates string `config:"templates" doc:"A folder of templates that replace those of text messages and e-mails, one file each; checked at start."`
 	// SMS is the provider of text messages; without an account there are none.
 	SMS SMS `config:"sms"`
 	// Mail is the server that takes e-mails; without a host there are none.

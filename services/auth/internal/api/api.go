@@ -20,6 +20,7 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -35,8 +36,10 @@ type Server struct {
 	Issuer *issuer.Issuer
 	// Contacts is the client list, which knows whether a contact exists.
 	Contacts syncv1.ContactServiceClient
-	Now      access.Clock
-	Logger   *slog.Logger
+	// Post writes the e-mails that may wait.
+	Post   *outbound.Post
+	Now    access.Clock
+	Logger *slog.Logger
 	// Site is where invitations lead, without a slash at the end.
 	Site string
 	// Countries are those to which text messages may go.

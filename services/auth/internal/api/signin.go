@@ -13,9 +13,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
-	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -80,8 +78,7 @@ func (s *Server) invite(tx *sqldb.Tx, a account.Account, f account.Firm, now tim
 	if err != nil {
 		return err
 	}
-	subject, text := delivery.InvitationMail(s.Site, f.DisplayName, a.DisplayName, code)
-	return outbound.Queue(tx, s.Vault, outbound.Message{Firm: a.Firm, Recipient: a.Email, Subject: subject, Text: text}, now)
+	return s.Post.Invitation(tx, a, f, code, invitationLife)
 }
 
 // invited is an invitation with what belongs to it.
@@ -124,7 +121,7 @@ func (s signInServer) AcceptInvitation(ctx context.Context, req *authv1.AcceptIn
 	case !s.Now().Before(in.invitation.Expires):
 		return nil, s.renewInvitation(ctx, hash)
 	}
-	if err := checkPassword(req.GetPassword(), in.account.DisplayName, in.account.Email, in.firm.DisplayName); err != nil {
+	if err := checkNew("password", req.GetPassword(), in.account, in.firm); err != nil {
 		return nil, err
 	}
 	hashed, err := s.hash(ctx, req.GetPassword(), in.salt)
@@ -223,7 +220,7 @@ func (s signInServer) ClaimInstallation(ctx context.Context, req *authv1.ClaimIn
 	if a.Mobile, err = s.cleanMobile("mobile", req.GetMobile()); err != nil {
 		return nil, err
 	}
-	if err := checkPassword(req.GetPassword(), a.DisplayName, a.Email); err != nil {
+	if err := checkNew("password", req.GetPassword(), a, account.Firm{}); err != nil {
 		return nil, err
 	}
 	salt, err := s.saltOf(ctx, a.Email)
@@ -284,10 +281,19 @@ func (s signInServer) mayClaim(ctx context.Context, hash []byte) error {
 	})
 }
 
-// checkPassword holds a new password to the rules.
-func checkPassword(pass string, context ...string) error {
-	if rule := password.Check(pass, context...); rule != nil {
-		return errPassword.Field("password", rule.ID, rule.Words)
+// checkNew holds the new password of an account to the rules, as its firm's policy is now.
+func checkNew(field, pass string, a account.Account, f account.Firm) error {
+	use := password.Alone
+	if f.NeedsSecondFactor(a) {
+		use = password.Beside
+	}
+	return checkPassword(field, pass, use, a.DisplayName, a.Email, f.DisplayName)
+}
+
+// checkPassword holds a password to the rules.
+func checkPassword(field, pass string, use password.Use, context ...string) error {
+	if rule := password.Check(pass, use, context...); rule != nil {
+		return errPassword.Field(field, rule.ID, rule.Words)
 	}
 	return nil
 }

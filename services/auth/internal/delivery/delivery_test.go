@@ -98,6 +98,4 @@ func TestTexts(t *testing.T) {
 	subject, body := PINMail("app.example.com", "123456")
 	require.NotContains(t, subject, "123456")
 	require.Contains(t, body, "123456")
-	_, body = InvitationMail("https://app.example.com/", "Harbour Tax", "Mo", "civ_code")
-	require.Contains(t, body, "https://app.example.com/invitation#civ_code")
 }

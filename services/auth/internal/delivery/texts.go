@@ -22,21 +22,3 @@ func PINMail(host, pin string) (subject, text string) {
 		"",
 	}, "\n")
 }
-
-// InvitationMail is the subject and text of the e-mail that invites somebody to sign in.
-func InvitationMail(site, firm, person, code string) (subject, text string) {
-	return "Your invitation to " + firm, strings.Join([]string{
-		"Hello " + person + ",",
-		"",
-		firm + " invites you to Concord. Choose your password at",
-		"",
-		"  " + strings.TrimSuffix(site, "/") + "/invitation#" + code,
-		"",
-		"or enter this code where you are asked for it:",
-		"",
-		"  " + code,
-		"",
-		"It works once, for 24 hours. An older code brings a new e-mail.",
-		"",
-	}, "\n")
-}
