@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/record"
 )
 
@@ -212,9 +213,9 @@ func TestEndlessDocuments(t *testing.T) {
 			_, _, err := read(provider.Answer{Body: e}, 4<<20)
 			require.ErrorIs(t, err, provider.ErrInvalid)
 			require.ErrorContains(t, err, "larger")
-			require.LessOrEqual(t, e.read, 4<<20+slack)
+			require.LessOrEqual(t, e.read, 4<<20+transport.Slack)
 			if name != "items" {
-				require.LessOrEqual(t, e.read, maxToken+2*slack, "one token is not waited for that long")
+				require.LessOrEqual(t, e.read, maxToken+2*transport.Slack, "one token is not waited for that long")
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/transform"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 )
 
 const (
@@ -33,16 +34,16 @@ const (
 // is not UTF-8 (encoding/json would put another character in its place).
 type reader struct {
 	dec   *json.Decoder
-	src   *bounded
+	src   *transport.Bounded
 	depth int
 }
 
 // newReader reads a document of at most limit bytes.
 func newReader(a provider.Answer, limit int64) (*reader, error) {
-	src := &bounded{in: a.Body, left: limit, token: maxToken}
+	src := transport.NewBounded(a.Body, limit, maxToken)
 	if _, params, err := mime.ParseMediaType(a.ContentType); err == nil {
 		if charset := strings.ToLower(params["charset"]); !slices.Contains([]string{"", "utf-8", "utf8", "us-ascii"}, charset) {
-			return nil, src.explain(fmt.Errorf("its encoding %.40q is not supported", charset))
+			return nil, explain(src, fmt.Errorf("its encoding %.40q is not supported", charset))
 		}
 	}
 	text := bufio.NewReader(transform.NewReader(src, encoding.UTF8Validator))
@@ -56,7 +57,6 @@ func newReader(a provider.Answer, limit int64) (*reader, error) {
 
 var (
 	errDepth = fmt.Errorf("it nests more than %d deep", maxDepth)
-	errLarge = errors.New("it is larger than an answer can be")
 	errValue = errors.New("a value is longer than a field can be")
 	errKeys  = errors.New("an object has more keys than one can have")
 	errShape = errors.New("a value is of another kind than it should be")
@@ -66,7 +66,7 @@ var (
 
 // next returns the next token.
 func (r *reader) next() (json.Token, error) {
-	r.src.token = maxToken
+	r.src.Token()
 	t, err := r.dec.Token()
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (r *reader) next() (json.Token, error) {
 
 // more reports whether the object or list last opened goes on.
 func (r *reader) more() bool {
-	r.src.token = maxToken
+	r.src.Token()
 	return r.dec.More()
 }
 
@@ -216,39 +216,14 @@ func (r *reader) end() error {
 	return err
 }
 
-// bounded counts what is read: of the whole document, and since the last token.
-type bounded struct {
-	in    io.Reader
-	left  int64
-	token int
-	err   error // what the transport said, when it was not the end
-}
-
-// slack is what the buffers above may read beyond the token they are at.
-const slack = 64 << 10
-
-// Read implements io.Reader.
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 || b.token <= -slack {
-		return 0, errLarge
-	}
-	n, err := b.in.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	b.token -= n
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err = err
-	}
-	return n, err
-}
-
 // explain tells a document that is wrong from one that did not arrive.
-func (b *bounded) explain(err error) error {
+func explain(src *transport.Bounded, err error) error {
 	if own, ok := errors.AsType[*provider.Error](err); ok {
 		return own
 	}
 	switch {
-	case b.err != nil:
-		return &provider.Error{Kind: provider.ErrUnavailable, Text: "the provider's answer broke off", Cause: b.err}
+	case src.Broke() != nil:
+		return &provider.Error{Kind: provider.ErrUnavailable, Text: "the provider's answer broke off", Cause: src.Broke()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return provider.Errorf(provider.ErrInvalid, "the provider's answer ends in the middle")
 	case errors.Is(err, encoding.ErrInvalidUTF8):

@@ -52,7 +52,7 @@ func decode(a provider.Answer, limit int64, list string, item func(*reader) erro
 	}
 	switch {
 	case err != nil:
-		return e, r.src.explain(err)
+		return e, explain(r.src, err)
 	case !listed:
 		return e, provider.Errorf(provider.ErrInvalid, "the provider's answer holds no %s", list)
 	case status != "" && !strings.EqualFold(status, "OK"):

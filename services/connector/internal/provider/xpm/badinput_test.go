@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/record"
 )
 
@@ -145,11 +146,17 @@ var badInput = map[string]answered{
 		return whole(in + strings.Repeat("<a>", 100_000) + strings.Repeat("</a>", 100_000))
 	}),
 	"a long value": text(xmlType, wrongXML, func(in string) string {
-		return whole(in + `<Status2>` + strings.Repeat("x", maxToken+2*slack) + `</Status2>`)
+		return whole(in + `<Status2>` + strings.Repeat("x", maxToken+2*transport.Slack) + `</Status2>`)
 	}),
-	"a long name":           text(xmlType, "larger", func(in string) string { return whole(in + `<` + strings.Repeat("x", maxToken+2*slack) + `/>`) }),
-	"a long attribute":      text(xmlType, "larger", func(in string) string { return whole(in + `<a b="` + strings.Repeat("x", maxToken+2*slack) + `"/>`) }),
-	"a long comment":        text(xmlType, "larger", func(in string) string { return whole(in + `<!--` + strings.Repeat("x", maxToken+2*slack) + `-->`) }),
+	"a long name": text(xmlType, "larger", func(in string) string {
+		return whole(in + `<` + strings.Repeat("x", maxToken+2*transport.Slack) + `/>`)
+	}),
+	"a long attribute": text(xmlType, "larger", func(in string) string {
+		return whole(in + `<a b="` + strings.Repeat("x", maxToken+2*transport.Slack) + `"/>`)
+	}),
+	"a long comment": text(xmlType, "larger", func(in string) string {
+		return whole(in + `<!--` + strings.Repeat("x", maxToken+2*transport.Slack) + `-->`)
+	}),
 	"many attributes":       text(xmlType, "larger", func(in string) string { return whole(in + `<a` + strings.Repeat(` b=""`, maxToken/4) + `/>`) }),
 	"endless elements":      {xmlType, forever(`<Response><Status>OK</Status>`, "<Other/>"), "larger"},
 	"endless text":          {xmlType, forever(`<Response><Status>OK</Status><Other>`, "more "), "larger"},

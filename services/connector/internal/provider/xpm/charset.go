@@ -27,7 +27,7 @@ var charsets = map[string]encoding.Encoding{
 func (r *reader) decodeText(contentType string) (io.Reader, func(string, io.Reader) (io.Reader, error), error) {
 	text := bufio.NewReaderSize(r.src, 16<<10)
 	asIs := func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
-	r.src.token = maxToken
+	r.src.Token()
 	mark, err := text.Peek(3)
 	if err != nil && len(mark) == 0 {
 		return nil, nil, err

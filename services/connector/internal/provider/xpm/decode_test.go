@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 	"github.com/concord-suite/concord/services/connector/internal/record"
 )
 
@@ -182,7 +183,7 @@ func TestWrongDocuments(t *testing.T) {
 		"neither yes nor no": wrap(`<Client><UUID>` + anID + `</UUID><IsArchived>Perhaps</IsArchived></Client>`),
 		"deep":               wrap(strings.Repeat("<a>", 40) + strings.Repeat("</a>", 40)),
 		"long value":         wrap(`<Client><UUID>` + anID + `</UUID><Name>` + strings.Repeat("x", maxValue+1) + `</Name></Client>`),
-		"long token":         wrap(`<Notes><Text>` + strings.Repeat("x", maxToken+2*slack) + `</Text></Notes>`),
+		"long token":         wrap(`<Notes><Text>` + strings.Repeat("x", maxToken+2*transport.Slack) + `</Text></Notes>`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readClients(t, answer(doc))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 )
 
 // flaw is what is wrong with a document, in words for people that hold nothing of it.
@@ -20,7 +21,6 @@ const (
 	errDepth      flaw = "its elements nest deeper than any answer's"
 	errNesting    flaw = "its elements do not close as they were opened"
 	errDirective  flaw = "it declares a document type"
-	errLarge      flaw = "it is larger than an answer can be"
 	errValue      flaw = "a value is longer than a field can be"
 	errLetters    flaw = "it holds letters that its encoding does not have"
 	errPage       flaw = "it is a web page"
@@ -32,39 +32,17 @@ const (
 	errStatusLate flaw = "it does not say first whether it succeeded"
 )
 
-// bounded counts what is read: of the whole document, and since the last token.
-type bounded struct {
-	in    io.Reader
-	left  int64
-	token int
-	err   error // what the transport said, when it was not the end
-}
-
-// slack is what the decoder's own buffer may read beyond the token it is at.
-const slack = 64 << 10
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 || b.token <= -slack {
-		return 0, errLarge
-	}
-	n, err := b.in.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	b.token -= n
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err = err
-	}
-	return n, err
-}
-
 // explain tells a document that is wrong from one that did not arrive.
-func (b *bounded) explain(err error) error {
+func explain(src *transport.Bounded, err error) error {
 	syntax, _ := errors.AsType[*xml.SyntaxError](err)
 	f, known := errors.AsType[flaw](err)
 	switch {
-	case b.err != nil:
-		return &provider.Error{Kind: provider.ErrUnavailable, Text: "the provider's answer broke off", Cause: b.err}
+	case src.Broke() != nil:
+		return &provider.Error{Kind: provider.ErrUnavailable, Text: "the provider's answer broke off", Cause: src.Broke()}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), syntax != nil && strings.HasPrefix(syntax.Msg, "unexpected EOF"):
 		return provider.Errorf(provider.ErrInvalid, "the provider's answer ends in the middle")
+	case errors.Is(err, transport.ErrLarge):
+		return provider.Errorf(provider.ErrInvalid, "the provider's answer is not the XML it should be: %s", transport.ErrLarge)
 	case known:
 		return provider.Errorf(provider.ErrInvalid, "the provider's answer is not the XML it should be: %s", f)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/concord-suite/concord/services/connector/internal/provider"
+	"github.com/concord-suite/concord/services/connector/internal/provider/transport"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 // the time, and no answer has any.
 type reader struct {
 	dec *xml.Decoder
-	src *bounded
+	src *transport.Bounded
 	// open are the elements that are open, from the outside in.
 	open []xml.Name
 	// turned is set when the document is turned into UTF-8 on its way.
@@ -38,10 +39,10 @@ type reader struct {
 
 // newReader reads a document of at most limit bytes.
 func newReader(a provider.Answer, limit int64) (*reader, error) {
-	r := &reader{src: &bounded{in: a.Body, left: limit}, open: make([]xml.Name, 0, maxDepth)}
+	r := &reader{src: transport.NewBounded(a.Body, limit, maxToken), open: make([]xml.Name, 0, maxDepth)}
 	text, charset, err := r.decodeText(a.ContentType)
 	if err != nil {
-		return nil, r.src.explain(err)
+		return nil, explain(r.src, err)
 	}
 	r.dec = xml.NewDecoder(text)
 	r.dec.CharsetReader = charset
@@ -51,7 +52,7 @@ func newReader(a provider.Answer, limit int64) (*reader, error) {
 // token returns the next tag or text. Comments and processing instructions are passed over.
 func (r *reader) token() (xml.Token, error) {
 	for {
-		r.src.token = maxToken
+		r.src.Token()
 		t, err := r.dec.RawToken()
 		if err != nil {
 			if errors.Is(err, io.EOF) && len(r.open) > 0 {

@@ -21,7 +21,7 @@ func decode(a provider.Answer, limit int64, body func(r *reader, name string) er
 		if own, ok := errors.AsType[*provider.Error](err); ok {
 			return own
 		}
-		return r.src.explain(err)
+		return explain(r.src, err)
 	}
 	switch strings.ToUpper(status) {
 	case "OK":
