@@ -18,6 +18,8 @@ var (
 	errDenied          = rpcerr.Default(codes.PermissionDenied)
 	errStepUp          = rpcerr.New(codes.PermissionDenied, rpcerr.StepUpRequired,
 		"confirm who you are once more, with a strong factor")
+	errEnrolment = rpcerr.New(codes.PermissionDenied, rpcerr.EnrolmentRequired,
+		"your firm asks for another way to sign in; enrol one, then sign in with it")
 	// errNotFound is the answer to another firm's name and to a name of no firm: the caller cannot tell which.
 	errNotFound = rpcerr.Default(codes.NotFound)
 )
@@ -27,6 +29,8 @@ var (
 //
 //   - UNAUTHENTICATED: nobody is signed in, and the rule does not admit nobody.
 //   - PERMISSION_DENIED: the rule does not admit the kind, the service, or the role an Add-In acts for.
+//   - ENROLMENT_REQUIRED: the person has yet to enrol a factor that the firm's policy accepts, and the RPC is about more
+//     than the caller itself.
 //   - INVALID_REQUEST: the firm field does not hold a name that starts with "firms/{firm}".
 //   - NOT_FOUND: the request names another firm than the principal's, in the firm field or anywhere else. It is the same error for firms that exist and
 //     firms that do not.
@@ -55,6 +59,8 @@ func (r *Rule) AdmitCaller(p Principal) error {
 		return errDenied
 	case p.Kind == AddIn && !r.admitsAddInOf(p):
 		return errDenied
+	case p.Limited && !r.Self:
+		return errEnrolment
 	}
 	return nil
 }

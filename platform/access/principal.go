@@ -68,6 +68,9 @@ type Principal struct {
 	Strength Strength
 	// StepUpUntil is until when the session counts as freshly confirmed; zero means it does not.
 	StepUpUntil time.Time
+	// Limited is true when the person's sign-in does not yet meet the firm's policy: only RPCs about the caller itself
+	// (Rule.Self) admit it, so that what is missing can be enrolled.
+	Limited bool
 	// Address is the network address the person came from, as the gateway saw it.
 	Address string
 	// ActsFor is set for an AddIn: the member of staff it acts for.
@@ -104,6 +107,9 @@ func FirmScoped(k Kind) bool {
 
 // StaffKind tells whether a kind is a member of a firm's staff.
 func StaffKind(k Kind) bool { return k == Administrator || k == Staff || k == ReadOnlyStaff }
+
+// Person tells whether a kind signs in with factors: an operator, staff, a contact.
+func Person(k Kind) bool { return StaffKind(k) || k == Operator || k == Contact }
 
 // KindName is the name of a kind without its enum prefix, for example "READ_ONLY_STAFF".
 func KindName(k Kind) string { return strings.TrimPrefix(k.String(), "PRINCIPAL_KIND_") }

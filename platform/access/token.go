@@ -43,6 +43,7 @@ type principalClaim struct {
 	Session   string          `json:"sid,omitempty"`
 	Strength  int             `json:"str,omitempty"`
 	StepUp    int64           `json:"sup,omitempty"`
+	Limited   bool            `json:"lim,omitempty"`
 	Address   string          `json:"adr,omitempty"`
 	Account   string          `json:"acc,omitempty"`
 	Role      string          `json:"rol,omitempty"`
@@ -52,6 +53,7 @@ type principalClaim struct {
 func claimOf(p Principal) principalClaim {
 	c := principalClaim{
 		Kind: KindName(p.Kind), ID: p.ID, Firm: p.Firm, Session: p.Session, Strength: int(p.Strength), Address: p.Address,
+		Limited: p.Limited,
 	}
 	if !p.StepUpUntil.IsZero() {
 		c.StepUp = p.StepUpUntil.Unix()
@@ -69,6 +71,7 @@ func claimOf(p Principal) principalClaim {
 func (c principalClaim) principal() Principal {
 	p := Principal{
 		Kind: kindOf(c.Kind), ID: c.ID, Firm: c.Firm, Session: c.Session, Strength: Strength(c.Strength), Address: c.Address,
+		Limited: c.Limited,
 	}
 	if c.StepUp != 0 {
 		p.StepUpUntil = time.Unix(c.StepUp, 0).UTC()
@@ -219,6 +222,8 @@ func wellFormed(p Principal) error {
 		return errors.New("access: unknown strength")
 	case p.Kind == AddIn && (p.ActsFor == nil || p.ActsFor.Account == "" || !StaffKind(p.ActsFor.Role)):
 		return errors.New("access: an Add-In acts for a member of staff")
+	case p.Limited && !Person(p.Kind):
+		return fmt.Errorf("access: %s is not limited: it signs in with nothing that could be missing", name)
 	case p.Kind != AddIn && p.ActsFor != nil:
 		return fmt.Errorf("access: %s acts for nobody else", name)
 	}

@@ -59,6 +59,9 @@ const (
 	PermissionDenied Text = "PERMISSION_DENIED"
 	// StepUpRequired: the caller may do this after confirming who they are once more, with a strong factor.
 	StepUpRequired Text = "STEP_UP_REQUIRED"
+	// EnrolmentRequired: the firm's policy asks for a factor that the person does not have yet. Until it is enrolled, only
+	// what is about the person's own sign-in works.
+	EnrolmentRequired Text = "ENROLMENT_REQUIRED"
 	// InvalidRequest: the request breaks a rule of the contract; the violations say which.
 	InvalidRequest Text = "INVALID_REQUEST"
 	// RequestIDReused: the request_id was used before for another payload.

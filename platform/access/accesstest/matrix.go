@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -37,6 +36,8 @@ const (
 	NotFound Verdict = "not found"
 	// StepUp: confirm who you are first.
 	StepUp Verdict = "step up"
+	// Enrol: enrol a factor first.
+	Enrol Verdict = "enrol"
 )
 
 // Case is one cell of the matrix.
@@ -86,7 +87,7 @@ func variants(k access.Kind, r *access.Rule, now time.Time) []access.Principal {
 			if firm == FirmB {
 				continue // an operator belongs to no firm
 			}
-			out = append(out, p, SteppedUp(p, now))
+			out = append(out, p, SteppedUp(p, now), limited(p, now))
 		case access.Service:
 			for _, name := range append(slices.Clone(r.Services), "stranger") {
 				out = append(out, access.ServicePrincipal(name, firm))
@@ -101,6 +102,9 @@ func variants(k access.Kind, r *access.Rule, now time.Time) []access.Principal {
 			weak := SteppedUp(p, now)
 			weak.Strength = access.StrengthWeak
 			out = append(out, p, SteppedUp(p, now), weak)
+			if access.Person(k) {
+				out = append(out, limited(p, now))
+			}
 		}
 	}
 	if k == access.Service {
@@ -109,6 +113,13 @@ func variants(k access.Kind, r *access.Rule, now time.Time) []access.Principal {
 		}
 	}
 	return out
+}
+
+// limited is the principal as it is while it has yet to enrol a factor, were it as strong as can be.
+func limited(p access.Principal, now time.Time) access.Principal {
+	p = SteppedUp(p, now)
+	p.Limited = true
+	return p
 }
 
 func describe(p access.Principal, now time.Time) string {
@@ -126,6 +137,8 @@ func describe(p access.Principal, now time.Time) string {
 		words = append(words, "other firm")
 	}
 	switch {
+	case p.Limited:
+		words = append(words, "limited")
 	case p.SteppedUp(now):
 		words = append(words, "stepped up")
 	case p.Strength == access.StrengthWeak:
@@ -148,6 +161,8 @@ func want(r *access.Rule, p access.Principal, now time.Time) Verdict {
 		return Denied
 	case p.Kind == access.AddIn && anyStaff && !slices.Contains(r.Allow, p.ActsFor.Role):
 		return Denied
+	case p.Limited && !r.Self:
+		return Enrol
 	case p.Kind == access.Service && r.FirmField != "" && p.Firm == "":
 		return Denied
 	case r.FirmField != "" && p.Firm == FirmB:
@@ -177,11 +192,13 @@ func request(r *access.Rule) proto.Message {
 
 // Of reads the verdict off the answer to a call.
 func (c Case) Of(err error) Verdict {
-	switch code, reason := rpcerr.From(err).Code(), rpcerr.Reason(err); {
-	case code == codes.Unauthenticated:
-		return Unauthenticated
+	switch reason := rpcerr.Reason(err); {
+	case reason == rpcerr.Unauthenticated.String():
+		return Unauthenticated // a service that finds a session ended, or a password wrong, has a reason of its own
 	case reason == rpcerr.StepUpRequired.String():
 		return StepUp
+	case reason == rpcerr.EnrolmentRequired.String():
+		return Enrol
 	case reason == rpcerr.PermissionDenied.String():
 		return Denied
 	case reason == rpcerr.NotFound.String() && c.Want != Admitted:

@@ -58,10 +58,14 @@ func (s *Server) resolve(ctx context.Context, token, address string) (access.Pri
 	p := access.Principal{
 		Kind: who.Kind(holder.Kind, holder.Role), ID: who.ID(holder.Kind, found.Account, holder.Contact), Firm: found.Firm,
 		Session: found.ID, Strength: strengths[found.Strength], StepUpUntil: found.StepUpUntil, Address: address,
+		Limited: found.MustEnrol,
 	}
 	if found.Kind == session.AddIn {
 		p.ActsFor = &access.StaffMember{Account: found.Account, Role: p.Kind}
 		p.Kind, p.StepUpUntil = addInKind, time.Time{}
+		if p.Limited {
+			return access.Principal{}, nil, errSessionEnded // no Add-In works for somebody who may only enrol
+		}
 	}
 	return p, sessionMessage(found, holder), nil
 }
