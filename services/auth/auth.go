@@ -90,7 +90,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		deps.Logger = slog.Default()
 	}
 	s := &Service{deps: deps, memory: idem.New(deps.DB, deps.Now)}
-	hasher := password.NewHasher(cfg.slots())
+	seasoning, err := pepper(ctx, deps)
+	if err != nil {
+		return nil, err
+	}
+	hasher := password.NewHasher(cfg.slots()).Peppered(seasoning)
 	if deps.passwords != (password.Params{}) {
 		hasher = hasher.With(deps.passwords)
 	}

@@ -1,6 +1,6 @@
 // Package password hashes passwords and says which ones are good enough.
 //
-// Hashes are argon2id in PHC strings. One costs 19 MiB and about 20 ms of a core, so a Hasher lets only so many run at
+// Hashes are argon2id in PHC strings, under a pepper. One costs 19 MiB and about 20 ms of a core, so a Hasher lets only so many run at
 // once and makes the others wait a second at most: a flood of sign-ins is answered with "busy" and cannot take the
 // machine's memory.
 //
@@ -29,6 +29,7 @@ const queueWait = time.Second
 // Hasher bounds how many hashes are computed at the same time. Make one with NewHasher.
 type Hasher struct {
 	params Params
+	pepper Pepper
 	slots  chan struct{}
 	wait   time.Duration
 }
@@ -40,12 +41,19 @@ func NewHasher(slots int) *Hasher {
 
 // With returns a hasher of as many slots with other costs. A service runs with those of Current.
 func (h *Hasher) With(p Params) *Hasher {
-	return &Hasher{params: p, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
+	return &Hasher{params: p, pepper: h.pepper, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
+}
+
+// Peppered returns a hasher of as many slots that puts a pepper over each hash. What was hashed without one still compares,
+// and is stale.
+func (h *Hasher) Peppered(p Pepper) *Hasher {
+	return &Hasher{params: h.params, pepper: p, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
 }
 
 // Slot is the right to compute hashes, given by Hasher.Do for the time of its function.
 type Slot struct {
 	params Params
+	pepper Pepper
 }
 
 // Do waits for a slot and runs fn with it. It returns ErrBusy after a second without one, the context's error when that
@@ -59,7 +67,7 @@ func (h *Hasher) Do(ctx context.Context, fn func(*Slot) error) error {
 		}
 	}
 	defer func() { <-h.slots }()
-	return fn(&Slot{params: h.params})
+	return fn(&Slot{params: h.params, pepper: h.pepper})
 }
 
 func (h *Hasher) queue(ctx context.Context) error {
@@ -77,7 +85,8 @@ func (h *Hasher) queue(ctx context.Context) error {
 
 // Hash makes the PHC string of a password under a salt.
 func (s *Slot) Hash(password string, salt []byte) string {
-	return s.params.format(salt, s.params.key(normal(password), salt))
+	key := s.pepper.season(s.params.key(normal(password), salt))
+	return stored{params: s.params, salt: string(salt), pepper: s.pepper.ID, key: key}.format()
 }
 
 // Rehash makes the PHC string of a password with today's costs under the salt of the hash it replaces, which is the salt
@@ -94,7 +103,7 @@ func (s *Slot) Rehash(password, old string) string {
 type Result struct {
 	// Match is true when it is the password.
 	Match bool
-	// Stale is true when it is, and the hash was made with other costs than today's.
+	// Stale is true when it is, and the hash was made with other costs than today's, or without today's pepper.
 	Stale bool
 }
 
@@ -102,7 +111,8 @@ type Result struct {
 var decoySalt = []byte("concord/no-match")
 
 // Check compares a password with stored PHC strings, in the order given. Strings that share salt and costs cost one hash
-// together; without any string the same work is done for nothing. A string that is no hash matches nothing.
+// together; without any string the same work is done for nothing. A string that is no hash, or lies under another pepper,
+// matches nothing.
 func (s *Slot) Check(password string, hashes []string) []Result {
 	results := make([]Result, len(hashes))
 	type recipe struct {
@@ -113,15 +123,19 @@ func (s *Slot) Check(password string, hashes []string) []Result {
 	candidate := normal(password)
 	for i, text := range hashes {
 		h, err := parse(text)
-		if err != nil {
+		if err != nil || (h.pepper != "" && h.pepper != s.pepper.ID) {
 			continue
 		}
 		r := recipe{h.params, h.salt}
 		if keys[r] == nil {
 			keys[r] = h.params.key(candidate, []byte(h.salt))
 		}
-		results[i].Match = subtle.ConstantTimeCompare(keys[r], h.key) == 1
-		results[i].Stale = results[i].Match && h.params != s.params
+		found := keys[r]
+		if h.pepper != "" {
+			found = s.pepper.season(found)
+		}
+		results[i].Match = subtle.ConstantTimeCompare(found, h.key) == 1
+		results[i].Stale = results[i].Match && (h.params != s.params || h.pepper != s.pepper.ID)
 	}
 	if len(keys) == 0 {
 		s.params.key(candidate, decoySalt)

@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,24 @@ func TestOldCostsAreStale(t *testing.T) {
 	require.Equal(t, []Result{{}}, s.Check("another", []string{old}))
 }
 
+func TestAPepperIsNeededToCompare(t *testing.T) {
+	bare := &Slot{params: cheap}
+	seasoned := &Slot{params: cheap, pepper: Pepper{ID: "p1", Secret: []byte("0123456789abcdef0123456789abcdef")}}
+	salt := NewSalt()
+	hash, old := seasoned.Hash("pass phrase", salt), bare.Hash("pass phrase", salt)
+	require.Contains(t, hash, "$m=64,t=1,p=1,keyid=cDE$")
+	require.Equal(t, []Result{{Match: true}, {Match: true, Stale: true}}, seasoned.Check("pass phrase", []string{hash, old}),
+		"what was hashed before there was a pepper is hashed anew")
+	require.Equal(t, []Result{{}}, seasoned.Check("another", []string{hash}))
+	require.Equal(t, []Result{{}}, bare.Check("pass phrase", []string{hash}))
+	require.Equal(t, []Result{{}}, bare.Check("pass phrase", []string{strings.Replace(hash, ",keyid=cDE", "", 1)}))
+	other := &Slot{params: cheap, pepper: Pepper{ID: "p1", Secret: []byte("another secret of thirty-two byt")}}
+	require.Equal(t, []Result{{}}, other.Check("pass phrase", []string{hash}))
+	require.Equal(t, hash, seasoned.Rehash("pass phrase", old), "the salt of the address stays")
+	_, err := parse(strings.Replace(hash, "cDE", "", 1))
+	require.ErrorIs(t, err, errFormat)
+}
+
 func TestParseRefusesWhatWouldCostTooMuch(t *testing.T) {
 	good := (&Slot{params: cheap}).Hash("x", NewSalt())
 	_, err := parse(good)
@@ -103,34 +122,49 @@ func TestOnlySoManyAtOnceAndTheRestIsBusy(t *testing.T) {
 func TestRules(t *testing.T) {
 	person := []string{"Jane Citizen", "jane.citizen@harbour-tax.example", "Harbour Tax & Advice"}
 	cases := map[string]*Rule{
-		"short7!":                     tooShort,
-		"ééééééé":                     tooShort, // seven characters, fourteen bytes
-		strings.Repeat("ab€", 342):    tooLong,
-		"tab\tinside it":              notText,
-		"bad\xffutf":                  notText,
-		"password":                    common,
-		"Password123!":                common,
-		"P@ssw0rd2024":                common,
-		"welcome2026":                 common,
-		"Summer2026!!":                common,
-		"let me in!":                  common,
-		"12345678":                    repeated,
-		"87654321":                    repeated,
-		"aaaaaaaaaa":                  repeated,
-		"abcabcabcabc":                repeated,
-		"qwertyui":                    repeated,
-		"JaneCitizen1":                fromContext,
-		"citizen-1987":                fromContext,
-		"harbourtax!":                 fromContext,
-		"concord2026":                 fromContext,
-		"ramp lunar tightly":          nil,
-		"Zw4-hk2-plo9":                nil,
-		"пароль из слов":              nil,
-		strings.Repeat("ab cd€ ", 64): nil,
+		"short7!":                  tooShort,
+		"ééééééé":                  tooShort, // seven characters, fourteen bytes
+		strings.Repeat("ab€", 342): tooLong,
+		"tab\tinside it":           notText,
+		"bad\xffutf":               notText,
+		"password":                 common,
+		"Password123!":             common,
+		"P@ssw0rd2024":             common,
+		"welcome2026":              common,
+		"Summer2026!!":             common,
+		"let me in!":               common,
+		"12345678":                 repeated,
+		"87654321":                 repeated,
+		"aaaaaaaaaa":               repeated,
+		"abcabcabcabc":             repeated,
+		"qwertyui":                 repeated,
+		"JaneCitizen1":             fromContext,
+		"citizen-1987":             fromContext,
+		"harbourtax!":              fromContext,
+		"concord2026":              fromContext,
+		"ramp lunar tightly":       nil,
+		"Zw4-hk2-plo9":             nil,
+		"пароль из слов":           nil,
+		varied(64):                 nil,
+		varied(MaxLength):          nil,
+		"passwordpassword":         repeated,
+		"trustno1trustno1trustno1": repeated,
+		"basketball23":             common,
+		"Undertaker":               stolen,
+		"nuttertools":              stolen,
 	}
 	for text, want := range cases {
-		require.Equal(t, want, Check(text, person...), "%q", text)
+		require.Equal(t, want, Check(text, Beside, person...), "%q", text)
 	}
+}
+
+// varied is a text of so many characters that repeats nothing.
+func varied(n int) string {
+	rng, out := rand.New(rand.NewPCG(1, 2)), make([]rune, n)
+	for i := range out {
+		out[i] = rune('a' + rng.IntN(26))
+	}
+	return string(out)
 }
 
 func TestCommonWordsAreWrittenAsCheckLooksThemUp(t *testing.T) {

@@ -1,6 +1,8 @@
 package password
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -37,23 +39,46 @@ const (
 // errFormat says that a stored string is no hash of ours. It does not quote it.
 var errFormat = errors.New("password: not an argon2id hash")
 
+// Pepper is a secret that goes into hashes beside the password and is not kept beside them: whoever has a copy of the
+// hashes alone cannot try passwords.
+type Pepper struct {
+	// ID stands in each hash, as its "keyid".
+	ID string
+	// Secret is random, of 32 bytes.
+	Secret []byte
+}
+
 // stored is a parsed PHC string.
 type stored struct {
 	params Params
 	salt   string
+	pepper string // the id; empty for none
 	key    []byte
 }
 
-// key derives the hash of a password. The password is NFC already.
+// key derives the hash of a password, before the pepper. The password is NFC already.
 func (p Params) key(password, salt []byte) []byte {
 	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, keyLength)
 }
 
+// season puts the pepper over a hash: HMAC-SHA-256 under its secret.
+func (p Pepper) season(key []byte) []byte {
+	if p.ID == "" {
+		return key
+	}
+	mac := hmac.New(sha256.New, p.Secret)
+	mac.Write(key)
+	return mac.Sum(nil)
+}
+
 // format writes a hash as a PHC string.
-func (p Params) format(salt, key []byte) string {
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Time, p.Threads,
-		b64.EncodeToString(salt), b64.EncodeToString(key))
+func (s stored) format() string {
+	b64, keyid := base64.RawStdEncoding, ""
+	if s.pepper != "" {
+		keyid = ",keyid=" + b64.EncodeToString([]byte(s.pepper))
+	}
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d%s$%s$%s", argon2.Version, s.params.Memory, s.params.Time, s.params.Threads,
+		keyid, b64.EncodeToString([]byte(s.salt)), b64.EncodeToString(s.key))
 }
 
 // parse reads a PHC string that format wrote, with any costs within bounds.
@@ -63,21 +88,28 @@ func parse(text string) (stored, error) {
 		return stored{}, errFormat
 	}
 	var s stored
-	n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &s.params.Memory, &s.params.Time, &s.params.Threads)
+	b64 := base64.RawStdEncoding
+	costs, keyid, peppered := strings.Cut(parts[3], ",keyid=")
+	id, err := b64.DecodeString(keyid)
+	if err != nil || (peppered && len(id) == 0) {
+		return stored{}, errFormat
+	}
+	s.pepper = string(id)
+	n, err := fmt.Sscanf(costs, "m=%d,t=%d,p=%d", &s.params.Memory, &s.params.Time, &s.params.Threads)
 	if err != nil || n != 3 {
 		return stored{}, errFormat
 	}
 	if p := s.params; p.Memory < 8 || p.Memory > maxMemory || p.Time < 1 || p.Time > maxTime || p.Threads < 1 {
 		return stored{}, errFormat
 	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
+	salt, err := b64.DecodeString(parts[4])
 	if err != nil || len(salt) < 4 {
 		return stored{}, errFormat
 	}
-	key, err := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil || len(key) != keyLength {
+	s.key, err = b64.DecodeString(parts[5])
+	if err != nil || len(s.key) != keyLength {
 		return stored{}, errFormat
 	}
-	s.salt, s.key = string(salt), key
+	s.salt = string(salt)
 	return s, nil
 }

@@ -6,11 +6,15 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/concord-suite/concord/services/auth/internal/password/breached"
 )
 
 const (
-	// MinLength is the fewest characters: 8 where a second factor goes with the password (SP 800-63B-4 §3.1.1).
+	// MinLength is the fewest characters where a second factor goes with the password (SP 800-63B-4 §3.1.1.2).
 	MinLength = 8
+	// MinAlone is the fewest characters of a password that is all somebody signs in with (the same).
+	MinAlone = 15
 	// MaxLength is the most characters; the standards ask for at least 64, more only costs time.
 	MaxLength = 1024
 )
@@ -23,19 +27,37 @@ type Rule struct {
 	Words string
 }
 
+// Use is what a password is for.
+type Use int
+
+// The uses.
+const (
+	// Beside: a second factor is asked for as well.
+	Beside Use = iota
+	// Alone: the password is all that is asked for.
+	Alone
+)
+
 // The rules.
 var (
-	tooShort    = &Rule{"password.too_short", "use at least 8 characters"}
+	tooShort      = &Rule{"password.too_short", "use at least 8 characters"}
+	tooShortAlone = &Rule{"password.too_short", "use at least 15 characters, since it is all you sign in with; some words in a row will do"}
+
 	tooLong     = &Rule{"password.too_long", "use at most 1024 characters"}
 	notText     = &Rule{"password.not_text", "use characters that can be typed"}
+	stolen      = &Rule{"password.breached", "this password was stolen elsewhere and published; choose another"}
 	common      = &Rule{"password.common", "this is one of the passwords that are tried first; choose another"}
 	repeated    = &Rule{"password.repeated", "this repeats or counts; choose something less regular"}
 	fromContext = &Rule{"password.context", "this is made from your name, address or firm; choose something else"}
 )
 
+// Short tells whether a password is not long enough to stand alone. Whoever was let choose a shorter one beside a second
+// factor goes on showing that one.
+func Short(password string) bool { return utf8.RuneCountInString(norm.NFC.String(password)) < MinAlone }
+
 // Check returns the rule a password breaks, or nil. Words are what an attacker would try for this person: the name, the
 // firm, the parts of the e-mail address. There are no rules about kinds of characters, on purpose.
-func Check(password string, words ...string) *Rule {
+func Check(password string, use Use, words ...string) *Rule {
 	if !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl) {
 		return notText
 	}
@@ -45,6 +67,8 @@ func Check(password string, words ...string) *Rule {
 		return tooShort
 	case n > MaxLength:
 		return tooLong
+	case use == Alone && n < MinAlone:
+		return tooShortAlone
 	}
 	plain := strings.ToLower(text)
 	if regular(plain) {
@@ -58,6 +82,9 @@ func Check(password string, words ...string) *Rule {
 		if w == core || w == plain || w == compact(plain) {
 			return fromContext
 		}
+	}
+	if breached.Contains(plain) {
+		return stolen
 	}
 	return nil
 }
@@ -84,11 +111,10 @@ func compact(s string) string {
 	}, s)
 }
 
-// regular tells whether a text is one short piece over and over, or a run along the alphabet, the digits or a row of
-// keys.
+// regular tells whether a text is one piece over and over, or a run along the alphabet, the digits or a row of keys.
 func regular(plain string) bool {
 	runes := []rune(plain)
-	for size := 1; size <= 3; size++ {
+	for size := 1; size <= len(runes)/2; size++ {
 		if periodic(runes, size) {
 			return true
 		}
