@@ -4,13 +4,16 @@ import (
 	"context"
 	"encoding/hex"
 	"math"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
-	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/api/trail"
+	"github.com/concord-suite/concord/services/auth/internal/store/chain"
 )
 
 // GetKeys implements authv1.KeyServiceServer.
@@ -22,27 +25,29 @@ func (s keyServer) GetKeys(context.Context, *authv1.GetKeysRequest) (*authv1.Get
 	return &authv1.GetKeysResponse{Jwks: jwks}, nil
 }
 
-// ledgerCursor is the last entry of a page.
-type ledgerCursor struct{ Before int64 }
-
 // ListAuditEntries implements authv1.LedgerServiceServer.
 func (s ledgerServer) ListAuditEntries(ctx context.Context, req *authv1.ListAuditEntriesRequest) (*authv1.ListAuditEntriesResponse, error) {
 	const kind = "audit"
 	size := pageSize(req.GetPageSize())
-	from := ledgerCursor{Before: math.MaxInt64}
+	from := chain.Cursor{Occurred: math.MaxInt64, Sequence: math.MaxInt64}
 	if err := readToken(req.GetPageToken(), kind, &from); err != nil {
 		return nil, err
 	}
-	filter := store.LedgerFilter{Actor: req.GetActor(), Action: req.GetAction(), Resource: req.GetResource()}
-	var rows []store.LedgerEntry
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		rows, err = store.ListLedger(tx, firmOf(req.GetParent()), filter, from.Before, size+1)
-		return err
-	})
+	filter := chain.Filter{Actor: req.GetActor(), Action: req.GetAction(), Resource: req.GetResource(), Failures: req.GetFailuresOnly()}
+	var err error
+	if filter.From, err = moment("start_time", req.GetStartTime()); err != nil {
+		return nil, err
+	}
+	if filter.Until, err = moment("end_time", req.GetEndTime()); err != nil {
+		return nil, err
+	}
+	rows, err := trail.List(ctx, s.DB, firmOf(req.GetParent()), filter, from, size+1)
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := page(rows, size, kind, func(e store.LedgerEntry) any { return ledgerCursor{e.Sequence} })
+	rows, next, err := page(rows, size, kind, func(e chain.Entry) any {
+		return chain.Cursor{Occurred: sqldb.Micros(e.Occurred), Sequence: e.Sequence}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +68,7 @@ func (s ledgerServer) ListAuditEntries(ctx context.Context, req *authv1.ListAudi
 func (s ledgerServer) VerifyLedger(ctx context.Context, req *authv1.VerifyLedgerRequest) (*authv1.VerifyLedgerResponse, error) {
 	resp := &authv1.VerifyLedgerResponse{}
 	err := s.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		walk, head, err := store.WalkLedger(tx, firmOf(req.GetParent()), findable)
+		walk, head, err := chain.Walk(tx, firmOf(req.GetParent()), trail.Findable)
 		if err != nil {
 			return err
 		}
@@ -77,10 +82,13 @@ func (s ledgerServer) VerifyLedger(ctx context.Context, req *authv1.VerifyLedger
 	return resp, nil
 }
 
-// findable tells whether the columns an entry is found by say what the entry says: hiding an entry from a search is
-// tampering, too.
-func findable(row store.LedgerEntry) bool {
-	e := &auditeventsv1.AuditEntry{}
-	return proto.Unmarshal(row.Payload, e) == nil && e.GetEntryId() == row.EntryID && e.GetActor() == row.Actor &&
-		e.GetAction() == row.Action && e.GetResource() == row.Resource && sqldb.Micros(e.GetOccurredAt().AsTime()) == sqldb.Micros(row.Occurred)
+// moment reads a time that may be left out.
+func moment(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	switch {
+	case t == nil:
+		return time.Time{}, nil
+	case !t.IsValid():
+		return time.Time{}, violation(field, field, "is a time of the years 1 to 9999")
+	}
+	return t.AsTime(), nil
 }

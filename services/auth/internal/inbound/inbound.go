@@ -4,6 +4,7 @@ package inbound
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,6 +16,7 @@ import (
 	synceventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/chain"
 )
 
 // Register adds the handlers to auth's consumer.
@@ -32,6 +34,8 @@ type inbound struct {
 
 // auditRecorded puts entries at the end of their firms' chains, each once, whatever comes twice.
 func (in inbound) auditRecorded(_ context.Context, tx *sqldb.Tx, _ events.Meta, e *auditeventsv1.AuditRecorded) error {
+	var firms []string
+	byFirm := map[string][]chain.Entry{}
 	for _, entry := range e.GetEntries() {
 		if entry.GetEntryId() == "" || !entry.GetOccurredAt().IsValid() {
 			return events.Failure("an entry without an id or a time", nil)
@@ -40,10 +44,18 @@ func (in inbound) auditRecorded(_ context.Context, tx *sqldb.Tx, _ events.Meta, 
 		if err != nil {
 			return events.Failure("an entry that does not encode", nil)
 		}
-		if _, err := store.AppendLedger(tx, entry.GetFirm(), store.LedgerEntry{
-			EntryID: entry.GetEntryId(), Occurred: entry.GetOccurredAt().AsTime(), Actor: entry.GetActor(),
-			Action: entry.GetAction(), Resource: entry.GetResource(), Payload: payload,
-		}); err != nil {
+		firm := entry.GetFirm()
+		if byFirm[firm] == nil {
+			firms = append(firms, firm)
+		}
+		byFirm[firm] = append(byFirm[firm], chain.Entry{
+			ID: entry.GetEntryId(), Occurred: entry.GetOccurredAt().AsTime(), Actor: entry.GetActor(),
+			Action: entry.GetAction(), Resource: entry.GetResource(), Succeeded: entry.GetSuccess(), Payload: payload,
+		})
+	}
+	slices.Sort(firms) // whoever takes several heads takes them in one order
+	for _, firm := range firms {
+		if _, err := chain.Append(tx, firm, byFirm[firm]); err != nil {
 			return err
 		}
 	}

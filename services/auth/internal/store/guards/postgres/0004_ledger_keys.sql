@@ -1,0 +1,5 @@
+CREATE INDEX ledger_keys_vault_key_rows ON ledger_keys (vault_key, id);
+CREATE TRIGGER ledger_keys_vault_key_insert BEFORE INSERT ON ledger_keys FOR EACH ROW WHEN (NEW.vault_key <> '')
+	EXECUTE FUNCTION keys_admit('vault_key');
+CREATE TRIGGER ledger_keys_vault_key_update BEFORE UPDATE OF vault_key ON ledger_keys FOR EACH ROW
+	WHEN (NEW.vault_key <> OLD.vault_key AND NEW.vault_key <> '') EXECUTE FUNCTION keys_admit('vault_key');
