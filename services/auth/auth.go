@@ -26,7 +26,9 @@ import (
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api"
+	"github.com/concord-suite/concord/services/auth/internal/api/idtoken"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
@@ -73,6 +75,7 @@ type Deps struct {
 type Service struct {
 	deps   Deps
 	api    *api.Server
+	idKeys *idtoken.Keys
 	memory *idem.Memory
 	sender *outbound.Sender // nil without a mail server
 }
@@ -111,10 +114,20 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err := keys.Refresh(ctx); err != nil {
 		return nil, err
 	}
+	addIns, err := cfg.addIns()
+	if err != nil {
+		return nil, err
+	}
+	site := strings.TrimSuffix(cfg.PublicURL.String(), "/")
+	s.idKeys = idtoken.New(deps.DB, deps.Vault, deps.Now, cfg.KeyRotation, deps.Logger)
+	if err := s.idKeys.Refresh(ctx); err != nil {
+		return nil, err
+	}
 	s.api = &api.Server{
 		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
-		Logger: deps.Logger, Site: strings.TrimSuffix(cfg.PublicURL.String(), "/"), Countries: cfg.SMS.Countries,
+		Logger: deps.Logger, Site: site, Countries: cfg.SMS.Countries,
 		Contacts: syncv1.NewContactServiceClient(deps.Sync), Post: post,
+		AddIns: &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Issuer: site, Now: deps.Now},
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}
@@ -186,6 +199,7 @@ const sweepEvery = 10 * time.Minute
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.api.Issuer.Run(ctx) })
+	group.Go(func() error { return s.idKeys.Run(ctx) })
 	group.Go(func() error { return s.memory.Run(ctx) })
 	group.Go(func() error { return s.sweep(ctx) })
 	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: s.deps.DB, Inventory: Inventory}, s.deps.Vault, s.deps.Logger)

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/concord-suite/concord/services/auth/internal/addin"
 )
 
 // Config is what auth can be told. Package config of the platform fills it from CONCORD_AUTH_... and a file.
@@ -21,6 +23,8 @@ type Config struct {
 	KeyRotation time.Duration `config:"key_rotation" default:"720h" min:"1h" max:"8760h" doc:"How often the key that signs internal tokens is replaced."`
 	// Templates is a folder with texts that replace the program's own.
 	Templates string `config:"templates" doc:"A folder of templates that replace those of text messages and e-mails, one file each; checked at start."`
+	// AddIns are the desktop programs that may ask people for their consent.
+	AddIns []string `config:"add_ins" default:"word=Concord for Word,excel=Concord for Excel,outlook=Concord for Outlook,desktop=Concord for the desktop" doc:"The Add-Ins people may sign in with, as client id=Name to show, or client id=Name=/path where the program is answered at another path of its loopback address than /done."`
 	// SMS is the provider of text messages; without an account there are none.
 	SMS SMS `config:"sms"`
 	// Mail is the server that takes e-mails; without a host there are none.
@@ -54,7 +58,17 @@ func (c *Config) Validate() error {
 	if c.PublicURL == nil || c.PublicURL.Hostname() == "" || (c.PublicURL.Scheme != "http" && c.PublicURL.Scheme != "https") {
 		return errors.New("public_url is http:// or https:// and a host")
 	}
-	return nil
+	_, err := c.addIns()
+	return err
+}
+
+// addIns are the registered Add-Ins.
+func (c *Config) addIns() (addin.Registry, error) {
+	clients, err := addin.Register(c.AddIns)
+	if err != nil {
+		return nil, fmt.Errorf("add_ins: %w", err)
+	}
+	return clients, nil
 }
 
 // Validate checks what one setting says about another.

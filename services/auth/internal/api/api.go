@@ -20,6 +20,7 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/password"
@@ -34,6 +35,8 @@ type Server struct {
 	SignIn *signin.Service
 	Hasher *password.Hasher
 	Issuer *issuer.Issuer
+	// AddIns is the authorization server, which answers AddInService.
+	AddIns *oauth.Server
 	// Contacts is the client list, which knows whether a contact exists.
 	Contacts syncv1.ContactServiceClient
 	// Post writes the e-mails that may wait.
@@ -58,7 +61,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	authv1.RegisterLedgerServiceServer(r, ledgerServer{Server: s})
 	authv1.RegisterFactorServiceServer(r, factorServer{Server: s})
 	authv1.RegisterPasswordServiceServer(r, passwordServer{Server: s})
-	authv1.RegisterAddInServiceServer(r, addInServer{Server: s})
+	authv1.RegisterAddInServiceServer(r, s.AddIns)
 	authv1.RegisterDeliveryServiceServer(r, deliveryServer{Server: s})
 	authv1.RegisterEvidenceServiceServer(r, evidenceServer{Server: s})
 }
@@ -92,10 +95,6 @@ type (
 	}
 	passwordServer struct {
 		authv1.UnsafePasswordServiceServer
-		*Server
-	}
-	addInServer struct {
-		authv1.UnsafeAddInServiceServer
 		*Server
 	}
 	deliveryServer struct {

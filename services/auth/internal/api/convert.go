@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/names"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
@@ -133,7 +134,7 @@ func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
 		m.Firm = names.Format(store.FirmName, s.Firm)
 	}
 	if s.Kind == session.AddIn {
-		m.Kind, m.DisplayName, m.StepUpExpireTime = addInKind, h.DisplayName+" ("+s.AddIn+")", nil
+		m.Kind, m.DisplayName, m.StepUpExpireTime = access.AddIn, h.DisplayName+" ("+s.AddIn+")", nil
 	}
 	return m
 }

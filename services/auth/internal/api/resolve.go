@@ -51,7 +51,11 @@ func (s *Server) resolve(ctx context.Context, token, address string) (access.Pri
 	if !session.ForPerson.Is(token) && !session.ForAddIn.Is(token) {
 		return access.Principal{}, nil, errSessionEnded
 	}
-	found, holder, err := s.Check(ctx, token)
+	check := s.Check
+	if session.ForAddIn.Is(token) {
+		check = s.AddIns.Check
+	}
+	found, holder, err := check(ctx, token)
 	if err != nil {
 		return access.Principal{}, nil, err
 	}
@@ -62,7 +66,7 @@ func (s *Server) resolve(ctx context.Context, token, address string) (access.Pri
 	}
 	if found.Kind == session.AddIn {
 		p.ActsFor = &access.StaffMember{Account: found.Account, Role: p.Kind}
-		p.Kind, p.StepUpUntil = addInKind, time.Time{}
+		p.Kind, p.StepUpUntil = access.AddIn, time.Time{}
 		if p.Limited {
 			return access.Principal{}, nil, errSessionEnded // no Add-In works for somebody who may only enrol
 		}

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// ForRefresh is the purpose of an Add-In's refresh token. Its access token's is ForAddIn.
+const ForRefresh Purpose = "car_"
+
 // verifierAlphabet is what RFC 7636 §4.1 lets a code verifier hold.
 const verifierAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 

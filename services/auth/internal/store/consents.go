@@ -13,24 +13,29 @@ type Consent struct {
 	RedirectURI string
 	// Challenge is the PKCE challenge, S256.
 	Challenge string
-	Expires   time.Time
-	Used      time.Time
+	// Scope is what was consented to; Nonce is what the first ID token repeats, or empty.
+	Scope, Nonce string
+	Expires      time.Time
+	Used         time.Time
 	// Opened is the session it opened.
 	Opened string
 }
 
 // InsertConsent adds a consent.
 func InsertConsent(tx *sqldb.Tx, hash []byte, c Consent) error {
-	_, err := tx.Exec(`INSERT INTO consents (code_hash, session, add_in, redirect_uri, challenge, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, hash, c.Session, c.AddIn, c.RedirectURI, c.Challenge, micros(c.Expires))
+	_, err := tx.Exec(`INSERT INTO consents (code_hash, session, add_in, redirect_uri, challenge, scope, nonce, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, hash, c.Session, c.AddIn, c.RedirectURI, c.Challenge, c.Scope, c.Nonce,
+		micros(c.Expires))
 	return err
 }
 
 // ConsentBy returns the consent of a code, or ErrNotFound.
 func ConsentBy(tx *sqldb.Tx, hash []byte) (Consent, error) {
 	return one(tx, func(r *sqldb.Rows) (c Consent, err error) {
-		return c, r.Scan(&c.Session, &c.AddIn, &c.RedirectURI, &c.Challenge, when{&c.Expires}, when{&c.Used}, &c.Opened)
-	}, `SELECT session, add_in, redirect_uri, challenge, expires_at, used_at, opened FROM consents WHERE code_hash = $1`, hash)
+		return c, r.Scan(&c.Session, &c.AddIn, &c.RedirectURI, &c.Challenge, &c.Scope, &c.Nonce, when{&c.Expires}, when{&c.Used},
+			&c.Opened)
+	}, `SELECT session, add_in, redirect_uri, challenge, scope, nonce, expires_at, used_at, opened FROM consents
+		WHERE code_hash = $1`, hash)
 }
 
 // UseConsent uses a consent up, noting the session it opened ("" when it opened none). It answers false when it was used.

@@ -73,6 +73,7 @@ func Sweep(tx *sqldb.Tx, now time.Time) error {
 		{`DELETE FROM invitations WHERE expires_at < $1`, micros(now.Add(-keepInvitations))},
 		{`DELETE FROM deliveries WHERE finished_at <> 0 AND finished_at < $1`, micros(now.Add(-keepInvitations))},
 		{`DELETE FROM lifted_fences WHERE lifted_at < $1`, micros(now.Add(-keepLifted))},
+		{`DELETE FROM id_token_keys WHERE retires_at <= $1`, micros(now)},
 	} {
 		if _, err := tx.Exec(s.query, s.arg); err != nil {
 			return err
