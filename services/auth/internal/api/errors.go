@@ -28,6 +28,8 @@ var (
 		"choose another password")
 	errInvitation = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_INVITATION_INVALID,
 		"this invitation is not valid (any more)")
+	errReset = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_RESET_INVALID,
+		"this code is not valid (any more); ask for a new one")
 	errAmbiguous = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_FIRM_AMBIGUOUS,
 		"you have accounts in several firms; say which")
 	errClaimed = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ALREADY_CLAIMED,
@@ -49,6 +51,10 @@ var (
 		"no PIN could be sent")
 	errBusy = rpcerr.New(codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_BUSY,
 		"too many are signing in at once; try again in a moment")
+	errFactor = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_FACTOR_NOT_ALLOWED,
+		"this kind of factor is not taken here; see which ones are")
+	errPasskey = rpcerr.New(codes.InvalidArgument, authv1.ErrorReason_ERROR_REASON_PASSKEY_INVALID,
+		"that is no answer of a passkey to this challenge")
 	errETag = rpcerr.New(codes.Aborted, authv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
 		"somebody else changed it; read it again")
 )
@@ -75,6 +81,10 @@ func tell(err error) error {
 		return errRefused
 	case errors.Is(err, signin.ErrExpired):
 		return errExpired
+	case errors.Is(err, signin.ErrFactor):
+		return errFactor
+	case errors.Is(err, signin.ErrPasskey):
+		return errPasskey
 	case errors.Is(err, signin.ErrDisabled):
 		return errTooMany.Messagef("PINs are switched off for this account; ask an administrator to switch them on again").
 			With("pin_disabled", "true")

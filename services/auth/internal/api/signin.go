@@ -68,6 +68,40 @@ func (s signInServer) ResendPin(ctx context.Context, req *authv1.ResendPinReques
 	return &authv1.ResendPinResponse{Challenge: challengeMessage(out.Pending)}, nil
 }
 
+// VerifyFactor implements authv1.SignInServiceServer.
+func (s signInServer) VerifyFactor(ctx context.Context, req *authv1.VerifyFactorRequest) (*authv1.VerifyFactorResponse, error) {
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	opened, err := s.SignIn.Verify(ctx, signin.Answer{
+		Challenge: req.GetChallenge(), TOTP: req.GetTotpCode(), Assertion: req.GetPasskeyAssertion(),
+		Recovery: req.GetRecoveryCode(), Address: addressOf(ctx),
+	})
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.VerifyFactorResponse{
+		Session: sessionMessage(opened.Session, holderOf(opened.Account)), SessionToken: opened.Token,
+	}, nil
+}
+
+// StartPasskeySignIn implements authv1.SignInServiceServer.
+func (s signInServer) StartPasskeySignIn(ctx context.Context, _ *authv1.StartPasskeySignInRequest) (*authv1.StartPasskeySignInResponse, error) {
+	pending, err := s.SignIn.StartPasskey(ctx, addressOf(ctx))
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.StartPasskeySignInResponse{Challenge: challengeMessage(pending)}, nil
+}
+
+// GetChallenge implements authv1.SignInServiceServer.
+func (s signInServer) GetChallenge(ctx context.Context, req *authv1.GetChallengeRequest) (*authv1.GetChallengeResponse, error) {
+	pending, err := s.SignIn.Look(ctx, req.GetChallenge())
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.GetChallengeResponse{Challenge: challengeMessage(pending)}, nil
+}
+
 // invitationLife is how long an invitation can be accepted. What stands in a mailbox longer is found by others.
 const invitationLife = 24 * time.Hour
 
@@ -279,23 +313,6 @@ func (s signInServer) mayClaim(ctx context.Context, hash []byte) error {
 		}
 		return err
 	})
-}
-
-// checkNew holds the new password of an account to the rules, as its firm's policy is now.
-func checkNew(field, pass string, a account.Account, f account.Firm) error {
-	use := password.Alone
-	if f.NeedsSecondFactor(a) {
-		use = password.Beside
-	}
-	return checkPassword(field, pass, use, a.DisplayName, a.Email, f.DisplayName)
-}
-
-// checkPassword holds a password to the rules.
-func checkPassword(field, pass string, use password.Use, context ...string) error {
-	if rule := password.Check(pass, use, context...); rule != nil {
-		return errPassword.Field(field, rule.ID, rule.Words)
-	}
-	return nil
 }
 
 func (s *Server) hash(ctx context.Context, pass string, salt []byte) (hashed string, err error) {

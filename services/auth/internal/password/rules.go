@@ -43,11 +43,13 @@ var (
 	tooShort      = &Rule{"password.too_short", "use at least 8 characters"}
 	tooShortAlone = &Rule{"password.too_short", "use at least 15 characters, since it is all you sign in with; some words in a row will do"}
 
-	tooLong     = &Rule{"password.too_long", "use at most 1024 characters"}
-	notText     = &Rule{"password.not_text", "use characters that can be typed"}
-	stolen      = &Rule{"password.breached", "this password was stolen elsewhere and published; choose another"}
-	common      = &Rule{"password.common", "this is one of the passwords that are tried first; choose another"}
-	repeated    = &Rule{"password.repeated", "this repeats or counts; choose something less regular"}
+	tooLong  = &Rule{"password.too_long", "use at most 1024 characters"}
+	notText  = &Rule{"password.not_text", "use characters that can be typed"}
+	stolen   = &Rule{"password.breached", "this password was stolen elsewhere and published; choose another"}
+	common   = &Rule{"password.common", "this is one of the passwords that are tried first; choose another"}
+	repeated = &Rule{"password.repeated", "this repeats or counts; choose something less regular"}
+	// Unchanged is for whoever chooses the password they have.
+	Unchanged   = &Rule{"password.unchanged", "this is the password you have; choose another"}
 	fromContext = &Rule{"password.context", "this is made from your name, address or firm; choose something else"}
 )
 

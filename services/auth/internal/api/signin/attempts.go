@@ -3,6 +3,8 @@ package signin
 import (
 	"context"
 	"crypto/sha256"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,15 +13,26 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
-// Wrong passwords are counted twice: by address and origin together, where the wait grows from the fifth on as for PINs,
-// and by address alone, where it begins at the hundredth and stays short. An origin from which the person signed in
-// lately is held to the first count only. So a stranger can slow down guessing, their own and other strangers', but
-// cannot keep the person out.
+// Wrong passwords are counted four times: by address and origin together, where the wait grows from the fifth on as for
+// PINs; by address alone, where it begins at the hundredth and stays short; by origin alone, over all addresses; and by the
+// domain of the address, which mostly is a firm's. The domain stands for the firm since it says nothing about who exists.
+//
+// An origin from which the person signed in lately, or has just set the password anew, is held to the first count only. So
+// a stranger can slow down guessing, their own and other strangers', but cannot keep the person out.
 const (
 	manyFailures = 100
 	manyWait     = 30 * time.Second
+	// fromOrigin wrong passwords come from one origin at once, and one every originEvery after that: an office full of
+	// people comes back from holidays, and lists of stolen passwords are no use.
+	fromOrigin  = 60
+	originEvery = time.Minute
+	// forDomain and domainEvery bound those for one firm from everywhere. The wait is short: people from new places meet
+	// it as well.
+	forDomain   = 300
+	domainEvery = 10 * time.Second
 	// forgetAfter is when failures are no longer taken for one attack.
 	forgetAfter = 24 * time.Hour
 	// trustFor is how long an origin stays known.
@@ -30,9 +43,51 @@ const (
 type subjectKey [sha256.Size]byte
 
 func pairOf(email, address string) subjectKey {
-	return sha256.Sum256([]byte("pair\x00" + email + "\x00" + address))
+	return sha256.Sum256([]byte("pair\x00" + email + "\x00" + Origin(address)))
 }
 func totalOf(email string) subjectKey { return sha256.Sum256([]byte("total\x00" + email)) }
+func originOf(address string) subjectKey {
+	return sha256.Sum256([]byte("origin\x00" + Origin(address)))
+}
+func domainOf(email string) subjectKey {
+	_, domain, _ := strings.Cut(email, "@")
+	return sha256.Sum256([]byte("domain\x00" + domain))
+}
+
+// Origin is the network address by which attempts are counted: of IPv6 the first 64 bits, since whoever has one address
+// has all of those.
+func Origin(address string) string {
+	const site = 64
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	prefix, _ := ip.WithZone("").Prefix(site) // fails for lengths beyond an address only
+	return prefix.String()
+}
+
+// buckets are those that a wrong password goes into beside the counts of its address.
+func buckets(email, address string) [2]bucket {
+	return [...]bucket{
+		{originOf(address), fromOrigin, originEvery},
+		{domainOf(email), forDomain, domainEvery},
+	}
+}
+
+type bucket struct {
+	key   subjectKey
+	most  int
+	every time.Duration
+}
+
+// full returns until when nothing more goes into the bucket; in the past when something does.
+func (b bucket) full(tx *sqldb.Tx) (time.Time, error) {
+	empty, err := people.EmptyAt(tx, b.key[:])
+	return empty.Add(-time.Duration(b.most-1) * b.every), err
+}
 
 // mayTry returns a *WaitError when this origin, or everybody, has to wait for this address.
 func (s *Service) mayTry(tx *sqldb.Tx, email, address string) error {
@@ -56,6 +111,15 @@ func (s *Service) mayTry(tx *sqldb.Tx, email, address string) error {
 	if total.BlockedUntil.After(now) {
 		return &WaitError{Until: total.BlockedUntil}
 	}
+	for _, b := range buckets(email, address) {
+		until, err := b.full(tx)
+		if err != nil {
+			return err
+		}
+		if until.After(now) {
+			return &WaitError{Until: until}
+		}
+	}
 	return nil
 }
 
@@ -75,6 +139,11 @@ func (s *Service) wrongPassword(ctx context.Context, email, address string, cand
 		}
 		if err != nil {
 			return err
+		}
+		for _, b := range buckets(email, address) {
+			if err := people.Pour(tx, b.key[:], b.every, b.most, now); err != nil {
+				return err
+			}
 		}
 		return recordWrongPassword(tx, candidates, address, now)
 	})
@@ -101,6 +170,12 @@ func (s *Service) forgive(tx *sqldb.Tx, email, address string) error {
 	now := s.Now()
 	pair := pairOf(email, address)
 	return store.PutAttempts(tx, pair[:], store.Attempts{Failed: now, TrustedUntil: now.Add(trustFor)})
+}
+
+// Welcome is for whoever has just proven, by the mailbox, to be the person: their origin is known from now on. So there is
+// always a way past the waits that strangers cause.
+func (s *Service) Welcome(tx *sqldb.Tx, email, address string) error {
+	return s.forgive(tx, email, address)
 }
 
 // lines lets one password at a time be tried per subject in this process, so that a thousand guesses sent at once are
