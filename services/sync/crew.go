@@ -9,10 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/concord-suite/concord/platform/sqldb"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
-	"github.com/concord-suite/concord/services/sync/internal/runner/detail"
-	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // crew is a number of goroutines that do one kind of work. One of them at a time looks for work; when it finds some it
@@ -50,11 +48,11 @@ func (s *Service) schedule(ctx context.Context, _ func()) error {
 	if err := s.runner.Schedule(ctx); err != nil {
 		return err
 	}
-	return runner.ErrIdle
+	return lease.ErrIdle
 }
 
 func idle(err error) bool {
-	return errors.Is(err, runner.ErrIdle) || errors.Is(err, saga.ErrIdle) || errors.Is(err, detail.ErrIdle)
+	return errors.Is(err, lease.ErrIdle)
 }
 
 func (c crew) start(ctx context.Context, group *errgroup.Group) {

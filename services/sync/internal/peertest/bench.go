@@ -24,6 +24,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/runner"
 	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // Schema is the whole database of the service.
@@ -141,7 +142,7 @@ func (b *Bench) Work() {
 	b.T.Helper()
 	for {
 		err := b.Runner.Step(context.Background(), func() {})
-		if errors.Is(err, runner.ErrIdle) {
+		if errors.Is(err, lease.ErrIdle) {
 			break
 		}
 		require.NoError(b.T, err)
@@ -149,7 +150,7 @@ func (b *Bench) Work() {
 	for _, rest := range []func(context.Context, func()) error{b.Runner.Removals, b.Runner.Checks} {
 		for {
 			err := rest(context.Background(), func() {})
-			if errors.Is(err, runner.ErrIdle) {
+			if errors.Is(err, lease.ErrIdle) {
 				break
 			}
 			require.NoError(b.T, err)
@@ -177,7 +178,7 @@ func (b *Bench) Offboard() {
 	b.T.Helper()
 	for range 1000 {
 		err := b.Saga.Step(context.Background(), func() {})
-		if !errors.Is(err, saga.ErrIdle) {
+		if !errors.Is(err, lease.ErrIdle) {
 			require.NoError(b.T, err)
 			continue
 		}

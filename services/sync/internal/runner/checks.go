@@ -10,30 +10,25 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // Checks takes the contacts that one batch of a sync left without a client, and decides what becomes of them by auth's own
 // word: who has a login is released, who has none is removed. Auth gives nobody of them a login from before it is asked
 // until that is decided, so that nobody is removed who is just getting one. It calls claimed once it has some, and
-// returns ErrIdle when there are none.
+// returns lease.ErrIdle when there are none.
 func (w *Worker) Checks(ctx context.Context, claimed func()) error {
-	var c store.LoginCheck
-	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		c, err = store.ClaimLoginCheck(tx, w.Owner, w.Now(), w.Lease)
-		return err
-	}, sqldb.ReadCommitted)
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return ErrIdle
-	}
+	c, err := lease.Claim(ctx, w.DB, func(tx *sqldb.Tx) (store.LoginCheck, error) {
+		return store.ClaimLoginCheck(tx, w.Owner, w.Now(), w.Lease)
+	})
 	if err != nil {
 		return err
 	}
 	claimed()
-	work, cancel := context.WithCancel(peer.InFirm(ctx, c.Firm, ""))
-	defer cancel()
-	defer keep(work, w.Lease, cancel, func(tx *sqldb.Tx, until time.Time) error {
+	work, stop := w.keep(peer.InFirm(ctx, c.Firm, ""), func(tx *sqldb.Tx, until time.Time) error {
 		return store.HoldLoginCheck(tx, c.ID, c.Epoch, until)
-	}, w.Deps)()
+	})
+	defer stop()
 	cause := w.check(work, c)
 	if cause == nil || errors.Is(cause, store.ErrLeaseLost) {
 		return nil
@@ -44,8 +39,8 @@ func (w *Worker) Checks(ctx context.Context, claimed func()) error {
 		next = offboard.RetryAt(next, attempts) // as an off-boarding, it never gives up
 		w.Log.Warn("contacts without clients wait for auth", "check", c.ID, "contacts", len(c.Contacts), "error", cause)
 	}
-	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
-	defer stop()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
+	defer cancel()
 	return w.DB.Tx(bounded, func(tx *sqldb.Tx) error {
 		return store.ReleaseLoginCheck(tx, c.ID, c.Epoch, next, attempts)
 	}, sqldb.ReadCommitted)

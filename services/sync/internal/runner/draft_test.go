@@ -13,7 +13,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // A plan waits for a decision when it is written to its end, and not before; the one it follows waits until then.
@@ -56,7 +56,7 @@ func dieAtCommit(b *peertest.Bench, killer *peertest.Killer, mortal *sqldb.DB, n
 	killer.Arm(n, true)
 	b.Hire(mortal)
 	for !killer.Dead() {
-		if err := b.Runner.Step(context.Background(), func() {}); errors.Is(err, runner.ErrIdle) {
+		if err := b.Runner.Step(context.Background(), func() {}); errors.Is(err, lease.ErrIdle) {
 			break
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 func provider(code codes.Code, reason connectorv1.ErrorReason, words string) error {
@@ -145,7 +145,7 @@ func TestDeadWorkersRunIsTakenOver(t *testing.T) {
 			dead, err = store.ClaimRun(tx, "dead", b.Clock.Now(), peertest.Lease)
 			return err
 		})
-		require.ErrorIs(t, b.Runner.Step(context.Background(), func() {}), runner.ErrIdle, "its lease stands")
+		require.ErrorIs(t, b.Runner.Step(context.Background(), func() {}), lease.ErrIdle, "its lease stands")
 		b.Clock.Turn(peertest.Lease + time.Second)
 		b.Work()
 		require.Equal(t, run.Succeeded, b.Run(id).State)

@@ -19,9 +19,8 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
-	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // TestRandomHistoriesConverge plays the same random history of a practice twice: undisturbed, and with workers that die
@@ -152,7 +151,7 @@ func (p *player) mortally(work func() error) {
 		p.killer.Arm(1+p.fate.IntN(8), p.fate.IntN(2) == 0)
 		p.Hire(p.mortal)
 		for range 20 {
-			if err := work(); p.killer.Dead() || errors.Is(err, runner.ErrIdle) || errors.Is(err, saga.ErrIdle) {
+			if err := work(); p.killer.Dead() || errors.Is(err, lease.ErrIdle) {
 				break
 			}
 		}

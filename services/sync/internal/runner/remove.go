@@ -15,6 +15,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // remove confirms the removals of a run that was not withheld, one call each.
@@ -241,25 +242,17 @@ func (w *Worker) finish(ctx context.Context, r *run.Run) error {
 }
 
 // Removals takes one plan with approved removals, and works on it until none is left or it has to wait. It calls claimed
-// once it has one, and returns ErrIdle when there is none.
+// once it has one, and returns lease.ErrIdle when there is none.
 func (w *Worker) Removals(ctx context.Context, claimed func()) error {
-	var p plan.Plan
-	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		p, err = store.ClaimPlan(tx, w.Owner, w.Now(), w.Lease)
-		return err
-	}, sqldb.ReadCommitted)
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return ErrIdle
-	}
+	p, err := lease.Claim(ctx, w.DB, func(tx *sqldb.Tx) (plan.Plan, error) {
+		return store.ClaimPlan(tx, w.Owner, w.Now(), w.Lease)
+	})
 	if err != nil {
 		return err
 	}
 	claimed()
-	work, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer keep(work, w.Lease, cancel, func(tx *sqldb.Tx, until time.Time) error {
-		return store.RenewPlan(tx, p.ID, p.Epoch, until)
-	}, w.Deps)()
+	work, stop := w.keep(ctx, func(tx *sqldb.Tx, until time.Time) error { return store.RenewPlan(tx, p.ID, p.Epoch, until) })
+	defer stop()
 	cause := w.decided(work, p)
 	if errors.Is(cause, store.ErrLeaseLost) {
 		return nil
@@ -278,8 +271,8 @@ func (w *Worker) Removals(ctx context.Context, claimed func()) error {
 		}
 		w.Log.Warn("approved removals met an error and will be tried again", "plan", p.ID, "error", cause)
 	}
-	bounded, stop := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
-	defer stop()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoWait)
+	defer cancel()
 	return w.DB.Tx(bounded, func(tx *sqldb.Tx) error {
 		return store.ReleasePlan(tx, p.ID, p.Epoch, wait, attempts, message)
 	}, sqldb.ReadCommitted)

@@ -20,8 +20,8 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // before makes a practice of n clients and their contacts upstream, and legacy links of the same clients: of every third
@@ -246,7 +246,7 @@ func upgradeKilledAt(t *testing.T, url string, n int, after bool) (dead bool) {
 	killer.Arm(n, after)
 	b.Hire(mortal)
 	for !killer.Dead() {
-		if err := b.Runner.Step(context.Background(), func() {}); errors.Is(err, runner.ErrIdle) {
+		if err := b.Runner.Step(context.Background(), func() {}); errors.Is(err, lease.ErrIdle) {
 			break
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // Deps is what a Worker works with.
@@ -51,57 +52,27 @@ func New(d Deps) *Worker {
 	return &Worker{d}
 }
 
-// ErrIdle: there is nothing to do now.
-var ErrIdle = errors.New("runner: nothing to do")
-
 // Step takes one run and works on it until it ends, waits, or is lost. It calls claimed once it has one, and
-// returns ErrIdle when there is none.
+// returns lease.ErrIdle when there is none.
 func (w *Worker) Step(ctx context.Context, claimed func()) error {
-	var r run.Run
-	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		r, err = store.ClaimRun(tx, w.Owner, w.Now(), w.Lease)
-		return err
-	}, sqldb.ReadCommitted)
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return ErrIdle
-	}
+	r, err := lease.Claim(ctx, w.DB, func(tx *sqldb.Tx) (run.Run, error) {
+		return store.ClaimRun(tx, w.Owner, w.Now(), w.Lease)
+	})
 	if err != nil {
 		return err
 	}
 	claimed()
-	ctx, cancel := context.WithCancel(peer.InFirm(ctx, r.Firm, r.Initiator))
-	defer cancel()
 	id, epoch := r.ID, r.Epoch // r moves on while the lease is renewed
-	defer keep(ctx, w.Lease, cancel, func(tx *sqldb.Tx, until time.Time) error {
+	ctx, stop := w.keep(peer.InFirm(ctx, r.Firm, r.Initiator), func(tx *sqldb.Tx, until time.Time) error {
 		return store.RenewRun(tx, id, epoch, until)
-	}, w.Deps)()
+	})
+	defer stop()
 	return w.execute(ctx, &r)
 }
 
-// keep renews a lease until the returned function is called, and cancels the work when it is lost.
-func keep(
-	ctx context.Context, lease time.Duration, cancel context.CancelFunc, renew func(*sqldb.Tx, time.Time) error, d Deps,
-) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(lease / 3) // two renewals may fail before the lease ends
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			err := d.DB.Tx(ctx, func(tx *sqldb.Tx) error { return renew(tx, d.Now().Add(lease)) }, sqldb.ReadCommitted)
-			if errors.Is(err, store.ErrLeaseLost) {
-				cancel()
-				return
-			}
-		}
-	}()
-	return func() { close(done) }
+// keep renews the lease of what the worker has claimed until stop is called.
+func (w *Worker) keep(ctx context.Context, renew func(*sqldb.Tx, time.Time) error) (kept context.Context, stop func()) {
+	return lease.Keep(ctx, w.DB, w.Now, w.Lease, renew)
 }
 
 // execute takes step after step until the run ends or can't go on now.

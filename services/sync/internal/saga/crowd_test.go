@@ -15,9 +15,8 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/plan"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/runner"
-	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // TestCrowd lets many off-boardings, full syncs, trails and logins touch the same clients and contacts at once. Nobody may
@@ -73,7 +72,7 @@ func offboardAll(ctx context.Context, t *testing.T, b *peertest.Bench) {
 	for ctx.Err() == nil {
 		err := b.Saga.Step(ctx, func() {})
 		switch {
-		case errors.Is(err, saga.ErrIdle):
+		case errors.Is(err, lease.ErrIdle):
 			b.Clock.Turn(100 * time.Millisecond)
 			if b.Count(`offboardings WHERE state IN ('PREPARING', 'SECURING')`) == 0 {
 				return
@@ -91,7 +90,7 @@ func syncOnce(ctx context.Context, t *testing.T, b *peertest.Bench, n int) {
 	b.World.PutContact("q0", fmt.Sprintf("Shared again %d", n), "r0001", "r0011", "r0031", fmt.Sprintf("r%04d", 32+n))
 	id := b.Start(run.Full)
 	for ctx.Err() == nil && !b.Run(id).State.Ended() {
-		if err := b.Runner.Step(ctx, func() {}); errors.Is(err, runner.ErrIdle) {
+		if err := b.Runner.Step(ctx, func() {}); errors.Is(err, lease.ErrIdle) {
 			b.Clock.Turn(time.Second)
 		} else if err != nil {
 			t.Errorf("sync: %v", err)

@@ -14,8 +14,8 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/client"
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
-	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // scenario is a piece of a client's life that is cut off at every commit.
@@ -110,7 +110,7 @@ func killedAt(t *testing.T, s scenario, url string, n int, after bool) (dead boo
 		killer.Arm(n, after)
 		b.Hire(mortal)
 		for !killer.Dead() {
-			if err := b.Saga.Step(context.Background(), func() {}); errors.Is(err, saga.ErrIdle) {
+			if err := b.Saga.Step(context.Background(), func() {}); errors.Is(err, lease.ErrIdle) {
 				break
 			}
 		}
@@ -163,7 +163,7 @@ func TestTwoWorkersNeverHaveOneOffboarding(t *testing.T) {
 			frozen, err = store.ClaimOffboarding(tx, "frozen", b.Clock.Now(), peertest.Lease)
 			return err
 		})
-		require.ErrorIs(t, b.Saga.Step(context.Background(), func() {}), saga.ErrIdle)
+		require.ErrorIs(t, b.Saga.Step(context.Background(), func() {}), lease.ErrIdle)
 		b.Clock.Turn(peertest.Lease + time.Second)
 		b.Offboard()
 		err := b.DB.Tx(context.Background(), func(tx *sqldb.Tx) error {

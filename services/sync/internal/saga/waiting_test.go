@@ -16,8 +16,8 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/peertest"
 	"github.com/concord-suite/concord/services/sync/internal/run"
-	"github.com/concord-suite/concord/services/sync/internal/saga"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // What unblocks a client, or a person who pushes, may come while documents' word that it is blocked is on its way.
@@ -90,7 +90,7 @@ func TestATrailThatDoesNotComeIsSaid(t *testing.T) {
 		require.Equal(t, "waiting for 3 events of documents about this client", o.LastError)
 		require.Equal(t, 1, b.World.Calls("ReadClientTrail"), "documents was asked")
 		b.Clock.Turn(20 * time.Second)
-		require.ErrorIs(t, b.Saga.Step(context.Background(), func() {}), saga.ErrIdle, "it looks seldom now")
+		require.ErrorIs(t, b.Saga.Step(context.Background(), func() {}), lease.ErrIdle, "it looks seldom now")
 		for n := int64(1); n <= 3; n++ {
 			tell(t.Context(), t, b, id, n)
 		}

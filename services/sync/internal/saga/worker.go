@@ -17,6 +17,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/offboard"
 	"github.com/concord-suite/concord/services/sync/internal/peer"
 	"github.com/concord-suite/concord/services/sync/internal/store"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // Deps is what a Worker works with.
@@ -37,55 +38,23 @@ type Worker struct{ Deps }
 // New makes a worker.
 func New(d Deps) *Worker { return &Worker{d} }
 
-// ErrIdle: there is nothing to do now.
-var ErrIdle = errors.New("saga: nothing to do")
-
 // Step takes one off-boarding and works on it until it is done, or has to wait. It calls claimed once it has one,
-// and returns ErrIdle when none is due.
+// and returns lease.ErrIdle when none is due.
 func (w *Worker) Step(ctx context.Context, claimed func()) error {
-	var o offboard.Offboarding
-	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		o, err = store.ClaimOffboarding(tx, w.Owner, w.Now(), w.Lease)
-		return err
-	}, sqldb.ReadCommitted)
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return ErrIdle
-	}
+	o, err := lease.Claim(ctx, w.DB, func(tx *sqldb.Tx) (offboard.Offboarding, error) {
+		return store.ClaimOffboarding(tx, w.Owner, w.Now(), w.Lease)
+	})
 	if err != nil {
 		return err
 	}
 	claimed()
-	work, cancel := context.WithCancel(peer.InFirm(ctx, o.Firm, o.Initiator))
-	defer cancel()
-	defer w.keep(work, o, cancel)()
+	id, epoch := o.ID, o.Epoch // o moves on while the lease is renewed
+	work, stop := lease.Keep(peer.InFirm(ctx, o.Firm, o.Initiator), w.DB, w.Now, w.Lease, func(tx *sqldb.Tx, until time.Time) error {
+		return store.RenewOffboarding(tx, id, epoch, until)
+	})
+	defer stop()
 	cause := w.execute(work, &o)
 	return w.pause(ctx, &o, cause)
-}
-
-// keep renews the lease until the returned function is called, and cancels the work when it is lost.
-func (w *Worker) keep(ctx context.Context, o offboard.Offboarding, cancel context.CancelFunc) (stop func()) {
-	done := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(w.Lease / 3) // two renewals may fail before the lease ends
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			err := w.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-				return store.RenewOffboarding(tx, o.ID, o.Epoch, w.Now().Add(w.Lease))
-			}, sqldb.ReadCommitted)
-			if errors.Is(err, store.ErrLeaseLost) {
-				cancel()
-				return
-			}
-		}
-	}()
-	return func() { close(done) }
 }
 
 // execute takes step after step until there is none, or an error.

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 //go:embed migrations
@@ -31,7 +32,7 @@ var Migrations fs.FS = files
 
 var (
 	// ErrLeaseLost: somebody else took the work over, or it ended. Whoever gets it stops and forgets what it did.
-	ErrLeaseLost = errors.New("store: the lease was lost")
+	ErrLeaseLost = lease.ErrLost
 	// ErrMoved: the row is another version than the caller read.
 	ErrMoved = errors.New("store: changed meanwhile")
 )

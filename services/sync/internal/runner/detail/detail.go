@@ -18,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/run"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 	"github.com/concord-suite/concord/services/sync/internal/store/details"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // Deps is what a Worker works with.
@@ -48,31 +49,23 @@ func New(d Deps) *Worker {
 	return &Worker{d}
 }
 
-// ErrIdle: there is nothing to read now.
-var ErrIdle = errors.New("detail: nothing to read")
-
 const (
-	// lease outlasts the reading of one record, which peer bounds by a minute and a half.
-	lease = 2 * time.Minute
+	// leaseFor outlasts the reading of one record, which peer bounds by a minute and a half.
+	leaseFor = 2 * time.Minute
 	// window is for how long an allowance is asked: the providers count calls by the day.
 	window = 24 * time.Hour
 	// noRoom is how long to wait when a day has nothing left, and does not say until when.
 	noRoom = time.Hour
 )
 
-// Step reads the details of one client. It calls claimed once it has one to look at, and returns ErrIdle when there is none.
+// Step reads the details of one client. It calls claimed once it has one to look at, and returns lease.ErrIdle when there is none.
 func (w *Worker) Step(ctx context.Context, claimed func()) error {
 	if w.Share <= 0 {
-		return ErrIdle
+		return lease.ErrIdle
 	}
-	var work details.Work
-	err := w.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
-		work, err = details.Claim(tx, w.Owner, w.Now(), lease)
-		return err
-	}, sqldb.ReadCommitted)
-	if errors.Is(err, sqldb.ErrNotFound) {
-		return ErrIdle
-	}
+	work, err := lease.Claim(ctx, w.DB, func(tx *sqldb.Tx) (details.Work, error) {
+		return details.Claim(tx, w.Owner, w.Now(), leaseFor)
+	})
 	if err != nil {
 		return err
 	}

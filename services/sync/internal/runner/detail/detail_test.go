@@ -20,6 +20,7 @@ import (
 	"github.com/concord-suite/concord/services/sync/internal/runner/detail"
 	"github.com/concord-suite/concord/services/sync/internal/store"
 	"github.com/concord-suite/concord/services/sync/internal/store/details"
+	"github.com/concord-suite/concord/services/sync/internal/store/lease"
 )
 
 // reader is a worker on a bench.
@@ -54,7 +55,7 @@ func (r *reader) work() (n int) {
 	r.T.Helper()
 	for {
 		err := r.worker.Step(context.Background(), func() {})
-		if errors.Is(err, detail.ErrIdle) {
+		if errors.Is(err, lease.ErrIdle) {
 			return n
 		}
 		require.NoError(r.T, err)
