@@ -96,9 +96,7 @@ func policyMessage(f account.Firm, requiredBy []string) *authv1.SecurityPolicy {
 		EmailPinAllowed: f.EmailPIN, Etag: strconv.FormatInt(f.Revision, 10), EmailStandsIn: f.EmailStandsIn,
 		ContactsExempt: f.ContactsExempt, PasskeyAloneForbidden: f.PasskeyAloneForbidden,
 	}
-	for _, k := range f.Forbidden {
-		m.ForbiddenFactors = append(m.ForbiddenFactors, authv1.FactorKind(authv1.FactorKind_value["FACTOR_KIND_"+string(k)]))
-	}
+	m.ForbiddenFactors = factorsOf(f.Forbidden)
 	for _, c := range requiredBy {
 		m.RequiredBy = append(m.RequiredBy, names.Format(store.ConnectionName, f.ID, c))
 	}
@@ -108,8 +106,16 @@ func policyMessage(f account.Firm, requiredBy []string) *authv1.SecurityPolicy {
 func challengeMessage(p *signin.Pending) *authv1.Challenge {
 	return &authv1.Challenge{
 		Challenge: p.ID, Channel: channelOf(p.Channel), DestinationHint: p.Hint, ExpireTime: stamp(p.Expires),
-		ResendTime: stamp(p.Resend),
+		ResendTime: stamp(p.Resend), Factors: factorsOf(p.Factors), PasskeyOptions: p.PasskeyOptions,
 	}
+}
+
+// factorsOf are kinds of factor on the wire.
+func factorsOf(kinds []account.Factor) (out []authv1.FactorKind) {
+	for _, k := range kinds {
+		out = append(out, authv1.FactorKind(authv1.FactorKind_value["FACTOR_KIND_"+string(k)]))
+	}
+	return out
 }
 
 // forbiddenOf are the kinds of factor that a wanted policy forbids, in the order of the contract.
@@ -129,6 +135,7 @@ func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
 		DisplayName: h.DisplayName, Strength: authv1.Strength(s.Strength), Methods: s.Methods, CreateTime: stamp(s.Created),
 		ExpireTime: stamp(s.Expires), StepUpExpireTime: stamp(s.StepUpUntil), Origin: s.Address, MustEnrol: s.MustEnrol,
 		EnrolExpireTime: stamp(s.EnrolUntil), AddIn: s.AddIn, LastUseTime: stamp(s.Used),
+		LockTime: stamp(s.Locks()),
 	}
 	if s.Firm != "" {
 		m.Firm = names.Format(store.FirmName, s.Firm)

@@ -12,6 +12,7 @@ import (
 	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -46,6 +47,8 @@ var (
 		"the client list does not answer, so nobody knows whether the contact exists; try again")
 	errSessionEnded = rpcerr.New(codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SESSION_ENDED,
 		"the session has ended; sign in again")
+	errLocked = rpcerr.New(codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SESSION_LOCKED,
+		"the session was not used for half an hour; unlock it with the password")
 	errNotFound      = rpcerr.New(codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND, "not found")
 	errUndeliverable = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_PIN_UNDELIVERABLE,
 		"no PIN could be sent")
@@ -79,6 +82,8 @@ func tell(err error) error {
 		return nil
 	case errors.Is(err, signin.ErrRefused):
 		return errRefused
+	case errors.Is(err, lock.ErrOver):
+		return errSessionEnded
 	case errors.Is(err, signin.ErrExpired):
 		return errExpired
 	case errors.Is(err, signin.ErrFactor):

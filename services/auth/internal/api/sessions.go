@@ -16,9 +16,12 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
 
-// mine returns the session of the call and its holder, or errSessionEnded.
+// mine returns the session of the call and its holder, or errSessionEnded, or errLocked.
 func (s *Server) mine(ctx context.Context, tx *sqldb.Tx) (session.Session, account.Account, error) {
 	own, err := store.Session(tx, access.From(ctx).Session)
+	if err == nil && own.Locked(s.Now()) {
+		return own, account.Account{}, errLocked
+	}
 	if errors.Is(err, sqldb.ErrNotFound) || (err == nil && !own.Live(s.Now())) {
 		return own, account.Account{}, errSessionEnded
 	}
@@ -47,7 +50,7 @@ func (s sessionServer) GetCurrentSession(ctx context.Context, _ *authv1.GetCurre
 		}
 		own, holder, err := s.mine(ctx, tx)
 		if err == nil {
-			resp.Session = sessionMessage(own, holderOf(holder))
+			resp.Session = s.listed(own, holderOf(holder), own.ID)
 		}
 		return err
 	})
@@ -66,34 +69,108 @@ func agentSession(a store.Agent) *authv1.Session {
 	}
 }
 
+// listed describes a session as it stands now, beside the one of the call.
+func (s *Server) listed(one session.Session, holder store.Holder, current string) *authv1.Session {
+	m := sessionMessage(one, holder)
+	m.Locked, m.Current = one.Locked(s.Now()), one.ID == current
+	return m
+}
+
 // ListSessions implements authv1.SessionServiceServer.
 func (s sessionServer) ListSessions(ctx context.Context, req *authv1.ListSessionsRequest) (*authv1.ListSessionsResponse, error) {
+	sessions, next, err := s.listSessions(ctx, req.GetPageSize(), req.GetPageToken(), func(tx *sqldb.Tx) (account.Account, error) {
+		_, holder, err := s.mine(ctx, tx)
+		return holder, err
+	})
+	return &authv1.ListSessionsResponse{Sessions: sessions, NextPageToken: next}, err
+}
+
+// ListStaffSessions implements authv1.SessionServiceServer.
+func (s sessionServer) ListStaffSessions(ctx context.Context, req *authv1.ListStaffSessionsRequest) (*authv1.ListStaffSessionsResponse, error) {
+	sessions, next, err := s.listSessions(ctx, req.GetPageSize(), req.GetPageToken(), func(tx *sqldb.Tx) (account.Account, error) {
+		return staffNamed(tx, req.GetParent())
+	})
+	return &authv1.ListStaffSessionsResponse{Sessions: sessions, NextPageToken: next}, err
+}
+
+// staffNamed returns the member of staff that a resource name is of.
+func staffNamed(tx *sqldb.Tx, name string) (account.Account, error) {
+	firm, id := childOf(store.StaffName, name)
+	a, err := store.Account(tx, firm, id)
+	if err == nil && a.Kind != account.Staff {
+		err = sqldb.ErrNotFound
+	}
+	return a, orNotFound(err)
+}
+
+// listSessions is a page of the sessions of an account.
+func (s *Server) listSessions(
+	ctx context.Context, wanted int32, token string, of func(*sqldb.Tx) (account.Account, error),
+) (out []*authv1.Session, next string, err error) {
 	const kind = "sessions"
-	size := pageSize(req.GetPageSize())
+	size := pageSize(wanted)
 	after := store.SessionCursor{Created: s.Now().Add(time.Hour).UnixMicro()} // beyond the newest
-	if err := readToken(req.GetPageToken(), kind, &after); err != nil {
-		return nil, err
+	if err := readToken(token, kind, &after); err != nil {
+		return nil, "", err
 	}
 	var sessions []session.Session
 	var holder account.Account
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		if _, holder, err = s.mine(ctx, tx); err != nil {
+	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		if holder, err = of(tx); err != nil {
 			return err
 		}
 		sessions, err = store.ListSessions(tx, holder.ID, s.Now(), after, size+1)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	sessions, next, err := page(sessions, size, kind, func(one session.Session) any {
+	sessions, next, err = page(sessions, size, kind, func(one session.Session) any {
 		return store.SessionCursor{Created: sqldb.Micros(one.Created), ID: one.ID}
 	})
-	resp := &authv1.ListSessionsResponse{NextPageToken: next}
 	for _, one := range sessions {
-		resp.Sessions = append(resp.Sessions, sessionMessage(one, holderOf(holder)))
+		out = append(out, s.listed(one, holderOf(holder), access.From(ctx).Session))
 	}
-	return resp, err
+	return out, next, err
+}
+
+// EndStaffSessions implements authv1.SessionServiceServer.
+func (s sessionServer) EndStaffSessions(ctx context.Context, req *authv1.EndStaffSessionsRequest) (*authv1.EndStaffSessionsResponse, error) {
+	which := store.End{}
+	if req.GetSession() != "" {
+		ids, err := names.ParseField("session", store.SessionName, req.GetSession())
+		if err != nil {
+			return nil, err
+		}
+		which.Session = ids[0]
+	}
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.EndStaffSessionsResponse, error) {
+		holder, err := staffNamed(tx, req.GetName())
+		if err != nil {
+			return nil, err
+		}
+		which.Account = holder.ID
+		if which.Session != "" {
+			if target, err := store.Session(tx, which.Session); err != nil || target.Account != holder.ID {
+				return nil, cmpErr(err, errNotFound)
+			}
+		}
+		n, err := store.Ended(tx, which, s.Now())
+		return &authv1.EndStaffSessionsResponse{Ended: int32(n)}, err
+	})
+}
+
+// UnlockSession implements authv1.SessionServiceServer.
+func (s sessionServer) UnlockSession(ctx context.Context, req *authv1.UnlockSessionRequest) (*authv1.UnlockSessionResponse, error) {
+	ctx, done := signin.Apart(ctx)
+	defer done()
+	opened, err := s.Lock.Unlock(ctx, req.GetSessionToken(), req.GetPassword(), addressOf(ctx))
+	if err != nil {
+		return nil, tell(err)
+	}
+	return &authv1.UnlockSessionResponse{
+		Session: s.listed(opened.Session, holderOf(opened.Account), opened.Session.ID), SessionToken: opened.Token,
+	}, nil
 }
 
 // RevokeSession implements authv1.SessionServiceServer. An Add-In may end itself only.
@@ -150,8 +227,8 @@ func (s sessionServer) VerifyStepUp(ctx context.Context, req *authv1.VerifyStepU
 	ctx, done := signin.Apart(ctx)
 	defer done()
 	opened, err := s.SignIn.Verify(ctx, signin.Answer{
-		Challenge: req.GetChallenge(), PIN: req.GetPin(), EmailPIN: req.GetEmailPin(), Session: access.From(ctx).Session,
-		Address: addressOf(ctx),
+		Challenge: req.GetChallenge(), PIN: req.GetPin(), EmailPIN: req.GetEmailPin(), TOTP: req.GetTotpCode(),
+		Assertion: req.GetPasskeyAssertion(), Session: access.From(ctx).Session, Address: addressOf(ctx),
 	})
 	if err != nil {
 		return nil, tell(err)

@@ -27,6 +27,8 @@ const (
 	// MaxFailures is how many wrong PINs in a row switch PINs off for an account: 20 guesses out of a million. The
 	// standard's bound is 100.
 	MaxFailures = 20
+	// EnrolFor is how long a session that a recovery code opened may enrol a stronger factor.
+	EnrolFor = 10 * time.Minute
 	// freeFailures is how many wrong PINs cost no wait.
 	freeFailures = 4
 	// firstWait and maxWait bound the growing wait.

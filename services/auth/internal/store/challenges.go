@@ -7,13 +7,19 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 )
 
-// Challenge waits for a PIN.
+// Challenge waits for a second factor.
 type Challenge struct {
 	// Hash is the SHA-256 of the id its holder knows.
-	Hash    []byte
+	Hash []byte
+	// Account is empty for one that a passkey alone answers: the answer says whose it is.
 	Account string
 	// Session is the session that steps up; empty for a sign-in.
-	Session  string
+	Session string
+	// Factors are the kinds that may be shown for it.
+	Factors factor.Kinds
+	// Alone is true when no password was shown for it: a passkey that verifies its user answers it.
+	Alone bool
+	// Channel is the way of its PINs; empty when there are none.
 	Channel  factor.Channel
 	SMSMAC   []byte
 	EmailMAC []byte
@@ -27,31 +33,45 @@ type Challenge struct {
 	Address string
 }
 
-const challengeColumns = `id_hash, account, session, channel, sms_mac, email_mac, created_at, expires_at, resend_at,
-	sends, failures, closed_at, address`
+const challengeColumns = `id_hash, COALESCE(account, ''), session, factors, alone, channel, sms_mac, email_mac, created_at,
+	expires_at, resend_at, sends, failures, closed_at, address`
 
 // InsertChallenge adds a challenge.
 func InsertChallenge(tx *sqldb.Tx, c Challenge) error {
-	_, err := tx.Exec(`INSERT INTO challenges (`+challengeColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, c.Hash, c.Account, c.Session, c.Channel,
-		c.SMSMAC, c.EmailMAC, micros(c.Created), micros(c.Expires), micros(c.Resend), c.Sends, c.Failures,
-		micros(c.Closed), c.Address)
+	_, err := tx.Exec(`INSERT INTO challenges (id_hash, account, session, factors, alone, channel, sms_mac, email_mac,
+		created_at, expires_at, resend_at, sends, failures, closed_at, address)
+		VALUES ($1, NULLIF($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, c.Hash, c.Account, c.Session,
+		c.Factors.String(), flag(c.Alone), c.Channel, c.SMSMAC, c.EmailMAC, micros(c.Created), micros(c.Expires),
+		micros(c.Resend), c.Sends, c.Failures, micros(c.Closed), c.Address)
 	return err
+}
+
+// flag is the stored form of a truth, on both engines.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // ChallengeBy returns the challenge of an id, or ErrNotFound.
 func ChallengeBy(tx *sqldb.Tx, hash []byte) (Challenge, error) {
 	return one(tx, func(r *sqldb.Rows) (c Challenge, err error) {
-		return c, r.Scan(&c.Hash, &c.Account, &c.Session, &c.Channel, &c.SMSMAC, &c.EmailMAC, when{&c.Created},
+		var factors string
+		err = r.Scan(&c.Hash, &c.Account, &c.Session, &factors, &c.Alone, &c.Channel, &c.SMSMAC, &c.EmailMAC, when{&c.Created},
 			when{&c.Expires}, when{&c.Resend}, &c.Sends, &c.Failures, when{&c.Closed}, &c.Address)
+		if c.Factors = factor.ParseKinds(factors); len(c.Factors) == 0 {
+			c.Factors = c.Channel.Kinds()
+		}
+		return c, err
 	}, `SELECT `+challengeColumns+` FROM challenges WHERE id_hash = $1`, hash)
 }
 
 // UpdateChallenge writes what changes about an open challenge. It answers false when it was closed meanwhile.
 func UpdateChallenge(tx *sqldb.Tx, c Challenge) (bool, error) {
-	return changedOne(tx.Exec(`UPDATE challenges SET channel = $2, sms_mac = $3, email_mac = $4, resend_at = $5, sends = $6,
-		failures = $7, closed_at = $8 WHERE id_hash = $1 AND closed_at = 0`, c.Hash, c.Channel, c.SMSMAC, c.EmailMAC,
-		micros(c.Resend), c.Sends, c.Failures, micros(c.Closed)))
+	return changedOne(tx.Exec(`UPDATE challenges SET factors = $2, channel = $3, sms_mac = $4, email_mac = $5, resend_at = $6,
+		sends = $7, failures = $8, closed_at = $9 WHERE id_hash = $1 AND closed_at = 0`, c.Hash, c.Factors.String(), c.Channel,
+		c.SMSMAC, c.EmailMAC, micros(c.Resend), c.Sends, c.Failures, micros(c.Closed)))
 }
 
 // CloseChallenges gives up all open challenges of an account.

@@ -24,11 +24,23 @@ import (
 const (
 	actPassword = "sign_in.password"
 	actPIN      = "sign_in.pin"
+	actTOTP     = "sign_in.totp"
+	actPasskey  = "sign_in.passkey"
+	actRecovery = "sign_in.recovery_code"
 	actOpened   = "session.opened"
 )
 
 // triedBy is what a refused act tried to show, by the names of RFC 8176.
-var triedBy = map[string]string{actPassword: session.MethodPassword, actPIN: session.MethodOTP}
+var triedBy = map[string]string{
+	actPassword: session.MethodPassword, actPIN: session.MethodOTP, actTOTP: session.MethodOTP,
+	actPasskey: session.MethodHardware, actRecovery: session.MethodRecovery,
+}
+
+// actsOfFactors are the acts of showing a second factor.
+var actsOfFactors = map[account.Factor]string{
+	account.SMSPIN: actPIN, account.EmailPIN: actPIN, account.TOTP: actTOTP, account.Passkey: actPasskey,
+	account.RecoveryCode: actRecovery,
+}
 
 // recordOpened notes who signed in, from where, with what.
 func recordOpened(tx *sqldb.Tx, a account.Account, s session.Session, now time.Time) error {
@@ -57,8 +69,13 @@ func recordWrongPassword(tx *sqldb.Tx, candidates []account.Account, address str
 	return nil
 }
 
-func recordWrongPIN(tx *sqldb.Tx, a account.Account, address string, now time.Time) error {
-	return recordRefused(tx, actPIN, a, who.Name(a.Kind, a.Firm, a.ID), address, now)
+// recordWrong notes a wrong answer to a challenge. One by a passkey that is nobody's is noted outside every firm.
+func recordWrong(tx *sqldb.Tx, a account.Account, kind account.Factor, address string, now time.Time) error {
+	resource := ""
+	if a.ID != "" {
+		resource = who.Name(a.Kind, a.Firm, a.ID)
+	}
+	return recordRefused(tx, actsOfFactors[kind], a, resource, address, now)
 }
 
 func recordRefused(tx *sqldb.Tx, act string, a account.Account, resource, address string, now time.Time) error {

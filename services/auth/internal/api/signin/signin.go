@@ -21,46 +21,14 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
+	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
-
-// Why somebody is not signed in. See also password.ErrBusy.
-var (
-	// ErrRefused: something does not fit; which thing is never said.
-	ErrRefused = errors.New("signin: refused")
-	// ErrExpired: the challenge is over, used, or was never there.
-	ErrExpired = errors.New("signin: the challenge is over")
-	// ErrDisabled: PINs are switched off for the account.
-	ErrDisabled = errors.New("signin: PINs are switched off after too many wrong ones")
-	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is, or weaker.
-	errStrongFactor = errors.New("step-up needs a PIN by text message, and the account has no mobile, or none can be reached now")
-)
-
-// WaitError says when to try again.
-type WaitError struct{ Until time.Time }
-
-// Error implements error.
-func (e *WaitError) Error() string { return "signin: too many attempts" }
-
-// AmbiguousError says that address and password fit several firms.
-type AmbiguousError struct{ Firms []string }
-
-// Error implements error.
-func (e *AmbiguousError) Error() string { return "signin: the address fits several firms" }
-
-// UndeliverableError says that no PIN could be handed over, and why: in words, and by the codes of package delivery.
-type UndeliverableError struct {
-	Why error
-	// Temporary is true when trying again later may help.
-	Temporary bool
-}
-
-// Error implements error.
-func (e *UndeliverableError) Error() string { return "signin: no PIN could be sent: " + e.Why.Error() }
 
 // Service signs people in. Its fields are set once, before use.
 type Service struct {
@@ -73,6 +41,14 @@ type Service struct {
 	Now  func() time.Time
 	// Host is the name of the site, for the last line of text messages.
 	Host string
+	// Proofs is what the accounts have enrolled.
+	Proofs proofs.Book
+	// Passkeys may be nil: then nobody has one.
+	Passkeys Passkeys
+	// Mailbox may be nil: then mailboxes reset no passwords.
+	Mailbox Mailbox
+	// Post tells people what happened to their account; nil without a mail server.
+	Post *outbound.Post
 	// SMSPerHour bounds the text messages to one account.
 	SMSPerHour int
 	Logger     *slog.Logger
@@ -91,14 +67,20 @@ type Credentials struct {
 	Address string
 }
 
-// Pending is a challenge waiting for its PIN.
+// Pending is a challenge that waits for its answer.
 type Pending struct {
-	ID      string
+	ID string
+	// Factors are the kinds that may be shown.
+	Factors factor.Kinds
+	// PasskeyOptions is for the browser; empty without a passkey.
+	PasskeyOptions string
+	// Channel is empty when no PIN was sent.
 	Channel factor.Channel
 	// Hint is where the PIN went, masked.
 	Hint    string
 	Expires time.Time
-	Resend  time.Time
+	// Resend is zero when no PIN was sent.
+	Resend time.Time
 }
 
 // Opened is an open session and the one showing of its token.
@@ -114,7 +96,8 @@ type Outcome struct {
 	Opened  *Opened
 }
 
-// Start checks the password and sends a PIN, or opens the session when the firm asks for no second factor.
+// Start checks the password and asks for a second factor, or opens the session when neither the firm nor the person wants
+// one.
 func (s *Service) Start(ctx context.Context, c Credentials) (Outcome, error) {
 	email, err := account.NormalizeEmail(c.Email)
 	if err != nil {
@@ -227,14 +210,18 @@ func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed,
 		if err != nil {
 			return err
 		}
-		if !firm.NeedsSecondFactor(a) {
+		has, err := s.enrolled(tx, a, firm)
+		if err != nil {
+			return err
+		}
+		if !firm.NeedsSecondFactor(a) && len(has) == 0 {
 			opened, err := s.open(tx, a, session.Session{
 				Strength: session.Single, Methods: []string{session.MethodPassword}, Address: address,
 			}, now)
 			out.Opened = &opened
 			return err
 		}
-		sending, err = s.challenge(tx, a, firm, session.Session{}, address, now)
+		sending, err = s.challenge(tx, asked{account: a, firm: firm, enrolled: has, address: address}, now)
 		return err
 	})
 	if err != nil || sending == nil {

@@ -2,17 +2,16 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
-	"github.com/concord-suite/concord/services/auth/internal/password"
-	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
 
-// Answer is what somebody shows second.
+// Answer is what somebody shows second: one of PIN (with EmailPIN when both were sent), TOTP, Assertion and Recovery.
 type Answer struct {
 	// Challenge is the id of the challenge.
 	Challenge string
@@ -20,18 +19,45 @@ type Answer struct {
 	PIN string
 	// EmailPIN is the one of the e-mail when both were sent.
 	EmailPIN string
+	// TOTP is the code of an authenticator program.
+	TOTP string
+	// Assertion is the answer of a passkey.
+	Assertion string
+	// Recovery is a recovery code.
+	Recovery string
 	// Session is the session that steps up; empty for a sign-in. A challenge of the one does not serve the other.
 	Session string
 	Address string
 }
 
+// kinds are the kinds of factor that a challenge is answered with.
+func (in Answer) kinds(c store.Challenge) factor.Kinds {
+	switch {
+	case in.Assertion != "":
+		return factor.Kinds{account.Passkey}
+	case in.TOTP != "":
+		return factor.Kinds{account.TOTP}
+	case in.Recovery != "":
+		return factor.Kinds{account.RecoveryCode}
+	}
+	return c.Channel.Kinds()
+}
+
+// shown is what an answer has shown.
+type shown struct {
+	kinds   factor.Kinds
+	passkey PasskeyShown
+	// weak is true when the firm forbids what was shown, and lets it pass for want of anything else.
+	weak bool
+}
+
 // Verify redeems a challenge and opens the session. It is done in one transaction: of any number of callers with the
-// right PIN one gets the session and the others ErrExpired; wrong ones are counted before anybody learns that they were
-// wrong.
+// right answer one gets the session and the others ErrExpired; wrong ones are counted before anybody learns that they
+// were wrong.
 func (s *Service) Verify(ctx context.Context, in Answer) (Opened, error) {
 	var opened Opened
 	var verdict error // what is told after a transaction that is committed all the same
-	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
 		opened, verdict = Opened{}, nil
 		now := s.Now()
 		c, a, err := s.waiting(tx, in.Challenge, now)
@@ -41,25 +67,29 @@ func (s *Service) Verify(ctx context.Context, in Answer) (Opened, error) {
 		if c.Session != in.Session {
 			return ErrExpired
 		}
-		if err := pinsOpen(a, now); err != nil {
+		got := shown{kinds: in.kinds(c)}
+		if len(got.kinds) == 0 || !c.Factors.Has(got.kinds[0]) {
+			return ErrFactor
+		}
+		if err := mayTryCode(a, got.kinds[0], now); err != nil {
 			return err
 		}
-		firm, err := store.FirmOf(tx, a.Firm)
+		verdict, err = s.prove(tx, c, &a, in, &got, now)
 		if err != nil {
 			return err
 		}
-		if c.Channel == factor.Email && !firm.EmailPINAllowed(a) {
-			return ErrExpired // the firm has stopped allowing it since
+		if verdict != nil {
+			return s.wrong(tx, c, a, got.kinds[0], in.Address, now)
 		}
-		if !s.fits(c, a.Firm, in) {
-			verdict = ErrRefused
-			return s.wrongPIN(tx, c, a, in.Address, now)
+		how := asked{account: a, address: in.Address}
+		if err := s.stillTaken(tx, c, &how, &got); err != nil {
+			return err
 		}
 		c.Closed = now
 		if ok, err := store.UpdateChallenge(tx, c); err != nil || !ok {
 			return orExpired(err)
 		}
-		opened, err = s.redeem(tx, c, a, in.Address, now)
+		opened, err = s.redeem(tx, c, how, got, now)
 		return err
 	})
 	if err == nil {
@@ -73,6 +103,60 @@ func orExpired(err error) error {
 		return ErrExpired
 	}
 	return err
+}
+
+// mayTryCode tells whether an answer of a kind is looked at now. A passkey can't be guessed and always is; recovery codes
+// wait like the others, and are never switched off.
+func mayTryCode(a account.Account, kind account.Factor, now time.Time) error {
+	switch kind {
+	case account.Passkey:
+		return nil
+	case account.RecoveryCode:
+		return waited(a, now)
+	}
+	return codesOpen(a, now)
+}
+
+// prove looks at the answer. The verdict is why it is refused; the error is anything else. For a passkey alone it finds
+// out whose it is.
+func (s *Service) prove(tx *sqldb.Tx, c store.Challenge, a *account.Account, in Answer, got *shown, now time.Time) (verdict, err error) {
+	var right bool
+	switch got.kinds[0] {
+	case account.Passkey:
+		return s.provePasskey(tx, c, a, in, got)
+	case account.TOTP:
+		right, err = s.Proofs.AcceptTOTP(tx, *a, in.TOTP, now)
+	case account.RecoveryCode:
+		right, err = s.Proofs.UseRecovery(tx, *a, in.Recovery, now)
+	default:
+		right = s.fits(c, a.Firm, in)
+	}
+	if err == nil && !right {
+		verdict = ErrRefused
+	}
+	return verdict, err
+}
+
+func (s *Service) provePasskey(tx *sqldb.Tx, c store.Challenge, a *account.Account, in Answer, got *shown) (verdict, err error) {
+	if s.Passkeys == nil {
+		return nil, ErrFactor
+	}
+	got.passkey, err = s.Passkeys.Verify(tx, passkeyChallenge(c, *a), in.Assertion)
+	switch {
+	case errors.Is(err, ErrPasskey):
+		return err, nil
+	case err != nil:
+		return nil, err
+	case c.Account != "" && got.passkey.Account != c.Account, c.Alone && !got.passkey.UserVerified:
+		return ErrPasskey, nil
+	case c.Account != "":
+		return nil, nil
+	}
+	switch *a, err = store.AnyAccount(tx, got.passkey.Account); {
+	case errors.Is(err, sqldb.ErrNotFound), err == nil && a.State != account.Active:
+		return ErrRefused, nil
+	}
+	return nil, err
 }
 
 // fits compares the PINs with their hashes, always as many as the channel has.
@@ -90,8 +174,40 @@ func (s *Service) fits(c store.Challenge, firm string, in Answer) bool {
 	return first && second
 }
 
-// wrongPIN counts a wrong PIN for the challenge and for the account.
-func (s *Service) wrongPIN(tx *sqldb.Tx, c store.Challenge, a account.Account, address string, now time.Time) error {
+// stillTaken reads the policy again: what the firm has stopped accepting since the challenge was made is not taken, unless
+// there is nothing else. It fills in what the sign-in is for.
+func (s *Service) stillTaken(tx *sqldb.Tx, c store.Challenge, how *asked, got *shown) (err error) {
+	a := how.account
+	if how.firm, err = store.FirmOf(tx, a.Firm); err != nil {
+		return err
+	}
+	if how.stepUp, err = steppingUp(tx, c); err != nil {
+		return err
+	}
+	if how.enrolled, err = s.enrolled(tx, a, how.firm); err != nil {
+		return err
+	}
+	switch kind := got.kinds[0]; {
+	case c.Alone && c.Session == "" && !how.firm.PasskeyAlone(a):
+		return ErrFactor
+	case kind == account.EmailPIN:
+		why, err := s.emailMay(tx, *how)
+		if err == nil && why != nil {
+			err = ErrExpired
+		}
+		return err
+	case kind == account.RecoveryCode || how.firm.Allows(a, kind):
+		return nil
+	case kind == account.SMSPIN && c.Session == "" && Stranded(a, how.firm, how.enrolled):
+		got.weak = true
+		return nil
+	}
+	return ErrExpired
+}
+
+// wrong counts a wrong answer for the challenge and, unless it was a passkey's, for the account: one count for all codes,
+// whatever the channel and the challenge.
+func (s *Service) wrong(tx *sqldb.Tx, c store.Challenge, a account.Account, kind account.Factor, address string, now time.Time) error {
 	c.Failures++
 	if c.Failures >= factor.MaxTries {
 		c.Closed = now
@@ -99,134 +215,26 @@ func (s *Service) wrongPIN(tx *sqldb.Tx, c store.Challenge, a account.Account, a
 	if _, err := store.UpdateChallenge(tx, c); err != nil {
 		return err
 	}
+	if kind == account.Passkey {
+		return recordWrong(tx, a, kind, address, now)
+	}
+	if err := s.countWrongCode(tx, &a, now); err != nil {
+		return err
+	}
+	return recordWrong(tx, a, kind, address, now)
+}
+
+// countWrongCode counts a wrong code, and switches codes off when it was one too many.
+func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, now time.Time) error {
 	a.PIN.Failures++
 	if w := factor.Wait(a.PIN.Failures); w > 0 {
 		a.PIN.BlockedUntil = now.Add(w)
 	}
-	if a.PIN.Failures >= factor.MaxFailures {
+	if a.PIN.Failures >= factor.MaxFailures && a.PIN.Disabled.IsZero() {
 		a.PIN.Disabled = now
 		if err := store.CloseChallenges(tx, a.ID, now); err != nil {
 			return err
 		}
 	}
-	if err := store.UpdateAccount(tx, a); err != nil {
-		return err
-	}
-	return recordWrongPIN(tx, a, address, now)
-}
-
-// redeem opens what a right PIN opens.
-func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, a account.Account, address string, now time.Time) (Opened, error) {
-	a.PIN.Failures, a.PIN.BlockedUntil = 0, time.Time{}
-	opened := session.Session{
-		Strength: session.Weak, Methods: []string{session.MethodPassword, session.MethodOTP}, Address: address,
-	}
-	if c.Channel.UsesSMS() {
-		opened.Strength, opened.StepUpUntil = session.Strong, now.Add(session.StepUp)
-		opened.Methods = append(opened.Methods, session.MethodSMS)
-	}
-	if c.Channel.UsesEmail() {
-		opened.Methods = append(opened.Methods, session.MethodEmail)
-	}
-	if c.Channel == factor.Both {
-		a.MobileValidated = now
-	}
-	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
-		return Opened{}, err
-	}
-	if c.Session == "" {
-		return s.open(tx, a, opened, now)
-	}
-	return s.replace(tx, c, a, opened, now)
-}
-
-// replace opens the stronger session and ends the one that stepped up; its Add-Ins go along. A session that is no
-// stronger takes nobody's place, whatever way its PIN went.
-func (s *Service) replace(tx *sqldb.Tx, c store.Challenge, a account.Account, stronger session.Session, now time.Time) (Opened, error) {
-	before, err := steppingUp(tx, c)
-	if err != nil {
-		return Opened{}, err
-	}
-	if !before.Live(now) || before.Account != a.ID || (stronger.Strength < session.Strong && stronger.Strength <= before.Strength) {
-		return Opened{}, ErrExpired
-	}
-	opened, err := s.open(tx, a, stronger, now)
-	if err != nil {
-		return Opened{}, err
-	}
-	if err := store.MoveAddIns(tx, before.ID, opened.Session.ID); err != nil {
-		return Opened{}, err
-	}
-	_, err = store.Ended(tx, store.End{Session: before.ID}, now)
-	return opened, err
-}
-
-// StepUp checks the password of a session's holder again and sends a PIN. An e-mailed PIN lifts a session that has shown
-// the password alone, and no other. The error is sqldb.ErrNotFound when the session is over.
-func (s *Service) StepUp(ctx context.Context, sessionID, pass, address string) (Outcome, error) {
-	var a account.Account
-	var current session.Session
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		if current, err = store.Session(tx, sessionID); err != nil {
-			return err
-		}
-		if !current.Live(s.Now()) {
-			return sqldb.ErrNotFound
-		}
-		a, err = store.Account(tx, current.Firm, current.Account)
-		return err
-	})
-	if err != nil {
-		return Outcome{}, err
-	}
-	leave, err := s.lines.enter(ctx, pairOf(a.Email, address))
-	if err != nil {
-		return Outcome{}, err
-	}
-	defer leave()
-	if err := s.DB.Read(ctx, func(tx *sqldb.Tx) error { return s.mayTry(tx, a.Email, address) }); err != nil {
-		return Outcome{}, err
-	}
-	right := false
-	err = s.Hasher.Do(ctx, func(slot *password.Slot) error {
-		right = slot.Check(pass, []string{a.Password})[0].Match
-		return nil
-	})
-	if err != nil {
-		return Outcome{}, err
-	}
-	if !right {
-		if err := s.wrongPassword(ctx, a.Email, address, []account.Account{a}); err != nil {
-			return Outcome{}, err
-		}
-		return Outcome{}, ErrRefused
-	}
-	return s.beginStepUp(ctx, current, a, address)
-}
-
-func (s *Service) beginStepUp(ctx context.Context, current session.Session, checked account.Account, address string) (Outcome, error) {
-	var out *sending
-	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		now := s.Now()
-		a, err := store.Account(tx, checked.Firm, checked.ID)
-		if err != nil {
-			return err
-		}
-		if a.State != account.Active || a.Password != checked.Password {
-			return ErrRefused
-		}
-		if err := s.forgive(tx, a.Email, address); err != nil {
-			return err
-		}
-		firm, err := store.FirmOf(tx, a.Firm)
-		if err != nil {
-			return err
-		}
-		out, err = s.challenge(tx, a, firm, current, address, now)
-		return err
-	})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return s.deliver(ctx, out)
+	return store.UpdateAccount(tx, *a)
 }

@@ -1,0 +1,165 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// deliver sends the PINs of a committed challenge. When the text message is not taken, a fresh PIN goes by e-mail if that
+// is allowed; when nothing is taken, the challenge is closed, unless a recovery code answers it.
+func (s *Service) deliver(ctx context.Context, out *sending) (Outcome, error) {
+	if out.challenge.Channel == "" {
+		return Outcome{Pending: out.pending()}, nil
+	}
+	err := s.send(ctx, out)
+	var failed *smsError
+	if errors.As(err, &failed) && out.standIn {
+		s.Logger.WarnContext(ctx, "a text message was not taken; the PIN goes by e-mail", "code", delivery.Code(err))
+		if err = s.divert(ctx, out); err == nil {
+			err = s.send(ctx, out)
+		}
+	}
+	if errors.Is(err, ErrExpired) {
+		return Outcome{}, err
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a PIN was not taken", "code", delivery.Code(err))
+		if !out.challenge.Factors.Has(account.RecoveryCode) {
+			s.giveUp(ctx, out)
+			return Outcome{}, undeliverable(err)
+		}
+		if err := s.withoutPIN(ctx, out); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return Outcome{Pending: out.pending()}, nil
+}
+
+// smsError marks a failure that e-mail can stand in for.
+type smsError struct{ error }
+
+// Unwrap returns what the provider said.
+func (e *smsError) Unwrap() error { return e.error }
+
+func (s *Service) send(ctx context.Context, out *sending) error {
+	mailed := out.pin
+	if out.challenge.Channel.UsesSMS() {
+		if err := s.SMS.Send(ctx, out.account.Mobile, delivery.PINText(s.Host, out.pin)); err != nil {
+			return &smsError{err}
+		}
+		mailed = out.emailPIN
+	}
+	if !out.challenge.Channel.UsesEmail() {
+		return nil
+	}
+	subject, text := delivery.PINMail(s.Host, mailed)
+	return s.Mail.Send(ctx, out.account.Email, subject, text)
+}
+
+// turn gives a challenge another channel; recovery codes stay beside it.
+func (out *sending) turn(channel factor.Channel) {
+	kinds := channel.Kinds()
+	if out.challenge.Factors.Has(account.RecoveryCode) {
+		kinds = append(kinds, account.RecoveryCode)
+	}
+	out.challenge.Channel, out.challenge.Factors = channel, kinds
+}
+
+// divert turns a challenge to e-mail, with a fresh PIN: the text message may still arrive.
+func (s *Service) divert(ctx context.Context, out *sending) error {
+	out.turn(factor.Email)
+	if err := s.fill(out); err != nil {
+		return err
+	}
+	return s.keep(ctx, out)
+}
+
+// withoutPIN leaves a challenge to recovery codes.
+func (s *Service) withoutPIN(ctx context.Context, out *sending) error {
+	out.turn("")
+	out.challenge.SMSMAC, out.challenge.EmailMAC, out.challenge.Resend = nil, nil, time.Time{}
+	return s.keep(ctx, out)
+}
+
+func (s *Service) keep(ctx context.Context, out *sending) error {
+	return s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		ok, err := store.UpdateChallenge(tx, out.challenge)
+		if err == nil && !ok {
+			return ErrExpired
+		}
+		return err
+	})
+}
+
+// giveUp closes a challenge that nobody can answer. It is tidiness only: without a PIN it dies by itself.
+func (s *Service) giveUp(ctx context.Context, out *sending) {
+	ctx = context.WithoutCancel(ctx)
+	out.challenge.Closed = s.Now()
+	if err := s.keep(ctx, out); err != nil && !errors.Is(err, ErrExpired) {
+		s.Logger.WarnContext(ctx, "a challenge without a PIN stays open until it expires", "error", err)
+	}
+}
+
+func undeliverable(err error) error {
+	why := errors.New("the provider did not take the message (" + delivery.Code(err) + ")")
+	return &UndeliverableError{Why: why, Temporary: delivery.Temporary(err)}
+}
+
+// Resend sends fresh PINs for a challenge. Failures counted so far stay, and so does its end.
+func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
+	var out *sending
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		now := s.Now()
+		c, a, err := s.waiting(tx, id, now)
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.Channel == "":
+			return ErrFactor
+		case now.Before(c.Resend):
+			return &WaitError{Until: c.Resend}
+		case c.Sends >= factor.MaxSends:
+			return &WaitError{Until: c.Expires}
+		}
+		if err := codesOpen(a, now); err != nil {
+			return err
+		}
+		in := asked{account: a}
+		if in.firm, err = store.FirmOf(tx, a.Firm); err != nil {
+			return err
+		}
+		if in.stepUp, err = steppingUp(tx, c); err != nil {
+			return err
+		}
+		channel, err := s.choose(tx, &in, now)
+		if err != nil {
+			return err
+		}
+		c.Sends, c.Resend = c.Sends+1, now.Add(factor.ResendAfter)
+		out = &sending{id: id, challenge: c, account: in.account, firm: in.firm}
+		out.turn(channel)
+		if err := s.mayStandIn(tx, out, in); err != nil {
+			return err
+		}
+		if err := s.fill(out); err != nil {
+			return err
+		}
+		if err := store.UpdateAccount(tx, in.account); err != nil {
+			return err
+		}
+		_, err = store.UpdateChallenge(tx, out.challenge)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return s.deliver(ctx, out)
+}

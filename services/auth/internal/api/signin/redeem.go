@@ -1,0 +1,104 @@
+package signin
+
+import (
+	"time"
+
+	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store"
+)
+
+// redeem opens what a right answer opens.
+func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, how asked, got shown, now time.Time) (Opened, error) {
+	a := how.account
+	if !got.kinds.Has(account.Passkey) { // a passkey says nothing about who guesses codes
+		a.PIN.Failures, a.PIN.BlockedUntil = 0, time.Time{}
+	}
+	if c.Channel == factor.Both && got.kinds.Has(account.SMSPIN) {
+		a.MobileValidated = now
+	}
+	opened := session.Session{
+		Strength: got.strength(), Methods: got.methods(c.Alone), Address: how.address,
+		MustEnrol: Stranded(a, how.firm, how.enrolled),
+	}
+	if opened.Strength == session.Strong {
+		opened.StepUpUntil = now.Add(session.StepUp)
+	}
+	if got.kinds.Has(account.RecoveryCode) {
+		opened.EnrolUntil = now.Add(factor.EnrolFor)
+	}
+	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
+		return Opened{}, err
+	}
+	if s.Mailbox != nil && got.kinds[0] != account.EmailPIN {
+		if err := s.Mailbox.Restore(tx, a.ID); err != nil {
+			return Opened{}, err
+		}
+	}
+	if c.Session == "" {
+		return s.open(tx, a, opened, now)
+	}
+	return s.replace(tx, how, a, opened, now)
+}
+
+// strength is that of a session opened by what was shown.
+func (g shown) strength() session.Strength {
+	for _, kind := range g.kinds {
+		switch kind {
+		case account.Passkey, account.TOTP, account.SMSPIN:
+			if !g.weak {
+				return session.Strong
+			}
+		}
+	}
+	return session.Weak
+}
+
+// methods names what was shown, in the words of RFC 8176 where it has one.
+func (g shown) methods(alone bool) (m []string) {
+	if !alone {
+		m = append(m, session.MethodPassword)
+	}
+	switch g.kinds[0] {
+	case account.Passkey:
+		key := session.MethodHardware
+		if g.passkey.Synced {
+			key = session.MethodSoftware
+		}
+		m = append(m, key)
+		if g.passkey.UserVerified {
+			m = append(m, session.MethodUser)
+		}
+		return m
+	case account.RecoveryCode:
+		return append(m, session.MethodRecovery)
+	}
+	m = append(m, session.MethodOTP)
+	if g.kinds.Has(account.SMSPIN) {
+		m = append(m, session.MethodSMS)
+	}
+	if g.kinds.Has(account.EmailPIN) {
+		m = append(m, session.MethodEmail)
+	}
+	return m
+}
+
+// replace opens the stronger session and ends the one that stepped up; its Add-Ins go along. A session that is no
+// stronger takes nobody's place, whatever way its PIN went.
+func (s *Service) replace(tx *sqldb.Tx, how asked, a account.Account, stronger session.Session, now time.Time) (Opened, error) {
+	before := how.stepUp
+	if !before.Live(now) || before.Account != a.ID || (stronger.Strength < session.Strong && stronger.Strength <= before.Strength) {
+		return Opened{}, ErrExpired
+	}
+	opened, err := s.open(tx, a, stronger, now)
+	if err != nil {
+		return Opened{}, err
+	}
+	if err := store.MoveAddIns(tx, before.ID, opened.Session.ID); err != nil {
+		return Opened{}, err
+	}
+	_, err = store.Ended(tx, store.End{Session: before.ID}, now)
+	return opened, err
+}
