@@ -18,13 +18,13 @@ type Head struct {
 	Hash     []byte
 }
 
-// format names the way hashes are made, so that another way could follow one day.
-const format = "concord/ledger/1"
+// Format names the way hashes are made, so that another way could follow one day.
+const Format = "concord/ledger/1"
 
 // Next is the head after an entry with these bytes.
 func (h Head) Next(chain string, payload []byte) Head {
 	sum := sha256.New()
-	for _, part := range [][]byte{[]byte(format), []byte(chain), h.Hash} {
+	for _, part := range [][]byte{[]byte(Format), []byte(chain), h.Hash} {
 		sum.Write(binary.AppendUvarint(nil, uint64(len(part)))) // lengths in front: no two lists of parts look alike
 		sum.Write(part)
 	}
