@@ -21,6 +21,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/bytes"
 	"github.com/concord-suite/concord/gateway/internal/connect"
 	"github.com/concord-suite/concord/gateway/internal/limits"
+	"github.com/concord-suite/concord/gateway/internal/pages"
 	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/rest"
 	"github.com/concord-suite/concord/gateway/internal/session"
@@ -68,6 +69,7 @@ type Service struct {
 	handler  http.Handler
 	sessions *session.Cache
 	limits   *limits.Limits
+	pages    pages.Pages
 	deps     Deps
 }
 
@@ -97,7 +99,12 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
 	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)), lim)
 
-	s := &Service{sessions: sessions, limits: lim, deps: deps}
+	hosted, err := pages.New()
+	if err != nil {
+		return nil, err
+	}
+
+	s := &Service{sessions: sessions, limits: lim, pages: hosted, deps: deps}
 	s.handler = s.routes(api, proxy, events, callback, notices, cookies)
 	return s, nil
 }

@@ -29,6 +29,7 @@ func (s *Service) routes(
 	mux.HandleFunc("GET /readyz", s.serveReady)
 	mux.Handle("GET /oauth/callback", callback)
 	mux.HandleFunc("GET /connect/done.html", connect.ServeDone)
+	s.pages.Register(mux)
 	mux.HandleFunc("/", serveNothing)
 	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
 	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(people)))))
