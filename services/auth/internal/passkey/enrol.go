@@ -42,7 +42,7 @@ func asked(challenge protocol.URLEncodedBase64, options any) (Asked, error) {
 	return Asked{Challenge: challenge, Options: string(text)}, err
 }
 
-// Enrolled reads the answer to Enrol and returns the new passkey, without id, account, name and times. Errors are
+// Enrolled reads the answer to Enrol and returns the new passkey, without id, account, name and time. Errors are
 // *InvalidError.
 func (s *Site) Enrolled(p Person, challenge []byte, answer string) (Passkey, error) {
 	if len(answer) > maxAttestation {
@@ -64,7 +64,7 @@ func (s *Site) Enrolled(p Person, challenge []byte, answer string) (Passkey, err
 		return Passkey{}, &InvalidError{Malformed}
 	}
 	out := Passkey{
-		CredentialID: made.ID, PublicKey: made.PublicKey, SignCount: made.Authenticator.SignCount,
+		Site: s.id, CredentialID: made.ID, PublicKey: made.PublicKey, SignCount: made.Authenticator.SignCount,
 		Synced: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState,
 	}
 	for _, t := range made.Transport {

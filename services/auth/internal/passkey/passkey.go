@@ -68,6 +68,8 @@ type Passkey struct {
 	// ID is a UUID, ours.
 	ID      string
 	Account string
+	// Site is the host it was made for.
+	Site string
 	// Name is what its holder calls it.
 	Name string
 	// CredentialID is the authenticator's id for it, at most 1023 bytes.
@@ -129,6 +131,9 @@ func NewSite(public *url.URL, name string) (*Site, error) {
 	s.decoy, err = newDecoy()
 	return s, err
 }
+
+// ID is the relying party's id: the host.
+func (s *Site) ID() string { return s.id }
 
 // Methods names what was shown, by the words of RFC 8176: a key in hardware or in software, and its holder's presence
 // verified. The standard's closest mark of hardware is that the key can't be copied.

@@ -25,6 +25,16 @@ func newSite(t testing.TB) *passkey.Site {
 	return site
 }
 
+// newKey makes a key of full length: the virtual authenticator writes a coordinate that begins with zeros too short.
+func newKey() virtualwebauthn.Credential {
+	const full = 77 // bytes of a COSE key on P-256
+	for {
+		if key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(key.Key.AttestationData()) == full {
+			return key
+		}
+	}
+}
+
 // enrolled is somebody with a passkey, and the authenticator that holds it.
 type enrolled struct {
 	site   *passkey.Site
@@ -37,7 +47,7 @@ func enrol(t testing.TB, options virtualwebauthn.AuthenticatorOptions) *enrolled
 	t.Helper()
 	e := &enrolled{site: newSite(t), person: passkey.Person{Handle: passkey.NewHandle(), Name: "kim@example.com", DisplayName: "Kim"}}
 	options.UserHandle = e.person.Handle
-	e.device, e.key = virtualwebauthn.NewAuthenticatorWithOptions(options), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	e.device, e.key = virtualwebauthn.NewAuthenticatorWithOptions(options), newKey()
 	asked, err := e.site.Enrol(e.person)
 	require.NoError(t, err)
 	made, err := e.site.Enrolled(e.person, asked.Challenge, attest(t, ours, e.device, e.key, asked.Options))
@@ -107,7 +117,7 @@ func TestEnrolAsksForWhatIsNeededAndNoMore(t *testing.T) {
 
 func TestAnAnswerIsTakenFromOurOriginToItsOwnChallenge(t *testing.T) {
 	e := enrol(t, virtualwebauthn.AuthenticatorOptions{})
-	asked, err := e.site.Ask(e.person, false)
+	asked, err := e.site.Ask(e.person, false, nil)
 	require.NoError(t, err)
 	e.key.Counter = 1
 	shown, err := e.check(asked.Challenge, false, e.assert(t, ours, asked.Options))
@@ -116,7 +126,7 @@ func TestAnAnswerIsTakenFromOurOriginToItsOwnChallenge(t *testing.T) {
 	require.EqualValues(t, 1, shown.Passkey.SignCount)
 	require.Equal(t, []string{"hwk", "user"}, shown.Passkey.Methods(shown.Verified))
 
-	other, err := e.site.Ask(e.person, false)
+	other, err := e.site.Ask(e.person, false, nil)
 	require.NoError(t, err)
 	_, err = e.check(other.Challenge, false, e.assert(t, ours, asked.Options))
 	require.Equal(t, passkey.OtherChallenge, why(t, err))
@@ -137,7 +147,7 @@ func TestAnAnswerIsTakenFromOurOriginToItsOwnChallenge(t *testing.T) {
 func TestAnEnrolmentIsBoundToOriginAndChallengeToo(t *testing.T) {
 	site, device := newSite(t), virtualwebauthn.NewAuthenticator()
 	person := passkey.Person{Handle: passkey.NewHandle(), Name: "kim@example.com", DisplayName: "Kim"}
-	key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	key := newKey()
 	asked, err := site.Enrol(person)
 	require.NoError(t, err)
 	other, err := site.Enrol(person)
@@ -154,7 +164,7 @@ func TestAnEnrolmentIsBoundToOriginAndChallengeToo(t *testing.T) {
 
 func TestAPasskeyAloneHasToVerifyItsHolder(t *testing.T) {
 	e := enrol(t, virtualwebauthn.AuthenticatorOptions{UserNotVerified: true})
-	asked, err := e.site.AskAnybody()
+	asked, err := e.site.AskAnybody(nil)
 	require.NoError(t, err)
 	require.Contains(t, asked.Options, `"userVerification":"required"`)
 	require.NotContains(t, asked.Options, "allowCredentials")
@@ -169,7 +179,7 @@ func TestAPasskeyAloneHasToVerifyItsHolder(t *testing.T) {
 
 func TestACounterThatDoesNotGoForwardIsRefused(t *testing.T) {
 	e := enrol(t, virtualwebauthn.AuthenticatorOptions{})
-	asked, err := e.site.Ask(e.person, false)
+	asked, err := e.site.Ask(e.person, false, nil)
 	require.NoError(t, err)
 	e.key.Counter = 7
 	shown, err := e.check(asked.Challenge, false, e.assert(t, ours, asked.Options))
@@ -187,7 +197,7 @@ func TestASyncedPasskeyHasNoCounter(t *testing.T) {
 	e := enrol(t, virtualwebauthn.AuthenticatorOptions{BackupEligible: true, BackupState: true})
 	require.True(t, e.person.Passkeys[0].Synced)
 	require.True(t, e.person.Passkeys[0].BackedUp)
-	asked, err := e.site.Ask(e.person, false)
+	asked, err := e.site.Ask(e.person, false, nil)
 	require.NoError(t, err)
 	for range 3 {
 		e.device.Options.BackupState = !e.device.Options.BackupState
@@ -203,7 +213,7 @@ func TestASyncedPasskeyHasNoCounter(t *testing.T) {
 
 func TestUnknownAndForeignPasskeysAreRefusedAlike(t *testing.T) {
 	e, stranger := enrol(t, virtualwebauthn.AuthenticatorOptions{}), enrol(t, virtualwebauthn.AuthenticatorOptions{})
-	asked, err := e.site.AskAnybody()
+	asked, err := e.site.AskAnybody(nil)
 	require.NoError(t, err)
 	answer := stranger.assert(t, ours, asked.Options)
 	_, err = e.site.Check(nil, nil, asked.Challenge, true, answer)
@@ -275,7 +285,7 @@ func FuzzEnrolled(f *testing.F) {
 
 func FuzzRead(f *testing.F) {
 	e := enrol(f, virtualwebauthn.AuthenticatorOptions{})
-	asked, err := e.site.AskAnybody()
+	asked, err := e.site.AskAnybody(nil)
 	require.NoError(f, err)
 	parsed, err := virtualwebauthn.ParseAssertionOptions(asked.Options)
 	require.NoError(f, err)

@@ -14,22 +14,32 @@ import (
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
-// Ask asks for one of somebody's passkeys, after their password. With verify it has to verify its holder.
-func (s *Site) Ask(p Person, verify bool) (Asked, error) {
+// Ask asks for one of somebody's passkeys, after their password. With verify it has to verify its holder. A challenge that
+// was made before is asked again; nil makes one.
+func (s *Site) Ask(p Person, verify bool, challenge []byte) (Asked, error) {
 	need := protocol.VerificationPreferred
 	if verify {
 		need = protocol.VerificationRequired
 	}
-	assertion, _, err := s.web.BeginLogin(holder{p}, webauthn.WithUserVerification(need))
+	assertion, _, err := s.web.BeginLogin(holder{p}, webauthn.WithUserVerification(need), again(challenge))
 	if err != nil {
 		return Asked{}, err
 	}
 	return asked(assertion.Response.Challenge, assertion.Response)
 }
 
-// AskAnybody asks for a passkey of whoever is there: it signs in alone, and has to verify its holder.
-func (s *Site) AskAnybody() (Asked, error) {
-	assertion, _, err := s.web.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired))
+// again asks with a challenge that was made before, when there is one.
+func again(challenge []byte) webauthn.LoginOption {
+	return func(o *protocol.PublicKeyCredentialRequestOptions) error {
+		o.Challenge = challenge
+		return nil
+	}
+}
+
+// AskAnybody asks for a passkey of whoever is there: it signs in alone, and has to verify its holder. A challenge that was
+// made before is asked again; nil makes one.
+func (s *Site) AskAnybody(challenge []byte) (Asked, error) {
+	assertion, _, err := s.web.BeginDiscoverableLogin(webauthn.WithUserVerification(protocol.VerificationRequired), again(challenge))
 	if err != nil {
 		return Asked{}, err
 	}

@@ -19,11 +19,11 @@ func Handle(tx *sqldb.Tx, account string, offered []byte) (handle []byte, err er
 	return handle, err
 }
 
-const columns = `p.id, p.account, p.credential_id, p.public_key, p.sign_count, p.transports, p.synced, p.backed_up,
+const columns = `p.id, p.account, p.site, p.credential_id, p.public_key, p.sign_count, p.transports, p.synced, p.backed_up,
 	p.display_name, p.created_at, p.used_at`
 
 func dest(k *passkey.Passkey, transports *string, created, used *int64, synced, backedUp *int64) []any {
-	return []any{&k.ID, &k.Account, &k.CredentialID, &k.PublicKey, &k.SignCount, transports, synced, backedUp, &k.Name, created, used}
+	return []any{&k.ID, &k.Account, &k.Site, &k.CredentialID, &k.PublicKey, &k.SignCount, transports, synced, backedUp, &k.Name, created, used}
 }
 
 // held is a passkey with the handle of its account.
@@ -46,9 +46,10 @@ func scan(r *sqldb.Rows) (h held, err error) {
 
 const from = ` FROM passkeys p JOIN passkey_handles h ON h.account = p.account `
 
-// Of returns the passkeys of an account, oldest first.
-func Of(tx *sqldb.Tx, account string) ([]passkey.Passkey, error) {
-	all, err := sqldb.Collect(tx, scan, `SELECT `+columns+`, h.handle`+from+`WHERE p.account = $1 ORDER BY p.created_at, p.id`, account)
+// Of returns the passkeys that an account has for a site, oldest first.
+func Of(tx *sqldb.Tx, account, site string) ([]passkey.Passkey, error) {
+	all, err := sqldb.Collect(tx, scan, `SELECT `+columns+`, h.handle`+from+`WHERE p.account = $1 AND p.site = $2
+		ORDER BY p.created_at, p.id`, account, site)
 	keys := make([]passkey.Passkey, len(all))
 	for i, h := range all {
 		keys[i] = h.key
@@ -56,9 +57,9 @@ func Of(tx *sqldb.Tx, account string) ([]passkey.Passkey, error) {
 	return keys, err
 }
 
-// ByCredential returns the passkey of an authenticator's id and the handle of its account, or ErrNotFound.
-func ByCredential(tx *sqldb.Tx, id []byte) (key passkey.Passkey, handle []byte, err error) {
-	all, err := sqldb.Collect(tx, scan, `SELECT `+columns+`, h.handle`+from+`WHERE p.credential_id = $1`, id)
+// ByCredential returns the passkey for a site by the authenticator's id, and the handle of its account, or ErrNotFound.
+func ByCredential(tx *sqldb.Tx, site string, id []byte) (key passkey.Passkey, handle []byte, err error) {
+	all, err := sqldb.Collect(tx, scan, `SELECT `+columns+`, h.handle`+from+`WHERE p.credential_id = $1 AND p.site = $2`, id, site)
 	switch {
 	case err != nil:
 		return key, nil, err
@@ -70,9 +71,9 @@ func ByCredential(tx *sqldb.Tx, id []byte) (key passkey.Passkey, handle []byte, 
 
 // Insert adds a passkey. It answers false when somebody has it already.
 func Insert(tx *sqldb.Tx, k passkey.Passkey) (bool, error) {
-	n, err := tx.Exec(`INSERT INTO passkeys (id, account, credential_id, public_key, sign_count, transports, synced, backed_up,
-		display_name, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (credential_id) DO NOTHING`,
-		k.ID, k.Account, k.CredentialID, k.PublicKey, k.SignCount, strings.Join(k.Transports, " "), number(k.Synced),
+	n, err := tx.Exec(`INSERT INTO passkeys (id, account, site, credential_id, public_key, sign_count, transports, synced,
+		backed_up, display_name, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (credential_id) DO NOTHING`,
+		k.ID, k.Account, k.Site, k.CredentialID, k.PublicKey, k.SignCount, strings.Join(k.Transports, " "), number(k.Synced),
 		number(k.BackedUp), k.Name, sqldb.Micros(k.Created))
 	return n == 1, err
 }
@@ -121,14 +122,23 @@ func PutChallenge(tx *sqldb.Tx, c Challenge) error {
 	return err
 }
 
+// ChallengeOf returns what a browser was asked, or ErrNotFound.
+func ChallengeOf(tx *sqldb.Tx, hash []byte) (Challenge, error) {
+	return challenge(tx, `SELECT id_hash, challenge, verify, expires_at FROM passkey_challenges WHERE id_hash = $1`, hash)
+}
+
 // TakeChallenge returns what a browser was asked, once: it is gone in the same statement. ErrNotFound when nothing was.
 func TakeChallenge(tx *sqldb.Tx, hash []byte) (Challenge, error) {
+	return challenge(tx, `DELETE FROM passkey_challenges WHERE id_hash = $1 RETURNING id_hash, challenge, verify, expires_at`, hash)
+}
+
+func challenge(tx *sqldb.Tx, query string, hash []byte) (Challenge, error) {
 	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (c Challenge, err error) {
 		var verify, expires int64
 		err = r.Scan(&c.Hash, &c.Challenge, &verify, &expires)
 		c.Verify, c.Expires = verify == 1, sqldb.FromMicros(expires)
 		return c, err
-	}, `DELETE FROM passkey_challenges WHERE id_hash = $1 RETURNING id_hash, challenge, verify, expires_at`, hash)
+	}, query, hash)
 	if err == nil && len(all) == 0 {
 		err = sqldb.ErrNotFound
 	}

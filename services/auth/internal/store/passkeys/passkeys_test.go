@@ -35,7 +35,7 @@ func each(t *testing.T, fn func(t *testing.T, tx *sqldb.Tx)) {
 
 func someKey(id, account string) passkey.Passkey {
 	return passkey.Passkey{
-		ID: id, Account: account, Name: "Laptop", CredentialID: []byte("credential " + id), PublicKey: []byte{1, 2}, SignCount: 1<<32 - 2,
+		ID: id, Account: account, Site: "app.example.com", Name: "Laptop", CredentialID: []byte("credential " + id), PublicKey: []byte{1, 2}, SignCount: 1<<32 - 2,
 		Transports: []string{"usb", "nfc"}, Synced: true, BackedUp: true, Created: noon,
 	}
 }
@@ -59,20 +59,25 @@ func TestAPasskeyComesBackAsItWasKept(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, ok, "a credential is one person's")
 
-		found, owner, err := passkeys.ByCredential(tx, key.CredentialID)
+		found, owner, err := passkeys.ByCredential(tx, "app.example.com", key.CredentialID)
 		require.NoError(t, err)
 		require.Equal(t, key, found)
 		require.Equal(t, handle, owner)
-		_, _, err = passkeys.ByCredential(tx, []byte("nobody's"))
+		_, _, err = passkeys.ByCredential(tx, "app.example.com", []byte("nobody's"))
 		require.ErrorIs(t, err, sqldb.ErrNotFound)
 
 		key.SignCount, key.BackedUp, key.Used = 1<<32-1, false, noon.Add(time.Hour)
 		ok, err = passkeys.Used(tx, key, key.Used)
 		require.NoError(t, err)
 		require.True(t, ok)
-		all, err := passkeys.Of(tx, "kim")
+		all, err := passkeys.Of(tx, "kim", "app.example.com")
 		require.NoError(t, err)
 		require.Equal(t, []passkey.Passkey{key}, all)
+		all, err = passkeys.Of(tx, "kim", "old.example.com")
+		require.NoError(t, err)
+		require.Empty(t, all, "a passkey is good for one host")
+		_, _, err = passkeys.ByCredential(tx, "old.example.com", key.CredentialID)
+		require.ErrorIs(t, err, sqldb.ErrNotFound)
 		key.SignCount = 5
 		ok, err = passkeys.Used(tx, key, key.Used)
 		require.NoError(t, err)
@@ -93,6 +98,9 @@ func TestAChallengeIsTakenOnce(t *testing.T) {
 		require.NoError(t, passkeys.PutChallenge(tx, asked))
 		asked.Challenge = []byte("fresh")
 		require.NoError(t, passkeys.PutChallenge(tx, asked))
+		kept, err := passkeys.ChallengeOf(tx, asked.Hash)
+		require.NoError(t, err)
+		require.Equal(t, asked, kept)
 		taken, err := passkeys.TakeChallenge(tx, asked.Hash)
 		require.NoError(t, err)
 		require.Equal(t, asked, taken)

@@ -7,9 +7,11 @@ CREATE TABLE passkey_handles (
 );
 CREATE UNIQUE INDEX passkey_handles_handle ON passkey_handles (handle);
 
+-- "site" is the host a passkey was made for. It is good for no other: when the suite moves to another host, it does not count.
 CREATE TABLE passkeys (
   id             TEXT COLLATE "C" PRIMARY KEY,
   account        TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
+  site           TEXT NOT NULL,
   credential_id  BYTEA NOT NULL,
   public_key     BYTEA NOT NULL,
   sign_count     BIGINT NOT NULL,

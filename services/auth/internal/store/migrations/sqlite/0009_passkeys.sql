@@ -7,9 +7,11 @@ CREATE TABLE passkey_handles (
 ) STRICT;
 CREATE UNIQUE INDEX passkey_handles_handle ON passkey_handles (handle);
 
+-- "site" is the host a passkey was made for. It is good for no other: when the suite moves to another host, it does not count.
 CREATE TABLE passkeys (
   id             TEXT PRIMARY KEY,
   account        TEXT NOT NULL REFERENCES accounts (id),
+  site           TEXT NOT NULL,
   credential_id  BLOB NOT NULL,
   public_key     BLOB NOT NULL,
   sign_count     INTEGER NOT NULL,
