@@ -8,7 +8,7 @@ count=0
 while IFS=: read -r file target; do
 	count=$((count + 1))
 	printf '%-28s %s\n' "$target" "./$(dirname "$file")"
-	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")" >.cache/fuzz.log 2>&1 ||
+	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x "./$(dirname "$file")" >.cache/fuzz.log 2>&1 ||
 		{ cat .cache/fuzz.log; exit 1; }
 	grep -o 'execs: [0-9]* ([0-9/a-z]*)' .cache/fuzz.log | tail -1 | sed 's/^/    /'
 done < <(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' "$@" | sed 's/func //' | sort)
