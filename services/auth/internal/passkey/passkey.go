@@ -135,19 +135,6 @@ func NewSite(public *url.URL, name string) (*Site, error) {
 // ID is the relying party's id: the host.
 func (s *Site) ID() string { return s.id }
 
-// Methods names what was shown, by the words of RFC 8176: a key in hardware or in software, and its holder's presence
-// verified. The standard's closest mark of hardware is that the key can't be copied.
-func (k Passkey) Methods(verified bool) []string {
-	methods := []string{"hwk"}
-	if k.Synced {
-		methods[0] = "swk"
-	}
-	if verified {
-		methods = append(methods, "user")
-	}
-	return methods
-}
-
 // holder shows a Person to the library.
 type holder struct{ Person }
 

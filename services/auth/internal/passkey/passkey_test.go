@@ -124,7 +124,6 @@ func TestAnAnswerIsTakenFromOurOriginToItsOwnChallenge(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, shown.Verified)
 	require.EqualValues(t, 1, shown.Passkey.SignCount)
-	require.Equal(t, []string{"hwk", "user"}, shown.Passkey.Methods(shown.Verified))
 
 	other, err := e.site.Ask(e.person, false, nil)
 	require.NoError(t, err)
@@ -174,7 +173,6 @@ func TestAPasskeyAloneHasToVerifyItsHolder(t *testing.T) {
 	shown, err := e.check(asked.Challenge, false, e.assert(t, ours, asked.Options)) // after a password it is enough
 	require.NoError(t, err)
 	require.False(t, shown.Verified)
-	require.Equal(t, []string{"hwk"}, shown.Passkey.Methods(shown.Verified))
 }
 
 func TestACounterThatDoesNotGoForwardIsRefused(t *testing.T) {
@@ -204,7 +202,6 @@ func TestASyncedPasskeyHasNoCounter(t *testing.T) {
 		shown, err := e.check(asked.Challenge, false, e.assert(t, ours, asked.Options))
 		require.NoError(t, err)
 		require.Equal(t, e.device.Options.BackupState, shown.Passkey.BackedUp)
-		require.Equal(t, []string{"swk", "user"}, shown.Passkey.Methods(true))
 	}
 	e.device.Options.BackupEligible, e.device.Options.BackupState = false, false // it can't change its kind
 	_, err = e.check(asked.Challenge, false, e.assert(t, ours, asked.Options))
