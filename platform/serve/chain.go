@@ -74,6 +74,10 @@ func (s *stream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
+	if err := readable(m); err != nil {
+		s.failed = err
+		return err
+	}
 	if s.received == nil {
 		return nil
 	}

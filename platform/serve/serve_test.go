@@ -59,7 +59,7 @@ type house struct {
 
 type option func(*serve.Config, *serve.Deps)
 
-func start(t *testing.T, opts ...option) *house {
+func start(t testing.TB, opts ...option) *house {
 	t.Helper()
 	things, err := servetest.New()
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func start(t *testing.T, opts ...option) *house {
 	return h
 }
 
-func (h *house) client(t *testing.T, o dial.Options) *grpc.ClientConn {
+func (h *house) client(t testing.TB, o dial.Options) *grpc.ClientConn {
 	t.Helper()
 	o.Audience, o.Listener = "things", h.lis
 	conn, err := dial.New("things", o)
@@ -96,7 +96,7 @@ func (h *house) client(t *testing.T, o dial.Options) *grpc.ClientConn {
 }
 
 // as is a context whose calls are made by the principal.
-func (h *house) as(t *testing.T, p access.Principal) context.Context {
+func (h *house) as(t testing.TB, p access.Principal) context.Context {
 	t.Helper()
 	return dial.WithToken(t.Context(), h.mint.Token(p, "things"))
 }

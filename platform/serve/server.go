@@ -66,6 +66,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 
 func (c Config) options() []grpc.ServerOption {
 	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newTolerant()),
 		grpc.MaxRecvMsgSize(c.MaxMessage),
 		grpc.MaxSendMsgSize(c.MaxMessage),
 		grpc.MaxHeaderListSize(maxHeader),
@@ -101,7 +102,7 @@ func (d Deps) telemetry() []otelgrpc.Option {
 
 // RegisterService implements grpc.ServiceRegistrar.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	s.grpc.RegisterService(desc, impl)
+	s.grpc.RegisterService(onlyReadable(desc), impl)
 }
 
 // Check reads the rules of all registered services and says everything that is wrong with them. Start does it too.
