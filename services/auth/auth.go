@@ -28,8 +28,11 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api"
 	"github.com/concord-suite/concord/services/auth/internal/api/idtoken"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
+	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
+	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/inbound"
@@ -127,7 +130,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
 		Logger: deps.Logger, Site: site, Countries: cfg.SMS.Countries,
 		Contacts: syncv1.NewContactServiceClient(deps.Sync), Post: post,
-		AddIns: &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Issuer: site, Now: deps.Now},
+		Policy:    &policy.Keeper{Post: post, Now: deps.Now},
+		Lock:      &lock.Keeper{DB: deps.DB, SignIn: in, Now: deps.Now},
+		Passwords: &passwords.Book{DB: deps.DB, Hasher: hasher, SignIn: in, Post: post, Now: deps.Now, Logger: deps.Logger},
+		AddIns:    &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Issuer: site, Now: deps.Now},
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}
@@ -202,6 +208,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.idKeys.Run(ctx) })
 	group.Go(func() error { return s.memory.Run(ctx) })
 	group.Go(func() error { return s.sweep(ctx) })
+	group.Go(func() error { return s.api.Passwords.Run(ctx) })
 	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: s.deps.DB, Inventory: Inventory}, s.deps.Vault, s.deps.Logger)
 	group.Go(func() error { return keys.Run(ctx) })
 	if s.sender != nil {
@@ -219,6 +226,7 @@ func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return relay.Run(ctx) })
 	consumer := events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
 	inbound.Register(consumer, d.Now)
+	inbound.RegisterConnections(consumer, s.api.Policy)
 	group.Go(func() error { return consumer.Run(ctx) })
 	if d.Revocations != nil {
 		group.Go(func() error {

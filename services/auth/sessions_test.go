@@ -15,7 +15,10 @@ import (
 	"github.com/concord-suite/concord/services/auth"
 )
 
-var ended = authv1.ErrorReason_ERROR_REASON_SESSION_ENDED
+var (
+	ended  = authv1.ErrorReason_ERROR_REASON_SESSION_ENDED
+	locked = authv1.ErrorReason_ERROR_REASON_SESSION_LOCKED
+)
 
 func TestResolveSaysWhoItIs(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
@@ -53,12 +56,14 @@ func TestResolveSaysWhoItIs(t *testing.T) {
 	})
 }
 
-func TestSessionsEndByAgeAndByDisuse(t *testing.T) {
+// An hour is the most that may pass without a use, and a day without signing in (NIST SP 800-63B-4 §2.2.3); ours are half
+// of each.
+func TestN35_SessionsEndByAgeAndLockByDisuse(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		s.clock.forward(30 * time.Minute)
 		_, err := s.resolve(operator.token, "auth")
-		is(t, err, codes.Unauthenticated, ended)
+		is(t, err, codes.Unauthenticated, locked)
 
 		s.signInAs(operator)
 		opened := s.clock.Now()

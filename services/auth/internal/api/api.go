@@ -20,8 +20,11 @@ import (
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
+	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
+	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -34,9 +37,17 @@ type Server struct {
 	Vault  *vault.Vault
 	SignIn *signin.Service
 	Hasher *password.Hasher
-	Issuer *issuer.Issuer
+	// TellMobile sends a notice to a mobile that an account had until now; nil without text messages.
+	TellMobile func(ctx context.Context, a account.Account, mobile string)
+	// Passwords changes passwords.
+	Passwords *passwords.Book
+	Issuer    *issuer.Issuer
 	// AddIns is the authorization server, which answers AddInService.
 	AddIns *oauth.Server
+	// Policy keeps what firms ask of those who sign in.
+	Policy *policy.Keeper
+	// Lock opens sessions that were not used for long.
+	Lock *lock.Keeper
 	// Contacts is the client list, which knows whether a contact exists.
 	Contacts syncv1.ContactServiceClient
 	// Post writes the e-mails that may wait.

@@ -27,10 +27,10 @@ func TestEveryFieldIsFilled(t *testing.T) {
 	}
 	s := session.Session{
 		ID: "s", Firm: "f", Account: "a", Kind: session.Person, Strength: session.Strong, Methods: []string{"pwd"}, Created: now,
-		Expires: now, Used: now, StepUpUntil: now, Address: "192.0.2.7", MustEnrol: true, EnrolUntil: now, AddIn: "word",
+		Expires: now.Add(session.Life), Used: now, StepUpUntil: now, Address: "192.0.2.7", MustEnrol: true, EnrolUntil: now, AddIn: "word",
 	}
 	for _, m := range []proto.Message{
-		staffMessage(a), contactLoginMessage(a), firmMessage(f), policyMessage(f, []string{"c"}), sessionMessage(s, holderOf(a)),
+		staffMessage(a), contactLoginMessage(a), firmMessage(f), policyMessage(f, []string{"c"}), (&Server{Now: func() time.Time { return now.Add(session.Idle) }}).listed(s, holderOf(a), "s"),
 		challengeMessage(&signin.Pending{ID: "c", Channel: factor.SMS, Hint: "h", Expires: now, Resend: now}),
 	} {
 		r := m.ProtoReflect()

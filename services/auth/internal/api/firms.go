@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"reflect"
+	"errors"
 	"strconv"
 	"time"
 
@@ -14,7 +14,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
-	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
 
@@ -129,7 +129,11 @@ func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.Update
 		if !wanted.GetTwoFactorEnforced() && len(now.GetRequiredBy()) > 0 {
 			return nil, errRequired.With("connection", now.GetRequiredBy()[0])
 		}
-		if err := s.changePolicy(tx, f, wantedPolicy(f, wanted, s.Now()), s.policyChange(ctx, store.PolicyChanged, "")); err != nil {
+		_, err = s.Policy.Change(tx, f, wantedPolicy(f, wanted, s.Now()), s.policyChange(ctx, store.PolicyChanged, ""))
+		if errors.Is(err, policy.ErrChanged) {
+			err = errETag
+		}
+		if err != nil {
 			return nil, err
 		}
 		_, changed, err := readPolicy(tx, f.ID)
@@ -159,63 +163,6 @@ func (s *Server) policyChange(ctx context.Context, cause, connection string) sto
 	}
 }
 
-// changePolicy writes a policy and ends the sessions that are too weak for it. It is one transaction with whatever caused
-// it. What changes nothing is not written.
-func (s *Server) changePolicy(tx *sqldb.Tx, before, f account.Firm, by store.PolicyChange) error {
-	if reflect.DeepEqual(before, f) {
-		return nil
-	}
-	f.Revision = before.Revision + 1
-	ok, err := store.UpdatePolicy(tx, f, before.Revision, by)
-	if err == nil && !ok {
-		err = errETag
-	}
-	if err != nil {
-		return err
-	}
-	if before.Enforced.IsZero() && !f.Enforced.IsZero() {
-		if err := store.AnnounceEnforced(tx, f, ""); err != nil {
-			return err
-		}
-	}
-	_, err = s.endInsufficient(tx, f)
-	return err
-}
-
-// endInsufficient ends the sessions of the firm's people that have shown less than its policy asks for, or a means that it
-// forbids, Add-Ins' included, and returns how many they were.
-func (s *Server) endInsufficient(tx *sqldb.Tx, f account.Firm) (int, error) {
-	if f.Enforced.IsZero() {
-		return 0, nil
-	}
-	enough := session.Weak
-	if !f.EmailPIN {
-		enough = session.Strong
-	}
-	return store.Ended(tx, store.End{Firm: f.ID, Below: enough}, s.Now())
-}
-
-// enforce switches the second factor on for a firm, unless it is on, and ends what is too weak for it.
-func (s *Server) enforce(tx *sqldb.Tx, f account.Firm, by store.PolicyChange, requiredBy string) (switchedOn bool, ended int, err error) {
-	if !f.Enforced.IsZero() {
-		return false, 0, nil
-	}
-	before := f.Revision
-	f.Enforced, f.Revision = s.Now(), f.Revision+1
-	ok, err := store.UpdatePolicy(tx, f, before, by)
-	if err == nil && !ok {
-		err = errETag
-	}
-	if err != nil {
-		return false, 0, err
-	}
-	if err := store.AnnounceEnforced(tx, f, requiredBy); err != nil {
-		return false, 0, err
-	}
-	ended, err = s.endInsufficient(tx, f)
-	return true, ended, err
-}
-
 // RequireTwoFactor implements authv1.FirmServiceServer.
 func (s firmServer) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwoFactorRequest) (*authv1.RequireTwoFactorResponse, error) {
 	firm, connection, err := connectionOf(req.GetFirm(), req.GetConnection())
@@ -224,16 +171,9 @@ func (s firmServer) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwo
 	}
 	var resp *authv1.RequireTwoFactorResponse
 	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		f, err := store.Firm(tx, firm)
-		if err != nil {
-			return orNotFound(err)
-		}
-		if _, err := store.AddRequirement(tx, firm, connection, s.Now()); err != nil {
-			return err
-		}
-		on, ended, err := s.enforce(tx, f, s.policyChange(ctx, store.PolicyRequired, connection), req.GetConnection())
-		resp = &authv1.RequireTwoFactorResponse{SwitchedOn: on, SessionsAffected: int32(ended)}
-		return err
+		did, err := s.Policy.Require(tx, firm, s.policyChange(ctx, store.PolicyRequired, connection))
+		resp = &authv1.RequireTwoFactorResponse{SwitchedOn: did.SwitchedOn, SessionsAffected: int32(did.Ended)}
+		return orNotFound(err)
 	})
 	if err != nil {
 		return nil, err
@@ -248,11 +188,7 @@ func (s firmServer) ReleaseTwoFactor(ctx context.Context, req *authv1.ReleaseTwo
 		return nil, err
 	}
 	err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-		if _, err := store.Firm(tx, firm); err != nil {
-			return orNotFound(err)
-		}
-		_, err := store.DropRequirement(tx, firm, connection)
-		return err
+		return orNotFound(s.Policy.Release(tx, firm, s.policyChange(ctx, store.PolicyReleased, connection)))
 	})
 	if err != nil {
 		return nil, err

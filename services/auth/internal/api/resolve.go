@@ -79,7 +79,8 @@ var strengths = map[session.Strength]access.Strength{
 }
 
 // Check finds the live session of a token and whose it is, and notes its use. The error is SESSION_ENDED for a token that
-// is unknown, over, or of somebody who may not sign in any more.
+// is unknown, over, or of somebody who may not sign in any more, and SESSION_LOCKED for one whose session was not used for
+// long.
 //
 // What never changes about a session is remembered here; what does, its use and its end, is read each time. Whatever
 // changes who an account is or what it may do ends its sessions, and so changes that.
@@ -99,6 +100,9 @@ func (s *Server) Check(ctx context.Context, token string) (session.Session, stor
 		return session.Session{}, store.Holder{}, err
 	}
 	now := s.Now()
+	if found.holder.State == account.Active && found.session.Locked(now) {
+		return session.Session{}, store.Holder{}, errLocked
+	}
 	if !found.session.Live(now) || found.holder.State != account.Active {
 		return session.Session{}, store.Holder{}, errSessionEnded
 	}

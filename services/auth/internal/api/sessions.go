@@ -152,7 +152,7 @@ func (s sessionServer) EndStaffSessions(ctx context.Context, req *authv1.EndStaf
 		which.Account = holder.ID
 		if which.Session != "" {
 			if target, err := store.Session(tx, which.Session); err != nil || target.Account != holder.ID {
-				return nil, cmpErr(err, errNotFound)
+				return nil, cmpErr(orNotFound(err), errNotFound)
 			}
 		}
 		n, err := store.Ended(tx, which, s.Now())

@@ -1,14 +1,17 @@
 // Package session says what a session is, how strong it is and when it is over.
 //
 // A session is known to its holder by an opaque random token, and to the database by the token's SHA-256 only. It ends
-// twelve hours after it was opened, after thirty minutes without use, or when somebody ends it. An Add-In's session hangs
-// on the session of the person who consented and ends with it.
+// twelve hours after it was opened, or when somebody ends it. After thirty minutes without use it is locked: its token
+// opens nothing until the password was entered again, which changes the token and nothing else. An Add-In's session hangs
+// on the session of the person who consented and ends with it, or by thirty minutes of its own disuse; nobody is there to
+// unlock it.
 package session
 
 import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +21,7 @@ import (
 const (
 	// Life is the longest a session lasts. Nothing is signed in for longer than a day, by a good margin.
 	Life = 12 * time.Hour
-	// Idle is how long a session may go unused.
+	// Idle is how long a session may go unused before it is locked or, an Add-In's, over.
 	Idle = 30 * time.Minute
 	// StepUp is how long a fresh confirmation counts.
 	StepUp = 10 * time.Minute
@@ -26,6 +29,9 @@ const (
 	TouchEvery = time.Minute
 	// ConsentLife is how long an Add-In may take to redeem its code.
 	ConsentLife = time.Minute
+	// MaxUnlocks is how many wrong passwords at the lock end a session. Who holds its token and not the password is
+	// somebody else.
+	MaxUnlocks = 5
 )
 
 // Strength grades a session by what was shown to open it.
@@ -47,6 +53,12 @@ const (
 	MethodOTP      = "otp"
 	MethodSMS      = "sms"
 	MethodEmail    = "email"
+	// MethodHardware and MethodSoftware: a passkey, bound to a device or synced.
+	MethodHardware = "hwk"
+	MethodSoftware = "swk"
+	// MethodUser: the passkey's holder was verified by it.
+	MethodUser     = "user"
+	MethodRecovery = "recovery"
 )
 
 // Kind tells a person's session from an Add-In's.
@@ -87,16 +99,53 @@ type Session struct {
 }
 
 // Live tells whether the session may be used at the given time.
-func (s Session) Live(now time.Time) bool {
-	return s.Ended.IsZero() && now.Before(s.Expires) && now.Before(s.Used.Add(Idle))
+func (s Session) Live(now time.Time) bool { return s.stays(now) && now.Before(s.Used.Add(Idle)) }
+
+// Locked tells whether the session may be used again once the password was entered.
+func (s Session) Locked(now time.Time) bool { return s.Kind != AddIn && s.stays(now) && !s.Live(now) }
+
+// stays tells whether the session's time is not over and nobody has ended it.
+func (s Session) stays(now time.Time) bool { return s.Ended.IsZero() && now.Before(s.Expires) }
+
+// Locks is when the session is locked, or, an Add-In's, over, unless it is used before.
+func (s Session) Locks() time.Time {
+	if at := s.Used.Add(Idle); at.Before(s.Expires) {
+		return at
+	}
+	return s.Expires
 }
 
 // NeedsTouch tells whether the use at the given time is to be written down.
 func (s Session) NeedsTouch(now time.Time) bool { return !now.Before(s.Used.Add(TouchEvery)) }
 
-// Allowed tells whether a session of this strength is enough for the account under the firm's policy.
+// Allowed tells whether what was shown to open the session is enough for the account under the firm's policy: a second
+// factor where one is needed, and not by a means that the firm has forbidden since. A session that is good for enrolling
+// only was opened by what there is, which the policy knows.
 func (s Session) Allowed(f account.Firm, a account.Account) bool {
-	return s.Strength > Single || !f.NeedsSecondFactor(a)
+	if !f.NeedsSecondFactor(a) || s.MustEnrol {
+		return s.Strength > Single || !f.NeedsSecondFactor(a)
+	}
+	return s.Strength > Single && slices.ContainsFunc(s.Shown(), func(k account.Factor) bool { return f.Allows(a, k) })
+}
+
+// Shown are the second factors that opened the session, one of which is enough.
+func (s Session) Shown() (out []account.Factor) {
+	for _, m := range s.Methods {
+		switch m {
+		case MethodSMS:
+			out = append(out, account.SMSPIN)
+		case MethodEmail:
+			out = append(out, account.EmailPIN)
+		case MethodRecovery:
+			out = append(out, account.RecoveryCode)
+		case MethodHardware, MethodSoftware:
+			out = append(out, account.Passkey)
+		}
+	}
+	if len(out) == 0 && slices.Contains(s.Methods, MethodOTP) {
+		out = append(out, account.TOTP)
+	}
+	return out
 }
 
 // Purpose says what an opaque token is for. It begins every token, so that one found in a log or a repository says what
@@ -112,6 +161,7 @@ const (
 	ForInvitation Purpose = "civ_"
 	ForSetup      Purpose = "cst_"
 	ForChallenge  Purpose = "cch_"
+	ForReset      Purpose = "crs_"
 )
 
 // tokenBytes is the randomness of a token: 256 bits, twice what the standards ask for.

@@ -34,8 +34,53 @@ func TestSingleIsEnoughOnlyWithoutEnforcement(t *testing.T) {
 	staff, on := account.Account{Kind: account.Staff}, account.Firm{Enforced: time.Unix(1, 0)}
 	require.True(t, Session{Strength: Single}.Allowed(account.Firm{}, staff))
 	require.False(t, Session{Strength: Single}.Allowed(on, staff))
-	require.True(t, Session{Strength: Weak}.Allowed(on, staff))
+	mailed := Session{Strength: Weak, Methods: []string{MethodPassword, MethodOTP, MethodEmail}}
+	require.False(t, mailed.Allowed(on, staff), "the firm forbids PINs by e-mail")
+	on.EmailPIN = true
+	require.True(t, mailed.Allowed(on, staff))
 	require.False(t, Session{Strength: Single}.Allowed(account.Firm{}, account.Account{Kind: account.Operator}))
+}
+
+// What a firm forbids is no second factor, whenever it was shown.
+func TestASessionIsAsGoodAsWhatOpenedIt(t *testing.T) {
+	staff, contact := account.Account{Kind: account.Staff}, account.Account{Kind: account.Contact}
+	for method, kind := range map[string]account.Factor{
+		MethodSMS: account.SMSPIN, MethodHardware: account.Passkey, MethodSoftware: account.Passkey, MethodOTP: account.TOTP,
+	} {
+		s := Session{Strength: Strong, Methods: []string{MethodPassword, MethodOTP, method}}
+		require.Equal(t, []account.Factor{kind}, s.Shown())
+		on := account.Firm{Enforced: time.Unix(1, 0), EmailPIN: true}
+		require.True(t, s.Allowed(on, staff))
+		on.Forbidden = []account.Factor{kind}
+		require.False(t, s.Allowed(on, staff), method)
+		require.False(t, s.Allowed(on, contact), method)
+		s.Methods = append(s.Methods, MethodEmail)
+		require.True(t, s.Allowed(on, staff), "both were shown, and one of them will do")
+		on.Enforced = time.Time{}
+		require.True(t, Session{Strength: Single}.Allowed(on, staff))
+	}
+	require.True(t, Session{Strength: Weak, Methods: []string{MethodRecovery}}.Allowed(account.Firm{Enforced: time.Unix(1, 0)}, staff))
+	require.False(t, Session{Strength: Strong, Methods: []string{MethodPassword}}.Allowed(account.Firm{}, contact), "nothing was shown")
+	require.True(t, Session{Strength: Single}.Allowed(account.Firm{ContactsExempt: true}, contact))
+	stranded := Session{Strength: Weak, Methods: []string{MethodEmail}, MustEnrol: true}
+	require.True(t, stranded.Allowed(account.Firm{Enforced: time.Unix(1, 0)}, staff), "opened by what there is, for enrolling alone")
+}
+
+func TestLocks(t *testing.T) {
+	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	s := Session{Kind: Person, Created: start, Used: start, Expires: start.Add(Life)}
+	require.False(t, s.Locked(start))
+	require.Equal(t, start.Add(Idle), s.Locks())
+	require.True(t, s.Locked(start.Add(Idle)))
+	require.True(t, s.Locked(start.Add(Life-time.Second)))
+	require.False(t, s.Locked(start.Add(Life)), "over")
+	s.Used = start.Add(Life - time.Minute)
+	require.Equal(t, s.Expires, s.Locks())
+	s.Ended = start
+	require.False(t, s.Locked(start.Add(Idle)))
+	word := Session{Kind: AddIn, Used: start, Expires: start.Add(Life)}
+	require.False(t, word.Locked(start.Add(Idle)), "there is nobody to unlock it")
+	require.False(t, word.Live(start.Add(Idle)))
 }
 
 func TestTokens(t *testing.T) {

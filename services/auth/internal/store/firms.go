@@ -134,21 +134,53 @@ func PolicyHistory(tx *sqldb.Tx, firm string, after int64, limit int) ([]PolicyS
 		WHERE firm = $1 AND revision > $2 ORDER BY revision LIMIT $3`, firm, after, limit)
 }
 
-// Requirements lists the connections that require a second factor in a firm, in the order of their names.
+// Requirements lists the connections that require a second factor in a firm, in the order in which they began to.
 func Requirements(tx *sqldb.Tx, firm string) ([]string, error) {
 	return sqldb.Collect(tx, scanText, `SELECT connection FROM two_factor_requirements
-		WHERE firm = $1 ORDER BY created_at, connection`, firm)
+		WHERE firm = $1 AND released_at = 0 ORDER BY created_at, connection`, firm)
+}
+
+// RequirementTimes returns when a connection required a second factor last and when it stopped to; zero for never.
+func RequirementTimes(tx *sqldb.Tx, firm, connection string) (required, released time.Time, err error) {
+	type times struct{ required, released time.Time }
+	all, err := sqldb.Collect(tx, func(r *sqldb.Rows) (t times, err error) {
+		return t, r.Scan(when{&t.required}, when{&t.released})
+	}, `SELECT required_at, released_at FROM two_factor_requirements WHERE firm = $1 AND connection = $2`, firm, connection)
+	return first(all).required, first(all).released, err
 }
 
 // AddRequirement notes that a connection requires a second factor. It answers false when that was noted.
 func AddRequirement(tx *sqldb.Tx, firm, connection string, now time.Time) (bool, error) {
-	return changedOne(tx.Exec(`INSERT INTO two_factor_requirements (firm, connection, created_at) VALUES ($1, $2, $3)
-		ON CONFLICT (firm, connection) DO NOTHING`, firm, connection, micros(now)))
+	required, released, err := RequirementTimes(tx, firm, connection)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.Exec(`INSERT INTO two_factor_requirements (firm, connection, created_at, required_at)
+		VALUES ($1, $2, $3, $3) ON CONFLICT (firm, connection) DO UPDATE SET released_at = 0, required_at = $3`,
+		firm, connection, micros(latest(now, required, released)))
+	return required.IsZero() || !released.IsZero(), err
 }
 
-// DropRequirement forgets it. It answers false when there was nothing to forget.
-func DropRequirement(tx *sqldb.Tx, firm, connection string) (bool, error) {
-	return changedOne(tx.Exec(`DELETE FROM two_factor_requirements WHERE firm = $1 AND connection = $2`, firm, connection))
+// DropRequirement notes that it does not any more. It answers false when that was noted, or it never did.
+func DropRequirement(tx *sqldb.Tx, firm, connection string, now time.Time) (bool, error) {
+	required, released, err := RequirementTimes(tx, firm, connection)
+	if err != nil {
+		return false, err
+	}
+	_, err = tx.Exec(`INSERT INTO two_factor_requirements (firm, connection, created_at, released_at)
+		VALUES ($1, $2, $3, $3) ON CONFLICT (firm, connection) DO UPDATE SET released_at = $3`,
+		firm, connection, micros(latest(now, required, released)))
+	return !required.IsZero() && released.IsZero(), err
+}
+
+// latest keeps the order of what was noted, whatever the clocks of two replicas say.
+func latest(t time.Time, others ...time.Time) time.Time {
+	for _, o := range others {
+		if o.After(t) {
+			t = o
+		}
+	}
+	return t
 }
 
 func scanText(r *sqldb.Rows) (s string, err error) { return s, r.Scan(&s) }

@@ -40,6 +40,26 @@ func Session(tx *sqldb.Tx, id string) (session.Session, error) {
 	return one(tx, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE id = $1`, id)
 }
 
+// SessionByHash returns the session of a token's hash, or ErrNotFound.
+func SessionByHash(tx *sqldb.Tx, hash []byte) (session.Session, error) {
+	return one(tx, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE token_hash = $1`, hash)
+}
+
+// Unlock puts a new token in place of the old one and counts as use. A step-up does not outlive the lock. It answers false
+// when the session has ended, or has another token by now.
+func Unlock(tx *sqldb.Tx, id string, old, fresh []byte, now time.Time) (bool, error) {
+	return changedOne(tx.Exec(`UPDATE sessions SET token_hash = $3, used_at = $4, step_up_until = 0, unlock_failures = 0
+		WHERE id = $1 AND token_hash = $2 AND ended_at = 0 AND expires_at > $4 AND unlock_failures < $5`,
+		id, old, fresh, micros(now), session.MaxUnlocks))
+}
+
+// CountUnlockFailure counts a wrong password at the lock of a session, and answers how many there were.
+func CountUnlockFailure(tx *sqldb.Tx, id string) (failures int, err error) {
+	err = tx.QueryRow(`UPDATE sessions SET unlock_failures = unlock_failures + 1 WHERE id = $1
+		RETURNING unlock_failures`, id).Scan(&failures)
+	return failures, err
+}
+
 // Holder is what a session check needs to know of the account.
 type Holder struct {
 	Kind        account.Kind
@@ -49,8 +69,11 @@ type Holder struct {
 	DisplayName string
 }
 
-const resolveQuery = `SELECT s.id, s.firm, s.account, s.kind, s.parent, s.add_in, s.strength, s.methods, s.created_at,
-	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, s.must_enrol, s.enrol_until, a.kind, a.role, a.contact, a.state, a.display_name
+// prefixed are sessionColumns of the table s.
+const prefixed = `s.id, s.firm, s.account, s.kind, s.parent, s.add_in, s.strength, s.methods, s.created_at,
+	s.expires_at, s.used_at, s.step_up_until, s.ended_at, s.address, s.must_enrol, s.enrol_until`
+
+const resolveQuery = `SELECT ` + prefixed + `, a.kind, a.role, a.contact, a.state, a.display_name
 	FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.token_hash = $1`
 
 // SessionByToken returns the session of a token and whose it is, or ErrNotFound. It is one statement by itself: a
@@ -82,23 +105,36 @@ type SessionCursor struct {
 	ID      string
 }
 
-// ListSessions returns the sessions of an account that are not over, newest first, after the cursor.
+// ListSessions returns the sessions of an account that are not over, locked ones included, newest first, after the cursor.
 func ListSessions(tx *sqldb.Tx, account string, now time.Time, after SessionCursor, limit int) ([]session.Session, error) {
 	return sqldb.Collect(tx, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE account = $1 AND ended_at = 0
-		AND expires_at > $2 AND used_at > $3 AND (created_at, id) < ($4, $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
+		AND expires_at > $2 AND (kind = 'PERSON' OR used_at > $3) AND (created_at, id) < ($4, $5) ORDER BY created_at DESC, id DESC LIMIT $6`,
 		account, micros(now), micros(now.Add(-session.Idle)), after.Created, after.ID, limit)
 }
 
-// End names which sessions to end. Empty fields do not narrow; at least one of Session, Account and Firm is set.
+// FirmSession is a session of a firm and the kind of account that holds it.
+type FirmSession struct {
+	session.Session
+	HolderKind account.Kind
+}
+
+// FirmSessions returns the sessions of a firm that are not over, locked ones included: first people's, then Add-Ins'.
+func FirmSessions(tx *sqldb.Tx, firm string, now time.Time) ([]FirmSession, error) {
+	return sqldb.Collect(tx, func(r *sqldb.Rows) (s FirmSession, err error) {
+		var methods string
+		err = r.Scan(append(sessionDest(&s.Session, &methods), &s.HolderKind)...)
+		s.Methods = strings.Fields(methods)
+		return s, err
+	}, `SELECT `+prefixed+`, a.kind FROM sessions s JOIN accounts a ON a.id = s.account
+		WHERE s.firm = $1 AND s.ended_at = 0 AND s.expires_at > $2 ORDER BY s.kind DESC, s.id`, firm, micros(now))
+}
+
+// End names which sessions to end. Empty fields do not narrow; at least one is set.
 type End struct {
 	// Session ends one session and the Add-In sessions that hang on it.
 	Session string
 	// Account ends all sessions of an account.
 	Account string
-	// Firm ends those of the firm's staff.
-	Firm string
-	// Below ends only sessions weaker than this; 0 ends all.
-	Below session.Strength
 }
 
 // ended is a session that was ended, and whose firm it was in.
@@ -106,19 +142,13 @@ type ended struct{ id, firm string }
 
 // endSessions ends sessions that are not over and returns them.
 func endSessions(tx *sqldb.Tx, e End, now time.Time) ([]ended, error) {
-	if e.Session == "" && e.Account == "" && e.Firm == "" {
+	if e.Session == "" && e.Account == "" {
 		return nil, nil // whose sessions is not said: nobody's
-	}
-	below := e.Below
-	if below == 0 {
-		below = session.Strong + 1
 	}
 	return sqldb.Collect(tx, func(r *sqldb.Rows) (s ended, err error) { return s, r.Scan(&s.id, &s.firm) },
 		`UPDATE sessions SET ended_at = $1
-		WHERE ended_at = 0 AND expires_at > $1 AND strength < $2
-		AND ($3 = '' OR id = $3 OR parent = $3) AND ($4 = '' OR account = $4)
-		AND ($5 = '' OR (firm = $5 AND account IN (SELECT id FROM accounts WHERE firm = $5 AND kind = 'STAFF')))
-		RETURNING id, firm`, micros(now), int(below), e.Session, e.Account, e.Firm)
+		WHERE ended_at = 0 AND expires_at > $1 AND ($2 = '' OR id = $2 OR parent = $2) AND ($3 = '' OR account = $3)
+		RETURNING id, firm`, micros(now), e.Session, e.Account)
 }
 
 // MoveAddIns hangs the Add-In sessions of one session on another of the same person.

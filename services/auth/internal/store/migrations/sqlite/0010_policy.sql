@@ -27,6 +27,12 @@ INSERT INTO policy_history (firm, revision, changed_at, cause, actor_kind, actor
   SELECT id, revision, CASE WHEN enforced_at > created_at THEN enforced_at ELSE created_at END, 'MADE', '', '', enforced_at,
     email_pin, forbidden, email_stands_in, contacts_exempt, passkey_alone_forbidden FROM firms;
 
+-- When each connection required a second factor last, and when it stopped to (0: it has not). What is told late about an
+-- earlier time changes nothing.
+ALTER TABLE two_factor_requirements ADD COLUMN required_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE two_factor_requirements ADD COLUMN released_at INTEGER NOT NULL DEFAULT 0;
+UPDATE two_factor_requirements SET required_at = created_at;
+
 -- must_enrol: the policy asks for a factor the person does not have. enrol_until: until when a factor may be enrolled by
 -- a session that is not strong. unlock_failures: wrong passwords at the lock.
 ALTER TABLE sessions ADD COLUMN must_enrol INTEGER NOT NULL DEFAULT 0;
