@@ -22,6 +22,9 @@ type Client struct {
 	http *http.Client
 }
 
+// Base is the address of the world, without a slash at the end.
+func (c *Client) Base() string { return c.base }
+
 // New returns a client of the world at base, such as http://127.0.0.1:8091.
 func New(base string) *Client {
 	return &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{}}

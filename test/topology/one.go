@@ -1,12 +1,20 @@
 package topology
 
-import "testing"
+import (
+	"net"
+	"testing"
+)
 
 // oneProcess starts bin/concord.
 func (s *Suite) oneProcess(t testing.TB, world []string, o Options) {
 	t.Helper()
 	http, grpc := freeAddr(t), freeAddr(t)
 	s.URL = "http://" + http
+	if o.Host != "" {
+		_, port, _ := net.SplitHostPort(http) // freeAddr's own
+		s.Public = "http://" + net.JoinHostPort(o.Host, port)
+		world = append(world, "CONCORD_AUTH_PUBLIC_URL="+s.Public, "CONCORD_GATEWAY_PUBLIC_URL="+s.Public)
+	}
 	for _, name := range services {
 		s.GRPC[name] = grpc
 	}

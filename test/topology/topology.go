@@ -33,6 +33,9 @@ type Options struct {
 	Practice string
 	// Env are more settings, "KEY=value", for every process.
 	Env []string
+	// Host is the name people reach a suite in one process by, for what is bound to a name: cookies, passkeys. Its
+	// address stays that of URL; Public is what they type.
+	Host string
 }
 
 // Suite is a running suite.
@@ -48,6 +51,8 @@ type Suite struct {
 	Postgres *sqldbtest.Cluster
 	// Sim is the simulated world's program.
 	Sim *Process
+	// Public is what people type to reach it, when Options.Host says so.
+	Public string
 	// Dir keeps everything it writes.
 	Dir string
 
