@@ -3,13 +3,16 @@ package api
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"math"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/telemetry"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api/trail"
@@ -91,4 +94,45 @@ func moment(field string, t *timestamppb.Timestamp) (time.Time, error) {
 		return time.Time{}, violation(field, field, "is a time of the years 1 to 9999")
 	}
 	return t.AsTime(), nil
+}
+
+// pieceSize is about how many bytes of a file go into one message.
+const pieceSize = 64 << 10
+
+// ExportAuditEntries implements authv1.LedgerServiceServer.
+func (s ledgerServer) ExportAuditEntries(
+	req *authv1.ExportAuditEntriesRequest, out grpc.ServerStreamingServer[authv1.ExportAuditEntriesResponse],
+) error {
+	keys := trail.Keys{DB: s.DB, Vault: s.Vault, Now: s.Now}
+	w := &pieces{out: out}
+	err := keys.Export(out.Context(), w, firmOf(req.GetParent()), req.GetFirstSequence(), telemetry.ReadBuild().String())
+	if errors.Is(err, trail.ErrBeyond) {
+		return violation("first_sequence", "first_sequence", "is a place in the chain, or the one behind its end")
+	}
+	if err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// pieces sends lines as messages of many.
+type pieces struct {
+	out   grpc.ServerStreamingServer[authv1.ExportAuditEntriesResponse]
+	lines []byte
+}
+
+// Write implements io.Writer; it is given whole lines.
+func (p *pieces) Write(line []byte) (int, error) {
+	p.lines = append(p.lines, line...)
+	if len(p.lines) < pieceSize {
+		return len(line), nil
+	}
+	return len(line), p.flush()
+}
+
+// flush sends what is left. A message is encoded before Send returns, so the bytes may be used again.
+func (p *pieces) flush() error {
+	err := p.out.Send(&authv1.ExportAuditEntriesResponse{Content: p.lines})
+	p.lines = p.lines[:0]
+	return err
 }
