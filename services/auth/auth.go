@@ -40,6 +40,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 	"github.com/concord-suite/concord/services/auth/internal/store/guards"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 	"github.com/concord-suite/concord/services/auth/internal/texts"
 )
 
@@ -106,7 +107,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	}
 	in := &signin.Service{
 		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Host: cfg.PublicURL.Hostname(),
-		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(), Mail: cfg.Mail.sender(),
+		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(deps.Now), Mail: cfg.Mail.sender(),
+		Mailbox: people.Mailboxes{},
 	}
 	book, err := texts.Load(cfg.PublicURL.String(), cfg.Templates)
 	if err != nil {
@@ -143,13 +145,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	return s, s.reinstateOperators(ctx)
 }
 
-func (s SMS) sender() *delivery.SMS {
+func (s SMS) sender(now func() time.Time) *delivery.SMS {
 	if s.AccountSID == "" {
 		return nil
 	}
-	return delivery.NewSMS(delivery.SMSOptions{
+	return delivery.NewSMS(s.Timeout, now, delivery.NewTwilio(delivery.TwilioOptions{
 		URL: s.URL, AccountSID: s.AccountSID, Token: s.Token, From: s.From, Timeout: s.Timeout,
-	})
+	}))
 }
 
 func (m Mail) sender() *delivery.Mail {
@@ -162,10 +164,13 @@ func (m Mail) sender() *delivery.Mail {
 	})
 }
 
-// reinstateOperators switches the PINs of operators on again. Nobody stands above an operator who could do it; whoever
+// reinstateOperators switches the PINs of operators on again, and lets their mailboxes count again. Nobody stands above an operator who could do it; whoever
 // starts the process runs the machine, and twenty guesses a start are no danger.
 func (s *Service) reinstateOperators(ctx context.Context) error {
 	return s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+		if err := people.RestoreOperators(tx); err != nil {
+			return err
+		}
 		n, err := store.ReinstateOperators(tx)
 		if err == nil && n > 0 {
 			s.deps.Logger.WarnContext(ctx, "PINs of operators were switched off after too many wrong ones, and are on again", "accounts", n)
@@ -242,7 +247,12 @@ func (s *Service) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		err := s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error { return store.Sweep(tx, s.deps.Now()) })
+		err := s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+			if err := people.Sweep(tx, s.deps.Now()); err != nil {
+				return err
+			}
+			return store.Sweep(tx, s.deps.Now())
+		})
 		if err != nil && ctx.Err() == nil {
 			s.deps.Logger.WarnContext(ctx, "tidying up failed; it is tried again", "error", err)
 		}

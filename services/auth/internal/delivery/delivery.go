@@ -1,8 +1,10 @@
-// Package delivery hands messages to the world outside: text messages to Twilio's API, e-mails to an SMTP server.
+// Package delivery hands messages to the world outside: text messages to providers, e-mails to an SMTP server. It also reads
+// what providers report about a message later.
 //
-// Each call is bounded by its context and does not retry: a person waits at the other end of a PIN, and e-mails that can
-// wait have a queue (package outbound). A provider that hangs costs its time-out, never a sign-in. What a
-// provider answers is not passed on, since it may quote numbers and addresses; errors carry its code alone.
+// Each call is bounded and does not retry: a person waits at the other end of a PIN, and e-mails that can wait have a queue
+// (package outbound). A text message that one provider does not take is given to the next. A provider that hangs costs its
+// time-out, never a sign-in. What a provider answers is not passed on, since it may quote numbers and addresses; errors
+// carry its code alone.
 package delivery
 
 import (

@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	netmail "net/mail"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/wneessen/go-mail"
 )
@@ -47,18 +50,22 @@ type MailOptions struct {
 // NewMail makes a sender.
 func NewMail(o MailOptions) *Mail { return &Mail{options: o} }
 
-// Send hands a plain-text e-mail to the server for one address. A nil error means that the server took it.
-func (m *Mail) Send(ctx context.Context, to, subject, text string) error {
+// Letter is an e-mail in plain text to one address.
+type Letter struct {
+	To, Subject, Text string
+	// FromName is shown as the sender in place of the installation's own name; ReplyTo is where answers go. Both may be
+	// empty. The sender's address is always the installation's: no server would believe another.
+	FromName, ReplyTo string
+}
+
+// Send hands an e-mail to the server. A nil error means that the server took it.
+func (m *Mail) Send(ctx context.Context, l Letter) error {
 	ctx, cancel := context.WithTimeout(ctx, m.options.Timeout)
 	defer cancel()
-	msg := mail.NewMsg()
-	if err := errors.Join(msg.From(m.options.From), msg.To(to)); err != nil {
-		return &Error{Code: "address"}
+	msg, err := m.message(l)
+	if err != nil {
+		return err
 	}
-	msg.Subject(subject)
-	msg.SetDate()
-	msg.SetMessageID()
-	msg.SetBodyString(mail.TypeTextPlain, text)
 	client, err := m.client(ctx)
 	if err != nil {
 		return &Error{Code: "settings"}
@@ -74,6 +81,31 @@ func (m *Mail) Send(ctx context.Context, to, subject, text string) error {
 		return smtpError(ctx, err)
 	}
 	return nil
+}
+
+// message puts the e-mail together. What would make a second header, or a second line of one, is refused.
+func (m *Mail) message(l Letter) (*mail.Msg, error) {
+	for _, line := range []string{l.To, l.Subject, l.FromName, l.ReplyTo} {
+		if strings.ContainsFunc(line, unicode.IsControl) {
+			return nil, &Error{Code: "header"}
+		}
+	}
+	msg := mail.NewMsg()
+	err := errors.Join(msg.From(m.options.From), msg.To(l.To))
+	if sender, parsed := netmail.ParseAddress(m.options.From); parsed == nil && l.FromName != "" {
+		err = errors.Join(err, msg.From((&netmail.Address{Name: l.FromName, Address: sender.Address}).String()))
+	}
+	if l.ReplyTo != "" {
+		err = errors.Join(err, msg.ReplyTo(l.ReplyTo))
+	}
+	if err != nil {
+		return nil, &Error{Code: "address"}
+	}
+	msg.Subject(l.Subject)
+	msg.SetDate()
+	msg.SetMessageID()
+	msg.SetBodyString(mail.TypeTextPlain, l.Text)
+	return msg, nil
 }
 
 func (m *Mail) client(ctx context.Context) (*mail.Client, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http/httptest"
+	netmail "net/mail"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func (m *mailServer) sender(security Security, roots *tls.Config) *Mail {
 func TestMailOverEveryKindOfConnection(t *testing.T) {
 	for _, security := range []Security{Plain, StartTLS, ImplicitTLS} {
 		m, roots := newMailServer(t, security, "250 fine", "")
-		require.NoError(t, m.sender(security, roots).Send(t.Context(), "mo@harbour.example", "Grüße", "PIN 123456\n"), security)
+		require.NoError(t, m.sender(security, roots).Send(t.Context(), Letter{To: "mo@harbour.example", Subject: "Grüße", Text: "PIN 123456\n"}), security)
 		got := <-m.mails
 		require.Contains(t, got, "To: <mo@harbour.example>")
 		require.Contains(t, got, `From: "Concord" <concord@host.example>`)
@@ -125,11 +126,11 @@ func TestMailOverEveryKindOfConnection(t *testing.T) {
 
 func TestMailInsistsOnTLS(t *testing.T) {
 	m, roots := newMailServer(t, Plain, "250 fine", "") // offers no STARTTLS
-	err := m.sender(StartTLS, roots).Send(t.Context(), "mo@harbour.example", "Hello", "PIN 123456")
+	err := m.sender(StartTLS, roots).Send(t.Context(), Letter{To: "mo@harbour.example", Subject: "Hello", Text: "PIN 123456"})
 	require.Error(t, err)
 	require.Empty(t, m.mails, "nothing is said in the clear")
 	m, _ = newMailServer(t, StartTLS, "250 fine", "")
-	err = m.sender(StartTLS, nil).Send(t.Context(), "mo@harbour.example", "Hello", "PIN 123456")
+	err = m.sender(StartTLS, nil).Send(t.Context(), Letter{To: "mo@harbour.example", Subject: "Hello", Text: "PIN 123456"})
 	require.Error(t, err, "a certificate nobody vouches for")
 	require.Empty(t, m.mails)
 }
@@ -140,13 +141,13 @@ func TestMailRefusals(t *testing.T) {
 		"451 try later":                          {Code: "smtp_451", Temporary: true},
 	} {
 		m, roots := newMailServer(t, Plain, answer, "")
-		err := m.sender(Plain, roots).Send(t.Context(), "mo@harbour.example", "Hello", "text")
+		err := m.sender(Plain, roots).Send(t.Context(), Letter{To: "mo@harbour.example", Subject: "Hello", Text: "text"})
 		require.Equal(t, want.Code, Code(err))
 		require.Equal(t, want.Temporary, Temporary(err))
 		require.NotContains(t, err.Error(), "harbour")
 	}
 	m, roots := newMailServer(t, Plain, "250 fine", "")
-	require.Equal(t, "address", Code(m.sender(Plain, roots).Send(t.Context(), "not an address", "Hello", "text")))
+	require.Equal(t, "address", Code(m.sender(Plain, roots).Send(t.Context(), Letter{To: "not an address", Subject: "Hello", Text: "text"})))
 }
 
 func TestMailServerThatHangs(t *testing.T) {
@@ -154,8 +155,54 @@ func TestMailServerThatHangs(t *testing.T) {
 		m, roots := newMailServer(t, Plain, "250 fine", at)
 		sender := m.sender(Plain, roots)
 		sender.options.Timeout = 100 * time.Millisecond
-		err := sender.Send(t.Context(), "mo@harbour.example", "Hello", "text")
+		err := sender.Send(t.Context(), Letter{To: "mo@harbour.example", Subject: "Hello", Text: "text"})
 		require.Equal(t, "timeout", Code(err), at)
 		require.True(t, Temporary(err))
+	}
+}
+
+// sent hands one e-mail over and returns what the server got.
+func sent(t *testing.T, l Letter) (string, error) {
+	t.Helper()
+	m, roots := newMailServer(t, Plain, "250 fine", "")
+	if err := m.sender(Plain, roots).Send(t.Context(), l); err != nil {
+		require.Empty(t, m.mails)
+		return "", err
+	}
+	return <-m.mails, nil
+}
+
+func TestTheFirmsNameAndReplyTo(t *testing.T) {
+	got, err := sent(t, Letter{
+		To: "mo@harbour.example", Subject: "Hello", Text: "text", FromName: `Harbour "Tax" <evil@x.example>, Ltd`, ReplyTo: "office@harbour.example",
+	})
+	require.NoError(t, err)
+	head, _, _ := strings.Cut(got, "\r\n\r\n")
+	require.Regexp(t, `(?m)^From: .*<concord@host\.example>\r$`, head, "the address is the installation's own")
+	require.Contains(t, head, "Reply-To: <office@harbour.example>")
+	parsed, err := netmail.ReadMessage(strings.NewReader(got))
+	require.NoError(t, err)
+	from, err := parsed.Header.AddressList("From")
+	require.NoError(t, err)
+	require.Len(t, from, 1)
+	require.Equal(t, netmail.Address{Name: `Harbour "Tax" <evil@x.example>, Ltd`, Address: "concord@host.example"}, *from[0])
+}
+
+func TestHeadersCannotBeInjected(t *testing.T) {
+	for _, evil := range []string{"x\r\nBcc: all@example.com", "x\nBcc: all@example.com", "x\rBcc: all@example.com", "x\x00y"} {
+		for _, l := range []Letter{
+			{To: "mo@harbour.example", Subject: evil}, {To: "mo@harbour.example", Subject: "Hello", FromName: evil},
+			{To: "mo@harbour.example", Subject: "Hello", ReplyTo: evil}, {To: evil, Subject: "Hello"},
+		} {
+			_, err := sent(t, l)
+			require.Equal(t, "header", Code(err))
+		}
+	}
+	for _, long := range []string{strings.Repeat("é", 300), "=?utf-8?q?x=0D=0ABcc:_all@example.com?="} {
+		got, err := sent(t, Letter{To: "mo@harbour.example", Subject: long, FromName: long, Text: "text"})
+		require.NoError(t, err)
+		parsed, err := netmail.ReadMessage(strings.NewReader(got))
+		require.NoError(t, err)
+		require.Empty(t, parsed.Header.Get("Bcc"))
 	}
 }

@@ -115,7 +115,7 @@ func (s *Sender) send(ctx context.Context, d store.Delivery) error {
 	case err != nil:
 		failure = "unreadable" // sealed under a key that is gone; trying again does not bring it back
 	default:
-		if err := s.Mail.Send(ctx, d.Recipient, d.Subject, string(text)); err != nil {
+		if err := s.Mail.Send(ctx, delivery.Letter{To: d.Recipient, Subject: d.Subject, Text: string(text)}); err != nil {
 			failure = delivery.Code(err)
 			final = !delivery.Temporary(err) || s.Now().Sub(d.Created) > giveUpAfter
 		}

@@ -51,7 +51,8 @@ func (e *smsError) Unwrap() error { return e.error }
 func (s *Service) send(ctx context.Context, out *sending) error {
 	mailed := out.pin
 	if out.challenge.Channel.UsesSMS() {
-		if err := s.SMS.Send(ctx, out.account.Mobile, delivery.PINText(s.Host, out.pin)); err != nil {
+		text := delivery.Text{To: out.account.Mobile, Body: delivery.PINText(s.Host, out.pin)}
+		if _, _, err := s.SMS.Send(ctx, text, func(delivery.Attempt) {}); err != nil {
 			return &smsError{err}
 		}
 		mailed = out.emailPIN
@@ -60,7 +61,7 @@ func (s *Service) send(ctx context.Context, out *sending) error {
 		return nil
 	}
 	subject, text := delivery.PINMail(s.Host, mailed)
-	return s.Mail.Send(ctx, out.account.Email, subject, text)
+	return s.Mail.Send(ctx, delivery.Letter{To: out.account.Email, Subject: subject, Text: text})
 }
 
 // turn gives a challenge another channel; recovery codes stay beside it.
@@ -162,4 +163,40 @@ func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
 		return Outcome{}, err
 	}
 	return s.deliver(ctx, out)
+}
+
+// TextPIN sends a PIN by text message to the mobile of an account. The error is an *UndeliverableError.
+func (s *Service) TextPIN(ctx context.Context, a account.Account, f account.Firm, pin string) error {
+	if s.SMS == nil {
+		return &UndeliverableError{Why: factor.ErrNoSMS}
+	}
+	out := &sending{account: a, firm: f, pin: pin, challenge: store.Challenge{Channel: factor.SMS}}
+	if err := s.send(ctx, out); err != nil {
+		s.Logger.WarnContext(ctx, "a PIN was not taken", "code", delivery.Code(err))
+		return undeliverable(err)
+	}
+	return nil
+}
+
+// TellMobile tells somebody, at a mobile that was theirs, that it is not any more. It may fail: the e-mail says the same.
+func (s *Service) TellMobile(ctx context.Context, a account.Account, former string) {
+	if s.SMS == nil || s.Post == nil || former == "" {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	var f account.Firm
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		f, err = store.FirmOf(tx, a.Firm)
+		return err
+	})
+	var text string
+	if err == nil {
+		text, err = s.Post.Texts.MobileText(f.DisplayName, a.DisplayName)
+	}
+	if err == nil {
+		err = s.SMS.Send(ctx, former, text)
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "the former mobile of an account was not told", "code", delivery.Code(err))
+	}
 }
