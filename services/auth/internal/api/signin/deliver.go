@@ -194,7 +194,7 @@ func (s *Service) TellMobile(ctx context.Context, a account.Account, former stri
 		text, err = s.Post.Texts.MobileText(f.DisplayName, a.DisplayName)
 	}
 	if err == nil {
-		err = s.SMS.Send(ctx, former, text)
+		_, _, err = s.SMS.Send(ctx, delivery.Text{To: former, Body: text}, func(delivery.Attempt) {})
 	}
 	if err != nil {
 		s.Logger.WarnContext(ctx, "the former mobile of an account was not told", "code", delivery.Code(err))
