@@ -26,6 +26,7 @@ import (
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api"
+	"github.com/concord-suite/concord/services/auth/internal/api/factors"
 	"github.com/concord-suite/concord/services/auth/internal/api/idtoken"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
@@ -33,6 +34,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
 	"github.com/concord-suite/concord/services/auth/internal/api/policy"
+	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/inbound"
@@ -115,6 +117,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	post := &outbound.Post{Texts: book, Vault: deps.Vault, Now: deps.Now}
+	in.Proofs = proofs.Book{Vault: deps.Vault}
+	if in.Mail != nil {
+		in.Post = post
+	}
 	keys := issuer.New(deps.DB, deps.Vault, deps.Now, cfg.KeyRotation, deps.Logger)
 	if err := keys.Refresh(ctx); err != nil {
 		return nil, err
@@ -136,6 +142,10 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Lock:      &lock.Keeper{DB: deps.DB, SignIn: in, Now: deps.Now},
 		Passwords: &passwords.Book{DB: deps.DB, Hasher: hasher, SignIn: in, Post: post, Now: deps.Now, Logger: deps.Logger},
 		AddIns:    &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Issuer: site, Now: deps.Now},
+	}
+	s.api.Factors = &factors.Server{
+		DB: deps.DB, Memory: s.memory, Proofs: in.Proofs, SignIn: in, Post: in.Post, Issuer: "Concord " + cfg.PublicURL.Hostname(),
+		Countries: cfg.SMS.Countries, Now: deps.Now, Logger: deps.Logger,
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}

@@ -11,6 +11,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // InviteStaff implements authv1.AccountServiceServer.
@@ -37,8 +38,11 @@ func (s accountServer) InviteStaff(ctx context.Context, req *authv1.InviteStaffR
 		invited := a
 		switch known, err := store.AccountByEmail(tx, a.Firm, a.Email); {
 		case errors.Is(err, sqldb.ErrNotFound):
-			err = s.addStaff(tx, invited, f)
-			return &authv1.InviteStaffResponse{Staff: staffMessage(invited)}, err
+			if err := s.addStaff(tx, invited, f); err != nil {
+				return nil, err
+			}
+			m, err := s.described(tx, invited)
+			return &authv1.InviteStaffResponse{Staff: m}, err
 		case err != nil:
 			return nil, err
 		case known.Kind != account.Staff || known.State == account.Active:
@@ -52,7 +56,11 @@ func (s accountServer) InviteStaff(ctx context.Context, req *authv1.InviteStaffR
 		if err := store.AnnounceStaff(tx, invited); err != nil {
 			return nil, err
 		}
-		return &authv1.InviteStaffResponse{Staff: staffMessage(invited)}, s.invite(tx, invited, f, s.Now())
+		if err := s.invite(tx, invited, f, s.Now()); err != nil {
+			return nil, err
+		}
+		m, err := s.described(tx, invited)
+		return &authv1.InviteStaffResponse{Staff: m}, err
 	})
 }
 
@@ -93,20 +101,28 @@ func (s accountServer) ListStaff(ctx context.Context, req *authv1.ListStaffReque
 	if err := readToken(req.GetPageToken(), kind, &after); err != nil {
 		return nil, err
 	}
-	var staff []account.Account
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		staff, err = store.ListStaff(tx, firmOf(req.GetParent()), after, size+1)
+	resp := &authv1.ListStaffResponse{}
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		f, err := store.Firm(tx, firmOf(req.GetParent()))
+		if err != nil {
+			return orNotFound(err)
+		}
+		staff, err := store.ListStaff(tx, f.ID, after, size+1)
+		if err != nil {
+			return err
+		}
+		staff, resp.NextPageToken, err = page(staff, size, kind, func(a account.Account) any {
+			return store.NameCursor{Name: a.DisplayName, ID: a.ID}
+		})
+		if err == nil {
+			resp.Staff, err = s.staffMessages(tx, f, staff...)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	staff, next, err := page(staff, size, kind, func(a account.Account) any { return store.NameCursor{Name: a.DisplayName, ID: a.ID} })
-	resp := &authv1.ListStaffResponse{NextPageToken: next}
-	for _, a := range staff {
-		resp.Staff = append(resp.Staff, staffMessage(a))
-	}
-	return resp, err
+	return resp, nil
 }
 
 // staffOf returns a member of staff by resource name, or the NOT_FOUND to answer.
@@ -121,15 +137,18 @@ func staffOf(tx *sqldb.Tx, name string) (account.Account, error) {
 
 // GetStaff implements authv1.AccountServiceServer.
 func (s accountServer) GetStaff(ctx context.Context, req *authv1.GetStaffRequest) (*authv1.GetStaffResponse, error) {
-	var a account.Account
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		a, err = staffOf(tx, req.GetName())
+	resp := &authv1.GetStaffResponse{}
+	err := s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		a, err := staffOf(tx, req.GetName())
+		if err == nil {
+			resp.Staff, err = s.described(tx, a)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.GetStaffResponse{Staff: staffMessage(a)}, nil
+	return resp, nil
 }
 
 // DisableStaff implements authv1.AccountServiceServer.
@@ -139,19 +158,14 @@ func (s accountServer) DisableStaff(ctx context.Context, req *authv1.DisableStaf
 		if err != nil {
 			return nil, err
 		}
-		if a.Role == account.Administrator && a.State == account.Active {
-			others, err := store.OtherAdministrators(tx, a.Firm, a.ID)
-			if err != nil {
-				return nil, err
-			}
-			if others == 0 {
-				return nil, errLastAdministrator
-			}
+		if err := keepAdministrator(tx, a); err != nil {
+			return nil, err
 		}
 		if a, err = s.disable(tx, a); err != nil {
 			return nil, err
 		}
-		return &authv1.DisableStaffResponse{Staff: staffMessage(a)}, nil
+		m, err := s.described(tx, a)
+		return &authv1.DisableStaffResponse{Staff: m}, err
 	})
 }
 
@@ -170,6 +184,9 @@ func (s *Server) disable(tx *sqldb.Tx, a account.Account) (account.Account, erro
 		return a, err
 	}
 	if err := store.CloseInvitations(tx, a.ID, now); err != nil {
+		return a, err
+	}
+	if err := people.CloseResets(tx, a.ID, now); err != nil {
 		return a, err
 	}
 	_, err := store.Ended(tx, store.End{Account: a.ID}, now)
@@ -192,6 +209,14 @@ func (s accountServer) ReinstatePin(ctx context.Context, req *authv1.ReinstatePi
 			return nil, orNotFound(err)
 		}
 		a.PIN = account.PINState{}
+		if err := people.RestoreMailbox(tx, a.ID); err != nil { // the caller has made sure of who it is
+			return nil, err
+		}
 		return &authv1.ReinstatePinResponse{}, store.UpdateAccount(tx, a)
 	})
+}
+
+// ApproveEnrolment implements authv1.AccountServiceServer.
+func (s accountServer) ApproveEnrolment(ctx context.Context, req *authv1.ApproveEnrolmentRequest) (*authv1.ApproveEnrolmentResponse, error) {
+	return s.Factors.ApproveEnrolment(ctx, req)
 }

@@ -140,6 +140,28 @@ func (s accountServer) ListContactLogins(ctx context.Context, req *authv1.ListCo
 	return resp, err
 }
 
+// DisableContactLogin implements authv1.AccountServiceServer.
+func (s accountServer) DisableContactLogin(ctx context.Context, req *authv1.DisableContactLoginRequest) (*authv1.DisableContactLoginResponse, error) {
+	firm, id := childOf(store.ContactLoginName, req.GetName())
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.DisableContactLoginResponse, error) {
+		a, err := store.Account(tx, firm, id)
+		if err == nil && a.Kind != account.Contact {
+			err = errNotFound
+		}
+		if err != nil {
+			return nil, orNotFound(err)
+		}
+		was := a.State
+		if a, err = s.disable(tx, a); err != nil {
+			return nil, err
+		}
+		if was != account.Disabled {
+			err = store.AnnounceContactLogin(tx, a)
+		}
+		return &authv1.DisableContactLoginResponse{ContactLogin: contactLoginMessage(a)}, err
+	})
+}
+
 // FenceContactLogins implements authv1.AccountServiceServer.
 func (s accountServer) FenceContactLogins(ctx context.Context, req *authv1.FenceContactLoginsRequest) (*authv1.FenceContactLoginsResponse, error) {
 	firm := firmOf(req.GetFirm())

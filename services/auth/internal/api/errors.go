@@ -58,6 +58,8 @@ var (
 		"this kind of factor is not taken here; see which ones are")
 	errPasskey = rpcerr.New(codes.InvalidArgument, authv1.ErrorReason_ERROR_REASON_PASSKEY_INVALID,
 		"that is no answer of a passkey to this challenge")
+	errUnsuitable = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE,
+		"this can't be done to the account")
 	errETag = rpcerr.New(codes.Aborted, authv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
 		"somebody else changed it; read it again")
 )
