@@ -42,6 +42,7 @@ type peer struct {
 	authv1.UnimplementedSessionServiceServer
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedFirmServiceServer
+	addInPeer
 	connectorv1.UnimplementedConnectionServiceServer
 	connectorv1.UnimplementedWebhookServiceServer
 	syncv1.UnimplementedClientServiceServer
@@ -57,6 +58,7 @@ type peer struct {
 	created  *syncv1.CreateClientRequest
 	run      *syncv1.StartRunRequest
 	notices  []*connectorv1.ReceiveWebhookRequest
+	unlock   *authv1.UnlockSessionRequest
 	receive  func(context.Context) error
 }
 
@@ -74,6 +76,9 @@ func (p *peer) authorization(method string) string {
 }
 
 func (p *peer) ResolveSession(_ context.Context, r *authv1.ResolveSessionRequest) (*authv1.ResolveSessionResponse, error) {
+	if r.GetSessionToken() == lockedToken {
+		return nil, errLocked()
+	}
 	if r.GetSessionToken() != token {
 		return nil, status.Error(codes.Unauthenticated, "the session has ended")
 	}
@@ -197,7 +202,7 @@ type suite struct {
 	body  string
 }
 
-func start(t *testing.T, change func(*gateway.Config)) *suite {
+func start(t testing.TB, change func(*gateway.Config)) *suite {
 	t.Helper()
 	s := &suite{peer: &peer{seen: map[string]metadata.MD{}}}
 	conn := s.peer.listen(t)
@@ -227,13 +232,14 @@ func start(t *testing.T, change func(*gateway.Config)) *suite {
 }
 
 // listen serves the peer on loopback and dials it as the gateway does, identity included.
-func (p *peer) listen(t *testing.T) grpc.ClientConnInterface {
+func (p *peer) listen(t testing.TB) grpc.ClientConnInterface {
 	t.Helper()
 	srv := grpc.NewServer(grpc.Creds(insecure.NewCredentials()))
 	authv1.RegisterSignInServiceServer(srv, p)
 	authv1.RegisterSessionServiceServer(srv, p)
 	authv1.RegisterKeyServiceServer(srv, p)
 	authv1.RegisterFirmServiceServer(srv, p)
+	authv1.RegisterAddInServiceServer(srv, p)
 	connectorv1.RegisterConnectionServiceServer(srv, p)
 	connectorv1.RegisterWebhookServiceServer(srv, p)
 	syncv1.RegisterClientServiceServer(srv, p)

@@ -31,6 +31,7 @@ func cookieAnswers(cookies session.Cookies, sessions *session.Cache) func(contex
 		case *authv1.VerifyFactorResponse:
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.UnlockSessionResponse:
+			sessions.ForgetToken(session.Token(ctx))
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.VerifyStepUpResponse:
 			sessions.ForgetToken(session.Token(ctx))

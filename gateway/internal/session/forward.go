@@ -11,13 +11,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/concord-suite/concord/platform/dial"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 )
 
 // Forward makes calls on conn with the token of whoever made the request: an internal token for audience, or, when
 // nobody is signed in, none but the address they came from.
 func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context, method string) (context.Context, error) {
+	return unlocking{wrapped{conn, func(ctx context.Context, method string) (context.Context, error) {
 		token := Token(ctx)
 		// Whoever signs in is nobody yet, whatever session the browser still holds: it may have ended, or be another
 		// person's.
@@ -29,7 +30,18 @@ func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) gr
 			return nil, err
 		}
 		return dial.WithToken(ctx, internal), nil
-	}}
+	}}}
+}
+
+// unlocking gives UnlockSession the token of the request's session where the body has none: a page can't read the cookie
+// that holds it.
+type unlocking struct{ wrapped }
+
+func (u unlocking) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	if m, ok := args.(*authv1.UnlockSessionRequest); ok && m.GetSessionToken() == "" {
+		m.SessionToken = Token(ctx)
+	}
+	return u.wrapped.Invoke(ctx, method, args, reply, opts...)
 }
 
 // AsGateway makes calls on conn as the gateway itself, whoever made the request.

@@ -1,0 +1,90 @@
+package gateway_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/concord-suite/concord/gateway"
+	"github.com/concord-suite/concord/gateway/internal/session"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+)
+
+// lockedToken is of a session that was not used for long.
+const lockedToken = "opaque-session-token-of-a-locked-session"
+
+func errLocked() error {
+	st, err := status.New(codes.Unauthenticated, "unlock it").WithDetails(&errdetails.ErrorInfo{Reason: "SESSION_LOCKED", Domain: "concord"})
+	if err != nil {
+		return err
+	}
+	return st.Err()
+}
+
+func (p *peer) UnlockSession(ctx context.Context, r *authv1.UnlockSessionRequest) (*authv1.UnlockSessionResponse, error) {
+	p.note(ctx, "UnlockSession")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unlock = r
+	return &authv1.UnlockSessionResponse{SessionToken: token, Session: &authv1.Session{
+		Name: "sessions/" + other, ExpireTime: timestamppb.New(time.Now().Add(time.Hour)),
+	}}, nil
+}
+
+// A locked session is not an ended one: the browser keeps its cookie and is told what to ask the person for.
+func TestALockedSessionKeepsItsCookie(t *testing.T) {
+	s := start(t, nil)
+	for range 2 {
+		resp, body := s.do(t, "GET", "/v1/"+firm+"/clients", "", "Cookie", "concord_session="+lockedToken)
+		require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+		require.Equal(t, "SESSION_LOCKED", problemOf(t, resp, body)["reason"])
+		require.Empty(t, resp.Cookies())
+	}
+}
+
+// The page that asks for the password can't read the session's token; the gateway puts it in, for a page that proves to be
+// its own.
+func TestABrowserUnlocksByItsCookie(t *testing.T) {
+	s := start(t, nil)
+	const path, body = "/v1/session:unlock", `{"password":"open sesame to me"}`
+	jar := "concord_session=" + lockedToken
+	resp, _ := s.do(t, "POST", path, body, "Cookie", jar)
+	require.Equal(t, http.StatusForbidden, resp.StatusCode, "without the page's proof")
+	require.Nil(t, s.unlock)
+
+	resp, answer := s.do(t, "POST", path, body, "Cookie", jar, session.CSRFHeader, session.CSRF(lockedToken))
+	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Equal(t, lockedToken, s.unlock.GetSessionToken())
+	require.Equal(t, "open sesame to me", s.unlock.GetPassword())
+	require.NotContains(t, s.authorization("UnlockSession"), lockedToken, "nobody is signed in at the lock")
+	require.NotContains(t, answer, token, "the new one is in the cookie alone")
+	var got []string
+	for _, c := range resp.Cookies() {
+		got = append(got, c.Value)
+	}
+	require.Equal(t, []string{token, session.CSRF(token)}, got)
+
+	resp, answer = s.do(t, "POST", path, `{"password":"x","session_token":"`+lockedToken+`-of-a-program"}`)
+	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Equal(t, lockedToken+"-of-a-program", s.unlock.GetSessionToken())
+	require.Contains(t, answer, token)
+	require.Empty(t, resp.Cookies())
+}
+
+// It is a place to try passwords at, and bounded like the others.
+func TestTryingPasswordsAtTheLockIsBounded(t *testing.T) {
+	s := start(t, func(c *gateway.Config) { c.SignInsPerMinute = 3 })
+	var last int
+	for range 5 {
+		resp, _ := s.do(t, "POST", "/v1/session:unlock", `{"password":"x","session_token":"y"}`)
+		last = resp.StatusCode
+	}
+	require.Equal(t, http.StatusTooManyRequests, last)
+}
