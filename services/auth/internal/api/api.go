@@ -19,6 +19,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/factors"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
@@ -42,6 +43,8 @@ type Server struct {
 	// Passwords changes passwords.
 	Passwords *passwords.Book
 	Issuer    *issuer.Issuer
+	// Factors answers FactorService.
+	Factors *factors.Server
 	// AddIns is the authorization server, which answers AddInService.
 	AddIns *oauth.Server
 	// Policy keeps what firms ask of those who sign in.
@@ -70,7 +73,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	authv1.RegisterAccountServiceServer(r, accountServer{Server: s})
 	authv1.RegisterKeyServiceServer(r, keyServer{Server: s})
 	authv1.RegisterLedgerServiceServer(r, ledgerServer{Server: s})
-	authv1.RegisterFactorServiceServer(r, factorServer{Server: s})
+	authv1.RegisterFactorServiceServer(r, s.Factors)
 	authv1.RegisterPasswordServiceServer(r, passwordServer{Server: s})
 	authv1.RegisterAddInServiceServer(r, s.AddIns)
 	authv1.RegisterDeliveryServiceServer(r, deliveryServer{Server: s})
@@ -98,10 +101,6 @@ type (
 	}
 	keyServer struct {
 		authv1.UnsafeKeyServiceServer
-		*Server
-	}
-	factorServer struct {
-		authv1.UnsafeFactorServiceServer
 		*Server
 	}
 	passwordServer struct {

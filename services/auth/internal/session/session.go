@@ -161,6 +161,7 @@ const (
 	ForInvitation Purpose = "civ_"
 	ForSetup      Purpose = "cst_"
 	ForChallenge  Purpose = "cch_"
+	ForEnrolment  Purpose = "cen_"
 	ForReset      Purpose = "crs_"
 )
 

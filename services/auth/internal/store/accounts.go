@@ -89,6 +89,21 @@ func OtherAdministrators(tx *sqldb.Tx, firm, id string) (n int, err error) {
 	return n, err
 }
 
+// maxApprovers bounds how many are written to about one request.
+const maxApprovers = 20
+
+// Approvers returns who may vouch for an account: the other active administrators of the firm or, when there is none, the
+// other operators.
+func Approvers(tx *sqldb.Tx, firm, id string) ([]account.Account, error) {
+	out, err := sqldb.Collect(tx, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE firm = $1 AND id <> $2
+		AND role = 'ADMINISTRATOR' AND state = 'ACTIVE' ORDER BY id LIMIT $3`, firm, id, maxApprovers)
+	if err != nil || len(out) > 0 {
+		return out, err
+	}
+	return sqldb.Collect(tx, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE firm = '' AND id <> $1
+		AND kind = 'OPERATOR' AND state = 'ACTIVE' ORDER BY id LIMIT $2`, id, maxApprovers)
+}
+
 // ReinstateOperators lets operators use PINs again, and answers how many could not.
 func ReinstateOperators(tx *sqldb.Tx) (int64, error) {
 	return tx.Exec(`UPDATE accounts SET pin_disabled_at = 0, pin_failures = 0, pin_blocked_until = 0

@@ -17,8 +17,11 @@ type About struct {
 	Site, Host string
 }
 
-// pinText is the name of the one template that is a text message.
-const pinText = "pin_sms"
+// The names of the templates that are text messages.
+const (
+	pinText    = "pin_sms"
+	mobileText = "mobile_changed_sms"
+)
 
 type pinData struct {
 	About
@@ -52,6 +55,7 @@ var about = About{Firm: "Firm", Person: "Person", Site: "https://host.example", 
 // samples is data to try each template with: everything filled in, and nothing.
 var samples = map[string][]any{
 	pinText:              {pinData{about, "000000", 10}, pinData{}},
+	mobileText:           {otherData{about, ""}, otherData{}},
 	"pin_mail":           {pinData{about, "000000", 10}, pinData{}},
 	"invitation":         {codeData{about, "code", "https://host.example", 24}, codeData{}},
 	"password_reset":     {codeData{about, "code", "https://host.example", 1}, codeData{}},
@@ -82,6 +86,11 @@ func (b *Book) PINText(firm, person, pin string, life time.Duration) (string, er
 	}
 	// Only the last line that begins with @ counts, so a template can't bind the PIN elsewhere.
 	return text + "\n\n@" + b.host + " #" + pin, nil
+}
+
+// MobileText is the text message to a mobile that is no longer the one of an account.
+func (b *Book) MobileText(firm, person string) (string, error) {
+	return b.text(mobileText, otherData{b.about(firm, person), ""})
 }
 
 // PINMail is the e-mail that carries a PIN. Subjects show on locked screens: one that holds the PIN is replaced.

@@ -125,7 +125,7 @@ func (b *Book) add(name, file string, text []byte) error {
 	}
 	b.templates[name] = parsed
 	for _, data := range samples[name] {
-		if name == pinText {
+		if name == pinText || name == mobileText {
 			_, err = b.text(name, data)
 		} else {
 			_, err = b.mail(name, data)

@@ -20,8 +20,8 @@ type asked struct {
 	address string
 }
 
-// enrolled are the kinds that an account has enrolled, of those its firm allows: what is forbidden does not count.
-func (s *Service) enrolled(tx *sqldb.Tx, a account.Account, f account.Firm) (k factor.Kinds, err error) {
+// Enrolled are the kinds that an account has enrolled, of those its firm allows: what is forbidden does not count.
+func (s *Service) Enrolled(tx *sqldb.Tx, a account.Account, f account.Firm) (k factor.Kinds, err error) {
 	if s.Passkeys != nil && f.Allows(a, account.Passkey) {
 		has, err := s.Passkeys.Enrolled(tx, a.ID)
 		if err != nil {
@@ -126,6 +126,20 @@ func waited(a account.Account, now time.Time) error {
 
 // smsWindow is the time over which text messages to one account are counted.
 const smsWindow = time.Hour
+
+// CountText counts a text message to an account, or returns a *WaitError when it has had enough of them. The caller writes
+// the account.
+func (s *Service) CountText(a *account.Account) error {
+	now := s.Now()
+	if now.Sub(a.PIN.SMSWindow) >= smsWindow {
+		a.PIN.SMSWindow, a.PIN.SMSSent = now, 0
+	}
+	if a.PIN.SMSSent >= s.SMSPerHour {
+		return &WaitError{Until: a.PIN.SMSWindow.Add(smsWindow)}
+	}
+	a.PIN.SMSSent++
+	return nil
+}
 
 // choose picks the channel of a PIN and counts the text message it will cost.
 func (s *Service) choose(tx *sqldb.Tx, in *asked, now time.Time) (factor.Channel, error) {

@@ -210,7 +210,7 @@ func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed,
 		if err != nil {
 			return err
 		}
-		has, err := s.enrolled(tx, a, firm)
+		has, err := s.Enrolled(tx, a, firm)
 		if err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ func (s *Service) beginStepUp(ctx context.Context, current session.Session, chec
 		if in.firm, err = store.FirmOf(tx, a.Firm); err != nil {
 			return err
 		}
-		if in.enrolled, err = s.enrolled(tx, a, in.firm); err != nil {
+		if in.enrolled, err = s.Enrolled(tx, a, in.firm); err != nil {
 			return err
 		}
 		if alone {

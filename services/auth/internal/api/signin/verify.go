@@ -184,7 +184,7 @@ func (s *Service) stillTaken(tx *sqldb.Tx, c store.Challenge, how *asked, got *s
 	if how.stepUp, err = steppingUp(tx, c); err != nil {
 		return err
 	}
-	if how.enrolled, err = s.enrolled(tx, a, how.firm); err != nil {
+	if how.enrolled, err = s.Enrolled(tx, a, how.firm); err != nil {
 		return err
 	}
 	switch kind := got.kinds[0]; {
@@ -237,4 +237,25 @@ func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, now time.Time
 		}
 	}
 	return store.UpdateAccount(tx, *a)
+}
+
+// ShowRecovery uses up a recovery code of somebody who is signed in, under the same bounds and the same count as at a
+// sign-in. The verdict is why it is refused; the caller commits all the same.
+func (s *Service) ShowRecovery(tx *sqldb.Tx, a account.Account, code, address string) (verdict, err error) {
+	now := s.Now()
+	if verdict := waited(a, now); verdict != nil {
+		return verdict, nil
+	}
+	right, err := s.Proofs.UseRecovery(tx, a, code, now)
+	if err != nil {
+		return nil, err
+	}
+	if right {
+		a.PIN.Failures, a.PIN.BlockedUntil = 0, time.Time{}
+		return nil, store.UpdateAccount(tx, a)
+	}
+	if err := s.countWrongCode(tx, &a, now); err != nil {
+		return nil, err
+	}
+	return ErrRefused, recordWrong(tx, a, account.RecoveryCode, address, now)
 }

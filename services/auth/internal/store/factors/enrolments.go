@@ -90,3 +90,10 @@ func Approved(tx *sqldb.Tx, account string, now time.Time) (ok bool, err error) 
 func UseApproval(tx *sqldb.Tx, account string, now time.Time) (bool, error) {
 	return changedOne(tx.Exec(`DELETE FROM enrolment_approvals WHERE account = $1 AND expires_at > $2`, account, micros(now)))
 }
+
+// Ask notes that an account asks for an approval. It answers false when it has asked since a time.
+func Ask(tx *sqldb.Tx, account string, now, since time.Time) (bool, error) {
+	return changedOne(tx.Exec(`INSERT INTO enrolment_asks (account, asked_at) VALUES ($1, $2)
+		ON CONFLICT (account) DO UPDATE SET asked_at = excluded.asked_at WHERE enrolment_asks.asked_at <= $3`,
+		account, micros(now), micros(since)))
+}

@@ -20,6 +20,7 @@ func Sweep(tx *sqldb.Tx, now time.Time) error {
 	for _, query := range []string{
 		`DELETE FROM enrolments WHERE expires_at < $1`,
 		`DELETE FROM enrolment_approvals WHERE expires_at < $1`,
+		`DELETE FROM enrolment_asks WHERE asked_at < $1`,
 		`DELETE FROM recovery_codes WHERE issued = 1 AND expires_at < $1`,
 	} {
 		if _, err := tx.Exec(query, old); err != nil {
@@ -37,6 +38,7 @@ func Forget(tx *sqldb.Tx, account string) error {
 		`DELETE FROM recovery_keys WHERE account = $1`,
 		`DELETE FROM enrolments WHERE account = $1`,
 		`DELETE FROM enrolment_approvals WHERE account = $1`,
+		`DELETE FROM enrolment_asks WHERE account = $1`,
 	} {
 		if _, err := tx.Exec(query, account); err != nil {
 			return err

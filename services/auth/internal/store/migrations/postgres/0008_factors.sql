@@ -64,3 +64,9 @@ CREATE TABLE enrolment_approvals (
   created_at  BIGINT NOT NULL,
   expires_at  BIGINT NOT NULL
 );
+
+-- When somebody asked for that last.
+CREATE TABLE enrolment_asks (
+  account   TEXT COLLATE "C" PRIMARY KEY REFERENCES accounts (id),
+  asked_at  BIGINT NOT NULL
+);

@@ -84,3 +84,9 @@ CREATE TABLE enrolment_approvals (
   created_at  INTEGER NOT NULL,
   expires_at  INTEGER NOT NULL
 ) STRICT;
+
+-- When somebody asked for that last.
+CREATE TABLE enrolment_asks (
+  account   TEXT PRIMARY KEY REFERENCES accounts (id),
+  asked_at  INTEGER NOT NULL
+) STRICT;
