@@ -20,7 +20,7 @@ import (
 	"github.com/concord-suite/concord/platform/rpcerr"
 )
 
-func signer(t *testing.T) *access.Signer {
+func signer(t testing.TB) *access.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
