@@ -218,6 +218,7 @@ func TestUpdatesCannotOverwriteUnseen(t *testing.T) {
 var ownRoute = map[protoreflect.FullName]string{
 	"concord.sync.v1.RunService.WatchRun":               "server-sent events",
 	"concord.sync.v1.ClientService.ExportClientHistory": "a CSV file",
+	"concord.auth.v1.LedgerService.ExportAuditEntries":  "a file of JSON lines",
 	"concord.auth.v1.KeyService.GetKeys":                "services fetch the keys themselves",
 }
 

@@ -609,13 +609,13 @@ const file_concord_auth_v1_ledger_service_proto_rawDesc = "" +
 	"\n" +
 	"KeyService\x12\x93\x01\n" +
 	"\aGetKeys\x12\x1f.concord.auth.v1.GetKeysRequest\x1a .concord.auth.v1.GetKeysResponse\"E\x8a\xb5\x18A\n" +
-	"\akey.get\x12\t\x01\x02\x03\x04\x05\x06\a\b\t\x1a\tconnector\x1a\x04sync\x1a\tdocuments\x1a\agateway\x1a\x04auth0\x012\xb5\x04\n" +
+	"\akey.get\x12\t\x01\x02\x03\x04\x05\x06\a\b\t\x1a\tconnector\x1a\x04sync\x1a\tdocuments\x1a\agateway\x1a\x04auth0\x012\x85\x04\n" +
 	"\rLedgerService\x12\xaf\x01\n" +
 	"\x10ListAuditEntries\x12(.concord.auth.v1.ListAuditEntriesRequest\x1a).concord.auth.v1.ListAuditEntriesResponse\"F\x8a\xb5\x18\x19\n" +
 	"\n" +
-	"audit.list\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=firms/*}/auditEntries\x12\xc2\x01\n" +
-	"\x12ExportAuditEntries\x12*.concord.auth.v1.ExportAuditEntriesRequest\x1a+.concord.auth.v1.ExportAuditEntriesResponse\"Q\x8a\xb5\x18\x1d\n" +
-	"\faudit.export\x12\x01\x03 \x01*\x06parent0\x02\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=firms/*}/auditEntries:export0\x01\x12\xac\x01\n" +
+	"audit.list\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02#\x12!/v1/{parent=firms/*}/auditEntries\x12\x92\x01\n" +
+	"\x12ExportAuditEntries\x12*.concord.auth.v1.ExportAuditEntriesRequest\x1a+.concord.auth.v1.ExportAuditEntriesResponse\"!\x8a\xb5\x18\x1d\n" +
+	"\faudit.export\x12\x01\x03 \x01*\x06parent0\x020\x01\x12\xac\x01\n" +
 	"\fVerifyLedger\x12$.concord.auth.v1.VerifyLedgerRequest\x1a%.concord.auth.v1.VerifyLedgerResponse\"O\x8a\xb5\x18\x1b\n" +
 	"\faudit.verify\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=firms/*}/auditEntries:verifyBCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 

@@ -140,7 +140,7 @@ const (
 type LedgerServiceClient interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(ctx context.Context, in *ListAuditEntriesRequest, opts ...grpc.CallOption) (*ListAuditEntriesResponse, error)
-	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite.
+	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite. REST answers it as a file.
 	ExportAuditEntries(ctx context.Context, in *ExportAuditEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAuditEntriesResponse], error)
 	// VerifyLedger walks the chain of the firm and names the first broken entry, if any.
 	VerifyLedger(ctx context.Context, in *VerifyLedgerRequest, opts ...grpc.CallOption) (*VerifyLedgerResponse, error)
@@ -201,7 +201,7 @@ func (c *ledgerServiceClient) VerifyLedger(ctx context.Context, in *VerifyLedger
 type LedgerServiceServer interface {
 	// ListAuditEntries lists entries, newest first.
 	ListAuditEntries(context.Context, *ListAuditEntriesRequest) (*ListAuditEntriesResponse, error)
-	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite.
+	// ExportAuditEntries streams the whole chain of the firm, or its newest part, as lines of JSON that `concord audit verify` checks without the suite. REST answers it as a file.
 	ExportAuditEntries(*ExportAuditEntriesRequest, grpc.ServerStreamingServer[ExportAuditEntriesResponse]) error
 	// VerifyLedger walks the chain of the firm and names the first broken entry, if any.
 	VerifyLedger(context.Context, *VerifyLedgerRequest) (*VerifyLedgerResponse, error)
