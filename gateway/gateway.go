@@ -21,6 +21,7 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/bytes"
 	"github.com/concord-suite/concord/gateway/internal/connect"
 	"github.com/concord-suite/concord/gateway/internal/limits"
+	"github.com/concord-suite/concord/gateway/internal/oauth"
 	"github.com/concord-suite/concord/gateway/internal/pages"
 	"github.com/concord-suite/concord/gateway/internal/request"
 	"github.com/concord-suite/concord/gateway/internal/rest"
@@ -70,6 +71,7 @@ type Service struct {
 	sessions *session.Cache
 	limits   *limits.Limits
 	pages    pages.Pages
+	oauth    *oauth.Server
 	deps     Deps
 }
 
@@ -104,7 +106,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 
-	s := &Service{sessions: sessions, limits: lim, pages: hosted, deps: deps}
+	s := &Service{sessions: sessions, limits: lim, pages: hosted, oauth: oauth.New(deps.Auth), deps: deps}
 	s.handler = s.routes(api, proxy, events, callback, notices, cookies)
 	return s, nil
 }

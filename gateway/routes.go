@@ -30,6 +30,7 @@ func (s *Service) routes(
 	mux.Handle("GET /oauth/callback", callback)
 	mux.HandleFunc("GET /connect/done.html", connect.ServeDone)
 	s.pages.Register(mux)
+	s.oauth.Register(mux)
 	mux.HandleFunc("/", serveNothing)
 	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
 	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(people)))))

@@ -41,7 +41,8 @@ func (c *Callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Why it failed is on the attempt, where the person who started it reads it.
 		result = "failed"
 	}
-	http.Redirect(w, r, done+"#"+result, http.StatusFound)
+	w.Header().Set("Location", done+"#"+result)
+	w.WriteHeader(http.StatusFound) // with an empty body
 }
 
 // text keeps what no message can carry from hiding the rest of the answer: a provider's words in another encoding, a

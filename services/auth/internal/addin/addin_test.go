@@ -1,6 +1,8 @@
 package addin
 
 import (
+	"net"
+	"net/url"
 	"testing"
 	"time"
 
@@ -72,4 +74,57 @@ func TestDerivedTokensNeedBothHalves(t *testing.T) {
 	require.NotEqual(t, one, Derive("car_b", salt, "car_"))
 	require.NotEqual(t, one, Derive("car_a", NewSalt(), "car_"))
 	require.NotEqual(t, one, Derive("car_a", salt, "cai_"), "the access token says nothing about the refresh token")
+}
+
+// FuzzRedirect: whatever passes leads to this machine, by the registered path and nothing behind it.
+func FuzzRedirect(f *testing.F) {
+	for _, seed := range []string{"http://127.0.0.1:1/done", "http://[::1]:49152/done", "http://127.0.0.1:1@evil.example/done", "http://127.0.0.1:1/done?x#y"} {
+		f.Add(seed)
+	}
+	c := Client{ID: "word", Name: "Word", Path: "/done"}
+	f.Fuzz(func(t *testing.T, redirect string) {
+		if !c.Accepts(redirect) {
+			return
+		}
+		u, err := url.Parse(redirect)
+		require.NoError(t, err)
+		require.True(t, net.ParseIP(u.Hostname()).IsLoopback())
+		require.Equal(t, "http", u.Scheme)
+		require.Equal(t, "/done", u.EscapedPath())
+		require.Empty(t, u.RawQuery+u.Fragment)
+		require.NotEmpty(t, u.Port())
+	})
+}
+
+// FuzzScope: what is read is spelled the same when it is read again, and holds nothing that does not exist.
+func FuzzScope(f *testing.F) {
+	f.Add("openid offline_access")
+	f.Add("openid\topenid\u2003x")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, ok := ParseScope(text)
+		if !ok {
+			return
+		}
+		require.True(t, s.Within(Scopes()))
+		again, ok := ParseScope(s.String())
+		require.True(t, ok)
+		require.Equal(t, s.String(), again.String())
+	})
+}
+
+// FuzzRegister: a registration that is taken names a client that can be asked for.
+func FuzzRegister(f *testing.F) {
+	f.Add("word=Concord for Word=/done")
+	f.Fuzz(func(t *testing.T, line string) {
+		r, err := Register([]string{line})
+		if err != nil {
+			return
+		}
+		require.Len(t, r, 1)
+		for id, c := range r {
+			require.Equal(t, id, c.ID)
+			require.NotEmpty(t, c.Name)
+			require.True(t, c.Accepts("http://127.0.0.1:1024"+c.Path), c.Path)
+		}
+	})
 }
