@@ -96,7 +96,8 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 		PerMinute: cfg.RequestsPerMinute, SignInsPerMinute: cfg.SignInsPerMinute, TrustedProxies: cfg.TrustedProxies,
 	}, deps.Now)
 	proxy := bytes.New(documentsv1.NewDocumentServiceClient(conns.Documents), deps.Bytes, deps.BytesHost, deps.Logger)
-	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync), deps.Now)
+	events := stream.New(syncv1.NewRunServiceClient(conns.Sync), syncv1.NewClientServiceClient(conns.Sync),
+		authv1.NewLedgerServiceClient(conns.Auth), deps.Now)
 	// The callback is the gateway's own call: the person may be signed in in another browser profile, or not at all.
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
 	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)), lim)

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -42,6 +43,7 @@ type peer struct {
 	authv1.UnimplementedSessionServiceServer
 	authv1.UnimplementedKeyServiceServer
 	authv1.UnimplementedFirmServiceServer
+	authv1.UnimplementedLedgerServiceServer
 	addInPeer
 	connectorv1.UnimplementedConnectionServiceServer
 	connectorv1.UnimplementedWebhookServiceServer
@@ -136,6 +138,21 @@ func (p *peer) StartRun(_ context.Context, r *syncv1.StartRunRequest) (*syncv1.S
 	defer p.mu.Unlock()
 	p.run = r
 	return &syncv1.StartRunResponse{Run: &syncv1.Run{}}, nil
+}
+
+func (p *peer) ExportAuditEntries(r *authv1.ExportAuditEntriesRequest, s grpc.ServerStreamingServer[authv1.ExportAuditEntriesResponse]) error {
+	if r.GetFirstSequence() > 2 {
+		return status.Error(codes.InvalidArgument, "there are two")
+	}
+	for _, line := range []string{"{\"first\":true}\n", fmt.Sprintf("{\"from\":%d}\n", r.GetFirstSequence())} {
+		if err := s.Send(&authv1.ExportAuditEntriesResponse{Content: []byte(line)}); err != nil {
+			return err
+		}
+	}
+	if r.GetFirstSequence() == 2 {
+		return status.Error(codes.Unavailable, "the database went away")
+	}
+	return nil
 }
 
 func (p *peer) ExportClientHistory(r *syncv1.ExportClientHistoryRequest, s grpc.ServerStreamingServer[syncv1.ExportClientHistoryResponse]) error {
@@ -239,6 +256,7 @@ func (p *peer) listen(t testing.TB) grpc.ClientConnInterface {
 	authv1.RegisterSessionServiceServer(srv, p)
 	authv1.RegisterKeyServiceServer(srv, p)
 	authv1.RegisterFirmServiceServer(srv, p)
+	authv1.RegisterLedgerServiceServer(srv, p)
 	authv1.RegisterAddInServiceServer(srv, p)
 	connectorv1.RegisterConnectionServiceServer(srv, p)
 	connectorv1.RegisterWebhookServiceServer(srv, p)

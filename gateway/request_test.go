@@ -31,10 +31,11 @@ func TestUnknownQueryParametersAreRefused(t *testing.T) {
 	addresses := map[string]string{
 		"GET /v1/" + firm + "/runs/" + other + ":watch":                "none",
 		"GET /v1/" + firm + "/clients/" + other + "/history:export":    "kind",
+		"GET /v1/" + firm + "/auditEntries:export":                     "firstSequence",
 		"GET /v1/" + firm + "/documents/" + other + "/content":         "none",
 		"POST /v1/" + firm + "/folders/" + other + "/documents:upload": "displayName, sha256, requestId",
-		"GET /v1/bytes/ticket": "none",
-		"PUT /v1/bytes/ticket": "none",
+		"GET /v1/bytes/ticket":                                         "none",
+		"PUT /v1/bytes/ticket":                                         "none",
 	}
 	routes := request.Contract("concord.")
 	require.Greater(t, len(routes), 70)

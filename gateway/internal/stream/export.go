@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
 	"github.com/concord-suite/concord/gateway/internal/request"
+	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 )
 
@@ -29,18 +31,53 @@ func (h *Handlers) export(w http.ResponseWriter, r *http.Request, client string)
 		problem.WriteError(w, r, err)
 		return
 	}
-	first, err := pieces.Recv()
+	download(w, r, "text/csv; charset=utf-8", func() string { return h.fileName(r.Context(), client) }, func() ([]byte, error) {
+		piece, err := pieces.Recv()
+		return piece.GetData(), err
+	})
+}
+
+// audit answers the firm's audit ledger as a file of JSON lines, piece by piece.
+func (h *Handlers) audit(w http.ResponseWriter, r *http.Request, firm string) {
+	query, refused := request.Query(r, "firstSequence")
+	if refused != nil {
+		problem.Write(w, r, refused)
+		return
+	}
+	var first int64
+	if text, ok := query["firstSequence"]; ok {
+		var err error
+		if first, err = strconv.ParseInt(text, 10, 64); err != nil {
+			problem.Write(w, r, problem.Invalid(problem.Field{Field: "firstSequence", Rule: "int64", Detail: "must be a whole number"}))
+			return
+		}
+	}
+	pieces, err := h.ledger.ExportAuditEntries(r.Context(), &authv1.ExportAuditEntriesRequest{Parent: firm, FirstSequence: first})
+	if err != nil {
+		problem.WriteError(w, r, err)
+		return
+	}
+	name := func() string { return "Audit ledger " + h.now().UTC().Format(time.DateOnly) + ".jsonl" }
+	download(w, r, "application/jsonl", name, func() ([]byte, error) {
+		piece, err := pieces.Recv()
+		return piece.GetContent(), err
+	})
+}
+
+// download passes pieces of a file on until io.EOF. The first one decides between a problem document and a file.
+func download(w http.ResponseWriter, r *http.Request, kind string, name func() string, next func() ([]byte, error)) {
+	piece, err := next()
 	if err != nil && !errors.Is(err, io.EOF) {
 		problem.WriteError(w, r, err)
 		return
 	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", disposition(h.fileName(r.Context(), client)))
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Disposition", disposition(name()))
 	for err == nil {
-		if _, werr := w.Write(first.GetData()); werr != nil {
+		if _, werr := w.Write(piece); werr != nil {
 			return
 		}
-		first, err = pieces.Recv()
+		piece, err = next()
 	}
 	if !errors.Is(err, io.EOF) {
 		// The status is gone; a cut connection is the only honest end for a file that is not whole.
