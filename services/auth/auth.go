@@ -41,7 +41,9 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	enrolled "github.com/concord-suite/concord/services/auth/internal/store/factors"
 	"github.com/concord-suite/concord/services/auth/internal/store/guards"
+	keptpasskeys "github.com/concord-suite/concord/services/auth/internal/store/passkeys"
 	"github.com/concord-suite/concord/services/auth/internal/store/people"
 	"github.com/concord-suite/concord/services/auth/internal/texts"
 )
@@ -146,6 +148,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	s.api.Factors = &factors.Server{
 		DB: deps.DB, Memory: s.memory, Proofs: in.Proofs, SignIn: in, Post: in.Post, Issuer: "Concord " + cfg.PublicURL.Hostname(),
 		Countries: cfg.SMS.Countries, Now: deps.Now, Logger: deps.Logger,
+	}
+	if err := s.keepPasskeys(ctx, cfg.PublicURL); err != nil {
+		return nil, err
 	}
 	if in.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}
@@ -253,15 +258,20 @@ func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	}
 }
 
+// sweeps delete what is over, part by part.
+var sweeps = []func(*sqldb.Tx, time.Time) error{people.Sweep, enrolled.Sweep, keptpasskeys.Sweep, store.Sweep}
+
 func (s *Service) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		err := s.deps.DB.Tx(ctx, func(tx *sqldb.Tx) error {
-			if err := people.Sweep(tx, s.deps.Now()); err != nil {
-				return err
+			for _, tidy := range sweeps {
+				if err := tidy(tx, s.deps.Now()); err != nil {
+					return err
+				}
 			}
-			return store.Sweep(tx, s.deps.Now())
+			return nil
 		})
 		if err != nil && ctx.Err() == nil {
 			s.deps.Logger.WarnContext(ctx, "tidying up failed; it is tried again", "error", err)

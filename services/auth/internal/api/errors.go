@@ -14,6 +14,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/passkey"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -91,6 +92,9 @@ func tell(err error) error {
 	case errors.Is(err, signin.ErrFactor):
 		return errFactor
 	case errors.Is(err, signin.ErrPasskey):
+		if invalid, ok := errors.AsType[*passkey.InvalidError](err); ok {
+			return errPasskey.With("why", string(invalid.Why))
+		}
 		return errPasskey
 	case errors.Is(err, signin.ErrDisabled):
 		return errTooMany.Messagef("PINs are switched off for this account; ask an administrator to switch them on again").
