@@ -21,6 +21,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
@@ -35,12 +36,9 @@ type Service struct {
 	DB     *sqldb.DB
 	Hasher *password.Hasher
 	Vault  *vault.Vault
-	// SMS and Mail may be nil: then that way does not exist.
-	SMS  *delivery.SMS
-	Mail *delivery.Mail
-	Now  func() time.Time
-	// Host is the name of the site, for the last line of text messages.
-	Host string
+	// Messages sends the PINs.
+	Messages *messages.Desk
+	Now      func() time.Time
 	// Proofs is what the accounts have enrolled.
 	Proofs proofs.Book
 	// Passkeys may be nil: then nobody has one.
@@ -49,9 +47,7 @@ type Service struct {
 	Mailbox Mailbox
 	// Post tells people what happened to their account; nil without a mail server.
 	Post *outbound.Post
-	// SMSPerHour bounds the text messages to one account.
-	SMSPerHour int
-	Logger     *slog.Logger
+	Logger *slog.Logger
 
 	lines lines
 }
@@ -81,6 +77,9 @@ type Pending struct {
 	Expires time.Time
 	// Resend is zero when no PIN was sent.
 	Resend time.Time
+	// Text is what became of the text message, EmailOpen whether Resend may send a PIN by e-mail in its place.
+	Text      delivery.State
+	EmailOpen bool
 }
 
 // Opened is an open session and the one showing of its token.
@@ -130,7 +129,7 @@ func (s *Service) Start(ctx context.Context, c Credentials) (Outcome, error) {
 	case err != nil:
 		return Outcome{}, err
 	}
-	return s.proceed(ctx, chosen, rehashed, c.Address)
+	return s.proceed(ctx, chosen, rehashed, password.Short(c.Password), c.Address)
 }
 
 // candidatesOf returns the accounts a sign-in is for.
@@ -186,8 +185,9 @@ func (s *Service) compare(ctx context.Context, c Credentials, candidates []accou
 	return chosen, "", several
 }
 
-// proceed goes on after the right password.
-func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed, address string) (Outcome, error) {
+// proceed goes on after the right password. One that is too short to stand alone was chosen beside a second factor, which is
+// asked for also when the firm has stopped to.
+func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed string, short bool, address string) (Outcome, error) {
 	var out Outcome
 	var sending *sending
 	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
@@ -214,7 +214,7 @@ func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed,
 		if err != nil {
 			return err
 		}
-		if !firm.NeedsSecondFactor(a) && len(has) == 0 {
+		if !firm.NeedsSecondFactor(a) && len(has) == 0 && !short {
 			opened, err := s.open(tx, a, session.Session{
 				Strength: session.Single, Methods: []string{session.MethodPassword}, Address: address,
 			}, now)
