@@ -109,7 +109,7 @@ func TestTheFirmOfTheRequestIsTheFirmOfTheCall(t *testing.T) {
 	}
 }
 
-func TestNoOtherFieldLeadsIntoAnotherFirm(t *testing.T) {
+func TestN56_NoOtherFieldLeadsIntoAnotherFirm(t *testing.T) {
 	own, other := "firms/"+accesstest.FirmA, "firms/"+accesstest.FirmB
 	for _, p := range []access.Principal{
 		accesstest.Of(access.Staff, accesstest.FirmA), accesstest.Of(access.Service, accesstest.FirmA),
@@ -168,7 +168,7 @@ func TestTheResourceIsTheNameTheRequestIsAbout(t *testing.T) {
 	require.Empty(t, rule("CreateFirm").Resource(things.Request(nil)))
 }
 
-func TestAServiceCallsOnForWhoeverCalledIt(t *testing.T) {
+func TestN56_AServiceCallsOnForWhoeverCalledIt(t *testing.T) {
 	person := accesstest.Of(access.Staff, accesstest.FirmA)
 	first := person.As("sync")
 	require.Equal(t, access.Principal{Kind: access.Service, ID: "sync", Firm: accesstest.FirmA, Initiator: &person}, first)

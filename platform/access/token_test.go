@@ -52,7 +52,7 @@ func TestAServiceCarriesItsFirmAndItsInitiator(t *testing.T) {
 	require.Equal(t, person, got.Origin())
 }
 
-func TestASignerSpeaksOnlyForItself(t *testing.T) {
+func TestN57_ASignerSpeaksOnlyForItself(t *testing.T) {
 	mint := accesstest.NewMint(t, nil)
 	gateway := mint.Signer("gateway")
 	person := accesstest.Of(access.Staff, accesstest.FirmA)
@@ -104,7 +104,7 @@ func TestMalformedPrincipalsAreNotMinted(t *testing.T) {
 	require.Error(t, err, "no life")
 }
 
-func TestATokenIsForOneAudienceAndTwoMinutes(t *testing.T) {
+func TestN47_ATokenIsForOneAudienceAndTwoMinutes(t *testing.T) {
 	c := &clock{noon}
 	mint := accesstest.NewMint(t, c.now)
 	token := mint.Token(accesstest.Of(access.Staff, accesstest.FirmA), "sync")
@@ -138,7 +138,7 @@ func forge(t *testing.T, key ed25519.PrivateKey, header, claims map[string]any) 
 	return body + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(body)))
 }
 
-func TestForgedTokensAreRefused(t *testing.T) {
+func TestN46_ForgedTokensAreRefused(t *testing.T) {
 	public, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	_, stranger, err := ed25519.GenerateKey(nil)

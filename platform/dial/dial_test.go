@@ -336,7 +336,7 @@ func (a *authority) issue(name string, ips []net.IP) (*x509.Certificate, *ecdsa.
 	return cert, key
 }
 
-func TestTLSBothWaysAndRenewedCertificates(t *testing.T) {
+func TestN57_TLSBothWaysAndRenewedCertificates(t *testing.T) {
 	a := newAuthority(t)
 	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
 	a.issue("server", loopback)

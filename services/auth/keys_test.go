@@ -12,8 +12,8 @@ import (
 	"github.com/concord-suite/concord/services/auth"
 )
 
-// TestEverySealedColumnIsRotatedAndBound walks the schema.
-func TestEverySealedColumnIsRotatedAndBound(t *testing.T) {
+// TestS14_EverySealedColumnIsRotatedAndBound walks the schema.
+func TestS14_EverySealedColumnIsRotatedAndBound(t *testing.T) {
 	rotationtest.Inventory(t, auth.Migrations, auth.Inventory)
 }
 

@@ -242,7 +242,7 @@ func TestAnAbandonedAttemptDoesNotTakeAConnectionWithIt(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAnAttemptBelongsToThePersonWhoMadeIt(t *testing.T) {
+func TestN52_AnAttemptBelongsToThePersonWhoMadeIt(t *testing.T) {
 	s := onSQLite(t, options{})
 	a := s.authorise(firmA, sim.Owner, sim.PracticeName)
 	colleague := accesstest.SteppedUp(accesstest.Of(access.Administrator, firmA), s.clock.Now())

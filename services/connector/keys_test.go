@@ -7,7 +7,7 @@ import (
 	"github.com/concord-suite/concord/services/connector"
 )
 
-// TestEverySealedColumnIsRotatedAndBound walks the schema.
-func TestEverySealedColumnIsRotatedAndBound(t *testing.T) {
+// TestS14_EverySealedColumnIsRotatedAndBound walks the schema.
+func TestS14_EverySealedColumnIsRotatedAndBound(t *testing.T) {
 	rotationtest.Inventory(t, connector.Migrations, connector.Inventory)
 }

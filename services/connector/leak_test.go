@@ -65,10 +65,10 @@ func (s recordedStream) RecvMsg(m any) error {
 	return err
 }
 
-// TestTokensNeverLeaveTheConnector looks for every token that the provider ever gave out, as it is and in base64, in all
+// TestS02_TokensNeverLeaveTheConnector looks for every token that the provider ever gave out, as it is and in base64, in all
 // that the connector lets out: answers and errors of RPCs, events, audit entries, stored answers, logs of every level and
 // traces.
-func TestTokensNeverLeaveTheConnector(t *testing.T) {
+func TestS02_TokensNeverLeaveTheConnector(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	each(t, options{tracer: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))}, func(t *testing.T, s *suite) {
 		out := &recorded{next: s.conn}
