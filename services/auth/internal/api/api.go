@@ -38,8 +38,6 @@ type Server struct {
 	Vault  *vault.Vault
 	SignIn *signin.Service
 	Hasher *password.Hasher
-	// TellMobile sends a notice to a mobile that an account had until now; nil without text messages.
-	TellMobile func(ctx context.Context, a account.Account, mobile string)
 	// Passwords changes passwords.
 	Passwords *passwords.Book
 	Issuer    *issuer.Issuer

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // StartSignIn implements authv1.SignInServiceServer.
@@ -61,7 +63,7 @@ func (s signInServer) VerifyPin(ctx context.Context, req *authv1.VerifyPinReques
 func (s signInServer) ResendPin(ctx context.Context, req *authv1.ResendPinRequest) (*authv1.ResendPinResponse, error) {
 	ctx, done := signin.Apart(ctx)
 	defer done()
-	out, err := s.SignIn.Resend(ctx, req.GetChallenge())
+	out, err := s.SignIn.Resend(ctx, req.GetChallenge(), req.GetByEmail())
 	if err != nil {
 		return nil, tell(err)
 	}
@@ -105,8 +107,30 @@ func (s signInServer) GetChallenge(ctx context.Context, req *authv1.GetChallenge
 // invitationLife is how long an invitation can be accepted. What stands in a mailbox longer is found by others.
 const invitationLife = 24 * time.Hour
 
+const (
+	// invitationWindow is over what the invitations of one e-mail address are counted.
+	invitationWindow = 24 * time.Hour
+	// invitationsOfFirm is how many e-mails one firm sends to one address in that time, invitationsOfAll how many all firms
+	// together do: whoever does not want to be invited is left in peace.
+	invitationsOfFirm = 5
+	invitationsOfAll  = 30
+)
+
 // invite makes an invitation for an account and puts its e-mail on the way. Earlier invitations of the account are void.
 func (s *Server) invite(tx *sqldb.Tx, a account.Account, f account.Firm, now time.Time) error {
+	for _, bound := range [...]struct {
+		of  string
+		max int
+	}{{"invited " + a.Firm + " " + a.Email, invitationsOfFirm}, {"invited " + a.Email, invitationsOfAll}} {
+		subject := sha256.Sum256([]byte(bound.of))
+		n, began, err := people.Count(tx, subject[:], invitationWindow, now)
+		if err != nil {
+			return err
+		}
+		if n > bound.max {
+			return tell(&signin.WaitError{Until: began.Add(invitationWindow)})
+		}
+	}
 	code, hash := session.NewToken(session.ForInvitation)
 	err := store.InsertInvitation(tx, hash, store.Invitation{Account: a.ID, Created: now, Expires: now.Add(invitationLife)})
 	if err != nil {

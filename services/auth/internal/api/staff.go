@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -24,16 +25,26 @@ func (s *Server) staffMessages(tx *sqldb.Tx, f account.Firm, staff ...account.Ac
 	for i, a := range staff {
 		ids[i] = a.ID
 	}
-	enrolled, err := people.EnrolledBy(tx, ids, s.SignIn.Host, s.Now())
+	enrolled, err := people.EnrolledBy(tx, ids, s.host(), s.Now())
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range staff {
 		m := staffMessage(a)
 		m.Factors, m.Etag = factorsOf(showable(a, f, enrolled[a.ID])), staffETag(a)
+		m.EnrolmentRequestTime = stamp(enrolled[a.ID].Asked)
 		out = append(out, m)
 	}
 	return out, nil
+}
+
+// host is the name of the site, for which passkeys are made.
+func (s *Server) host() string {
+	site, err := url.Parse(s.Site)
+	if err != nil {
+		return "" // the settings were checked
+	}
+	return site.Hostname()
 }
 
 // described is one member of staff in words.
@@ -106,8 +117,8 @@ func (s accountServer) UpdateStaff(ctx context.Context, req *authv1.UpdateStaffR
 	if err != nil {
 		return nil, err
 	}
-	if before.Mobile != "" && before.Mobile != after.Mobile && s.TellMobile != nil {
-		s.TellMobile(ctx, after, before.Mobile)
+	if before.Mobile != after.Mobile {
+		s.SignIn.TellMobile(ctx, after, before.Mobile)
 	}
 	return resp, nil
 }
