@@ -172,6 +172,7 @@ func guesses(r *http.Request) bool {
 	}
 	p := r.URL.Path
 	return strings.HasPrefix(p, "/v1/sign-in") || strings.HasPrefix(p, "/v1/invitations:") ||
-		strings.HasPrefix(p, "/v1/installation:") ||
+		strings.HasPrefix(p, "/v1/installation:") || strings.HasPrefix(p, "/v1/password:") ||
+		strings.HasPrefix(p, "/v1/factors:finish") ||
 		strings.HasSuffix(p, "StepUp") || p == "/v1/session:unlock"
 }

@@ -18,8 +18,13 @@ let session = {};
 let enrolment = '';
 
 const home = async () => {
-  show('security');
-  await fill();
+  try {
+    show('security');
+    await fill();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    signIn(error.reason === 'SESSION_LOCKED' ? 'unlock' : ''); // enrolling what the firm asks for ends the session, too
+  }
 };
 const guard = guarded(() => session, home);
 
@@ -141,6 +146,7 @@ async function start() {
     if (error.status === 401) return signIn(error.reason === 'SESSION_LOCKED' ? 'unlock' : '');
     throw error;
   }
+  find('#username').value = session.displayName;
   find('#add-passkey').hidden = !passkey.supported();
   const must = find('#must');
   must.hidden = !session.mustEnrol && location.hash !== '#recovered';
