@@ -107,6 +107,7 @@ func (c *grpcCalls) request(r *rand.Rand, callers *cast, p *pool) func() outcome
 	message := a.message(m.Input(), 0).Interface()
 	sent, _ := proto.Marshal(message) // cannot fail: no text is invalid yet, no field is required
 	sent = spoil(sent)
+	p.says(who, string(sent))
 	service := strings.Split(string(m.FullName()), ".")[1]
 	token := who.internal[service]
 	switch r.IntN(30) {

@@ -21,10 +21,11 @@ type pool struct {
 	values map[string][]string // by field in lower snake case, and by collection ("clients") for resource names
 	owner  map[string]string   // UUID to firm
 	sent   map[string]bool     // UUIDs that the storm made up itself
+	said   map[string]bool     // firm and UUID: what a firm's callers have sent, and may find again in the firm's ledger
 }
 
 func newPool() *pool {
-	return &pool{values: map[string][]string{}, owner: map[string]string{}, sent: map[string]bool{}}
+	return &pool{values: map[string][]string{}, owner: map[string]string{}, sent: map[string]bool{}, said: map[string]bool{}}
 }
 
 // know takes what a firm's people can be addressed by.
@@ -82,13 +83,22 @@ func (p *pool) fresh(r *rand.Rand) string {
 	return id
 }
 
+// says remembers what a request tells its firm, before it is sent.
+func (p *pool) says(who *actor, request string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range anyUUID.FindAllString(request, -1) {
+		p.said[who.firm+" "+id] = true
+	}
+}
+
 var (
 	anyUUID  = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	resource = regexp.MustCompile(`^firms/` + anyUUID.String() + `(?:/([A-Za-z]+)/[^/]+)*$`)
 )
 
-// judge learns from an answer, and says which ids in it belong to another firm and were not sent by the caller. An id
-// belongs to the firm whose caller got it first without sending it.
+// judge learns from an answer, and says which ids in it belong to another firm and were never sent by this one's callers. An
+// id belongs to the firm whose caller got it first without having sent it.
 func (p *pool) judge(who *actor, o outcome) (leaked []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +113,7 @@ func (p *pool) judge(who *actor, o outcome) (leaked []string) {
 	}
 	for _, id := range anyUUID.FindAllString(o.answer, -1) {
 		switch owner := p.owner[id]; {
-		case p.sent[id], strings.Contains(o.sent, id):
+		case p.sent[id], p.said[who.firm+" "+id]:
 		case owner == "":
 			p.owner[id] = who.firm
 		case owner != who.firm:

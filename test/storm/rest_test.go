@@ -126,6 +126,7 @@ func (c *restCalls) request(r *rand.Rand, callers *cast, p *pool) func() outcome
 		body = a.body(op)
 	}
 	header := a.header(op)
+	p.says(who, address+string(body))
 	return func() outcome {
 		out := outcome{call: op.verb + " " + op.path, way: "REST", who: who, sent: address + string(body), streamed: op.streams}
 		req, err := http.NewRequest(verb, address, bytes.NewReader(body))
