@@ -40,7 +40,7 @@ func wrong(pin string) string {
 	return "000000"
 }
 
-func TestPINWorksOnce(t *testing.T) {
+func TestN13_PINsAreAcceptedOnce(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		c := s.begin(operator)
@@ -52,7 +52,7 @@ func TestPINWorksOnce(t *testing.T) {
 	})
 }
 
-func TestOfManyWithTheRightPINOneWins(t *testing.T) {
+func TestT16_OfManyWithTheRightPINOneWins(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		c := s.begin(operator)
@@ -76,7 +76,7 @@ func TestOfManyWithTheRightPINOneWins(t *testing.T) {
 	})
 }
 
-func TestParallelGuessesAreAllCounted(t *testing.T) {
+func TestT14_ParallelGuessesAreAllCounted(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		var challenges []string
@@ -111,7 +111,7 @@ func TestParallelGuessesAreAllCounted(t *testing.T) {
 	})
 }
 
-func TestWaitsGrowAndPINsAreSwitchedOffAtTwenty(t *testing.T) {
+func TestN16_WaitsGrowAndPINsAreSwitchedOffAtTwenty(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
 		s.stepUp(admin)
@@ -180,7 +180,7 @@ func TestASuccessForgetsFailures(t *testing.T) {
 	}
 }
 
-func TestChallengesEnd(t *testing.T) {
+func TestN12_ChallengesEndAfterTenMinutes(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		c := s.begin(operator)
@@ -196,7 +196,7 @@ func TestChallengesEnd(t *testing.T) {
 	})
 }
 
-func TestPINsFitTheirOwnChallengeOnly(t *testing.T) {
+func TestN14_PINsFitTheirOwnChallengeOnly(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		one := s.begin(operator)
@@ -217,7 +217,7 @@ func TestPINsFitTheirOwnChallengeOnly(t *testing.T) {
 	})
 }
 
-func TestResend(t *testing.T) {
+func TestN15_AFreshPINDoesNotResetTheCount(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		c := s.begin(operator)
@@ -305,6 +305,7 @@ func TestAStepUpNeverWeakensASession(t *testing.T) {
 		begun, err := s.sessions.StartStepUp(caller, &authv1.StartStepUpRequest{Password: passphrase})
 		require.NoError(t, err)
 		s.refuseSMS(admin.mobile)
+		s.clock.forward(31 * time.Second)
 		mails := s.inbox.count(admin.email)
 		_, err = s.sessions.StartStepUp(caller, &authv1.StartStepUpRequest{Password: passphrase})
 		e := is(t, err, codes.FailedPrecondition, undeliverable)
@@ -397,6 +398,7 @@ func TestTextMessagesAreCapped(t *testing.T) {
 	s.enforce(admin)
 	for range 2 {
 		require.Equal(t, authv1.Channel_CHANNEL_SMS, s.begin(admin).GetChannel())
+		s.clock.forward(31 * time.Second)
 	}
 	require.Equal(t, authv1.Channel_CHANNEL_EMAIL, s.begin(admin).GetChannel())
 	s.clock.forward(time.Hour)

@@ -118,7 +118,7 @@ func TestPasswordAloneWithoutEnforcement(t *testing.T) {
 	})
 }
 
-func TestMobileEnteredBySomebodyElseIsValidatedOnce(t *testing.T) {
+func TestN17_MobileEnteredBySomebodyElseIsValidatedOnce(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
 		require.Equal(t, authv1.Strength_STRENGTH_SINGLE, s.signInAs(admin).GetStrength())
@@ -159,7 +159,7 @@ func TestMobileEnteredBySomebodyElseIsValidatedOnce(t *testing.T) {
 	})
 }
 
-func TestTextMessageEndsWithTheOriginBoundLine(t *testing.T) {
+func TestN21_TextMessagesEndWithTheOriginBoundLine(t *testing.T) {
 	s := onSQLite(t, options{run: true})
 	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
 	s.stepUp(admin)

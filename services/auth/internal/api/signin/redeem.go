@@ -28,6 +28,9 @@ func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, how asked, got shown, 
 	}
 	if got.kinds.Has(account.RecoveryCode) {
 		opened.EnrolUntil = now.Add(factor.EnrolFor)
+		if err := s.tell(tx, a, how.firm, recoveryUsed, how.address); err != nil {
+			return Opened{}, err
+		}
 	}
 	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
 		return Opened{}, err
@@ -101,4 +104,19 @@ func (s *Service) replace(tx *sqldb.Tx, how asked, a account.Account, stronger s
 	}
 	_, err = store.Ended(tx, store.End{Session: before.ID}, now)
 	return opened, err
+}
+
+// What people are told of in their mailboxes.
+const (
+	recoveryUsed = "A recovery code was used for your account. It is void now."
+	codesOff     = "Somebody who knows your password entered twenty wrong codes. Codes are switched off for your account; " +
+		"passkeys and recovery codes still work, and an administrator can switch codes on again."
+)
+
+// tell writes to the holder of an account what was done with it.
+func (s *Service) tell(tx *sqldb.Tx, a account.Account, f account.Firm, what, address string) error {
+	if s.Post == nil {
+		return nil
+	}
+	return s.Post.AccountChanged(tx, a, f, what, address)
 }

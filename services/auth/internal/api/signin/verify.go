@@ -218,25 +218,37 @@ func (s *Service) wrong(tx *sqldb.Tx, c store.Challenge, a account.Account, kind
 	if kind == account.Passkey {
 		return recordWrong(tx, a, kind, address, now)
 	}
-	if err := s.countWrongCode(tx, &a, now); err != nil {
+	if err := s.countWrongCode(tx, &a, address, now); err != nil {
 		return err
 	}
 	return recordWrong(tx, a, kind, address, now)
 }
 
 // countWrongCode counts a wrong code, and switches codes off when it was one too many.
-func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, now time.Time) error {
+func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, address string, now time.Time) error {
 	a.PIN.Failures++
 	if w := factor.Wait(a.PIN.Failures); w > 0 {
 		a.PIN.BlockedUntil = now.Add(w)
 	}
 	if a.PIN.Failures >= factor.MaxFailures && a.PIN.Disabled.IsZero() {
 		a.PIN.Disabled = now
-		if err := store.CloseChallenges(tx, a.ID, now); err != nil {
+		if err := s.switchedOff(tx, *a, address, now); err != nil {
 			return err
 		}
 	}
 	return store.UpdateAccount(tx, *a)
+}
+
+// switchedOff closes what waits for a code that is not looked at any more, and tells the holder.
+func (s *Service) switchedOff(tx *sqldb.Tx, a account.Account, address string, now time.Time) error {
+	if err := store.CloseChallenges(tx, a.ID, now); err != nil || s.Post == nil {
+		return err
+	}
+	firm, err := store.FirmOf(tx, a.Firm)
+	if err != nil {
+		return err
+	}
+	return s.Post.Suspicious(tx, a, firm, codesOff, address)
 }
 
 // ShowRecovery uses up a recovery code of somebody who is signed in, under the same bounds and the same count as at a
@@ -252,9 +264,16 @@ func (s *Service) ShowRecovery(tx *sqldb.Tx, a account.Account, code, address st
 	}
 	if right {
 		a.PIN.Failures, a.PIN.BlockedUntil = 0, time.Time{}
-		return nil, store.UpdateAccount(tx, a)
+		if err := store.UpdateAccount(tx, a); err != nil {
+			return nil, err
+		}
+		firm, err := store.FirmOf(tx, a.Firm)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.tell(tx, a, firm, recoveryUsed, address)
 	}
-	if err := s.countWrongCode(tx, &a, now); err != nil {
+	if err := s.countWrongCode(tx, &a, address, now); err != nil {
 		return nil, err
 	}
 	return ErrRefused, recordWrong(tx, a, account.RecoveryCode, address, now)
