@@ -174,8 +174,12 @@ const whereKey = ` WHERE firm = $1 AND kind = $2 AND caller = $3 AND request = $
 func (k key) read(tx *sqldb.Tx) (record, error) {
 	var r record
 	var leased, expires int64
-	err := tx.QueryRow(`SELECT payload, response, owner, leased, expires FROM idem_requests`+whereKey,
-		k.firm, k.kind, k.caller, k.request, k.requestID).Scan(&r.payload, &r.response, &r.owner, &leased, &expires)
+	var answered bool
+	err := tx.QueryRow(`SELECT payload, response, response IS NOT NULL, owner, leased, expires FROM idem_requests`+whereKey,
+		k.firm, k.kind, k.caller, k.request, k.requestID).Scan(&r.payload, &r.response, &answered, &r.owner, &leased, &expires)
+	if answered && r.response == nil {
+		r.response = []byte{} // SQLite's driver reads an empty value as none
+	}
 	r.leased, r.expires = sqldb.FromMicros(leased), sqldb.FromMicros(expires)
 	return r, err
 }

@@ -87,6 +87,21 @@ func TestTheSameRequestHappensOnce(t *testing.T) {
 	})
 }
 
+// An answer with nothing in it is an answer, not one that is still to come.
+func TestAnEmptyAnswerIsRemembered(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := b.as(access.Staff, accesstest.FirmA)
+		for range 2 {
+			_, err := idem.Do(ctx, b.memory, b.things.Request(map[string]string{"request_id": "r1"}), func(*sqldb.Tx) (answer, error) {
+				b.runs.Add(1)
+				return &auditeventsv1.AuditEntry{}, nil
+			})
+			require.NoError(t, err)
+		}
+		require.EqualValues(t, 1, b.runs.Load())
+	})
+}
+
 func TestARequestIDBelongsToOnePayload(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ctx := b.as(access.Staff, accesstest.FirmA)
