@@ -111,12 +111,14 @@ func content(o blob.Object) io.ReadSeeker {
 	return o
 }
 
-// contentType keeps a declared type only when it is one.
+// contentType keeps a declared type only when it is one, written as types are: nothing else of what was declared goes into
+// a header.
 func contentType(declared string) string {
-	if _, _, err := mime.ParseMediaType(declared); err != nil {
-		return "application/octet-stream"
+	kind, params, err := mime.ParseMediaType(declared)
+	if written := mime.FormatMediaType(kind, params); err == nil && written != "" {
+		return written
 	}
-	return declared
+	return "application/octet-stream"
 }
 
 // disposition makes browsers save the document under its name, whatever is in it.
