@@ -143,6 +143,9 @@ func Run[C any](
 		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, p.usage())
 		return exitSettings
 	}
+	if tool != nil && detached(tool) {
+		return p.end(proc, runDetached(ctx, proc, tool))
+	}
 	var cfg C
 	settings := p.settings()
 	parts := append(settings.parts(), &cfg)
@@ -163,11 +166,16 @@ func Run[C any](
 	} else {
 		err = c.run(ctx, proc, p, settings, parts, func(ctx context.Context, rt *Runtime) (Service, error) { return build(ctx, rt, cfg) })
 	}
+	return p.end(proc, err)
+}
+
+// end says what went wrong and answers the exit code.
+func (p program) end(proc Process, err error) int {
 	switch {
 	case errors.Is(err, errUnwell):
 		return exitFailed
 	case err != nil:
-		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", name, explain(err))
+		fmt.Fprintf(proc.Stderr, "concord-%s: %s\n", p.name, explain(err))
 		return exitFailed
 	}
 	return exitOK

@@ -63,3 +63,47 @@ func TestACommandOfTheProgramsOwn(t *testing.T) {
 	require.Equal(t, 0, code)
 	require.Contains(t, out, "look for something")
 }
+
+// read is a command of two words with an argument, which needs nothing when it has one.
+type read struct {
+	file string
+	loud bool
+}
+
+func (r *read) Argue(text string) { r.file = text }
+func (r *read) Detached() bool    { return r.file != "" }
+func (r *read) Check() error      { return nil }
+
+func (r *read) Run(_ context.Context, env boot.ToolEnv) (bool, error) {
+	fmt.Fprintf(env.Out, "read %q, loud %t, database %t\n", r.file, r.loud, env.DB != nil)
+	return r.file != "broken", nil
+}
+
+// A command may work on a machine where there is nothing of the suite but the program.
+func TestACommandThatNeedsNothing(t *testing.T) {
+	m := newMachine(t, "things")
+	options := append(withDatabase[:len(withDatabase):len(withDatabase)],
+		boot.WithTool(boot.Tool{Word: "book read", Help: "read a book", Flags: func(f *flag.FlagSet) boot.ToolRun {
+			r := &read{}
+			f.BoolVar(&r.loud, "loud", false, "")
+			return r
+		}}))
+	for _, args := range [][]string{{"book", "read", "moby", "--loud"}, {"book", "read", "--loud", "moby"}} {
+		code, out, stderr := once(nil, builds, options, args...)
+		require.Equal(t, 0, code, stderr)
+		require.Equal(t, "read \"moby\", loud true, database false\n", out)
+	}
+	code, _, stderr := once(nil, builds, options, "book", "read", "broken")
+	require.Equal(t, 1, code)
+	require.Empty(t, stderr)
+	code, _, _ = once(nil, builds, options, "book", "read")
+	require.Equal(t, 2, code, "without an argument it needs the settings")
+	code, out, stderr := once(m.environ("things"), builds, options, "book", "read")
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, "read \"\", loud false, database true\n", out)
+	for _, args := range [][]string{{"book"}, {"book", "burn"}, {"book", "read", "one", "two"}, {"book", "read", "one", "--what"}} {
+		code, _, stderr := once(nil, builds, options, args...)
+		require.Equal(t, 2, code, args)
+		require.NotEmpty(t, stderr)
+	}
+}
