@@ -117,7 +117,7 @@ type Outcome struct {
 	Ended int
 }
 
-// Require notes that a connection requires a second factor of the firm's people, and switches it on. Repeating it changes
+// Require notes that a connection requires a second factor of the firm's people as of by.At, and switches it on. Repeating it changes
 // nothing. The error is sqldb.ErrNotFound when there is no such firm.
 func (k *Keeper) Require(tx *sqldb.Tx, firm string, by store.PolicyChange) (Outcome, error) {
 	before, err := store.Firm(tx, firm)
@@ -129,6 +129,7 @@ func (k *Keeper) Require(tx *sqldb.Tx, firm string, by store.PolicyChange) (Outc
 	if err != nil || (!added && !out.SwitchedOn) {
 		return out, err
 	}
+	by.At = k.Now()
 	after := before
 	if out.SwitchedOn {
 		after.Enforced = by.At
@@ -137,7 +138,7 @@ func (k *Keeper) Require(tx *sqldb.Tx, firm string, by store.PolicyChange) (Outc
 	return out, err
 }
 
-// Release notes that a connection does not require it any more; enforcement stays on. The error is sqldb.ErrNotFound when
+// Release notes that a connection does not require it any more as of by.At; enforcement stays on. The error is sqldb.ErrNotFound when
 // there is no such firm.
 func (k *Keeper) Release(tx *sqldb.Tx, firm string, by store.PolicyChange) error {
 	f, err := store.Firm(tx, firm)
@@ -148,6 +149,7 @@ func (k *Keeper) Release(tx *sqldb.Tx, firm string, by store.PolicyChange) error
 	if err != nil || !dropped {
 		return err
 	}
+	by.At = k.Now()
 	_, err = k.write(tx, f, f, by)
 	return err
 }
@@ -159,7 +161,7 @@ func (k *Keeper) Repair(tx *sqldb.Tx, firm, connection string, there bool, at ti
 	if err != nil {
 		return false, err
 	}
-	by := store.PolicyChange{At: k.Now(), ActorKind: "SERVICE", Actor: "connector", Connection: connection}
+	by := store.PolicyChange{At: at, ActorKind: "SERVICE", Actor: "connector", Connection: connection}
 	requires := !required.IsZero() && released.IsZero()
 	switch {
 	case there && !requires && !released.After(at):
@@ -175,5 +177,5 @@ func (k *Keeper) Repair(tx *sqldb.Tx, firm, connection string, there bool, at ti
 	default:
 		return false, nil
 	}
-	return true, acts.Repaired(tx, firm, names.Format(store.ConnectionName, firm, connection), by.At)
+	return true, acts.Repaired(tx, firm, names.Format(store.ConnectionName, firm, connection), k.Now())
 }
