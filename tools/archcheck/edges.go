@@ -5,6 +5,7 @@ package main
 // not know them.
 var edges = map[string]string{
 	"services/auth/internal/delivery":      "the SMS gateway and the mail server",
+	"services/auth/internal/tlsscan":       "the suite's own public address, as a stranger does",
 	"services/connector/internal/provider": "the providers",
 	"services/documents/internal/postal":   "the mail server, and contacts of sync",
 	"services/documents/internal/sweep":    "the workers that clean up: blobs on one side, the store on the other",
