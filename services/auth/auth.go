@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -36,13 +38,13 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/inbound"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 	enrolled "github.com/concord-suite/concord/services/auth/internal/store/factors"
 	"github.com/concord-suite/concord/services/auth/internal/store/guards"
+	kept "github.com/concord-suite/concord/services/auth/internal/store/messages"
 	keptpasskeys "github.com/concord-suite/concord/services/auth/internal/store/passkeys"
 	"github.com/concord-suite/concord/services/auth/internal/store/people"
 	"github.com/concord-suite/concord/services/auth/internal/texts"
@@ -74,6 +76,8 @@ type Deps struct {
 	Now func() time.Time
 	// Logger; default slog.Default().
 	Logger *slog.Logger
+	// Meters measure; default nowhere.
+	Meters metric.MeterProvider
 
 	// passwords are the costs of a hash; default password.Current. Tests that sign in thousands of times set lower ones.
 	passwords password.Params
@@ -109,18 +113,21 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if deps.passwords != (password.Params{}) {
 		hasher = hasher.With(deps.passwords)
 	}
-	in := &signin.Service{
-		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Host: cfg.PublicURL.Hostname(),
-		SMSPerHour: cfg.SMS.PerHour, Logger: deps.Logger, SMS: cfg.SMS.sender(deps.Now), Mail: cfg.Mail.sender(),
-		Mailbox: people.Mailboxes{},
-	}
 	book, err := texts.Load(cfg.PublicURL.String(), cfg.Templates)
 	if err != nil {
 		return nil, err
 	}
+	if deps.Meters == nil {
+		deps.Meters = noop.NewMeterProvider()
+	}
+	meter := deps.Meters.Meter("github.com/concord-suite/concord/services/auth")
+	desk := cfg.desk(deps.DB, book, deps.Now, deps.Logger, meter)
+	in := &signin.Service{
+		DB: deps.DB, Hasher: hasher, Vault: deps.Vault, Now: deps.Now, Logger: deps.Logger, Messages: desk, Mailbox: people.Mailboxes{},
+	}
 	post := &outbound.Post{Texts: book, Vault: deps.Vault, Now: deps.Now}
 	in.Proofs = proofs.Book{Vault: deps.Vault}
-	if in.Mail != nil {
+	if desk.Mail != nil {
 		in.Post = post
 	}
 	keys := issuer.New(deps.DB, deps.Vault, deps.Now, cfg.KeyRotation, deps.Logger)
@@ -152,31 +159,12 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if err := s.keepPasskeys(ctx, cfg.PublicURL); err != nil {
 		return nil, err
 	}
-	if in.Mail != nil {
-		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: in.Mail, Now: deps.Now, Logger: deps.Logger}
+	if desk.Mail != nil {
+		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: desk.Mail, Now: deps.Now, Logger: deps.Logger}
 	} else {
 		deps.Logger.WarnContext(ctx, "no mail server is set: nobody can be invited, and PINs go by text message only")
 	}
 	return s, s.reinstateOperators(ctx)
-}
-
-func (s SMS) sender(now func() time.Time) *delivery.SMS {
-	if s.AccountSID == "" {
-		return nil
-	}
-	return delivery.NewSMS(s.Timeout, now, delivery.NewTwilio(delivery.TwilioOptions{
-		URL: s.URL, AccountSID: s.AccountSID, Token: s.Token, From: s.From, Timeout: s.Timeout,
-	}))
-}
-
-func (m Mail) sender() *delivery.Mail {
-	if m.Host == "" {
-		return nil
-	}
-	return delivery.NewMail(delivery.MailOptions{
-		Host: m.Host, Port: m.Port, Security: delivery.Security(m.Security), Username: m.Username, Password: m.Password,
-		From: m.From, Timeout: m.Timeout,
-	})
 }
 
 // reinstateOperators switches the PINs of operators on again, and lets their mailboxes count again. Nobody stands above an operator who could do it; whoever
@@ -259,7 +247,7 @@ func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 }
 
 // sweeps delete what is over, part by part.
-var sweeps = []func(*sqldb.Tx, time.Time) error{people.Sweep, enrolled.Sweep, keptpasskeys.Sweep, store.Sweep}
+var sweeps = []func(*sqldb.Tx, time.Time) error{people.Sweep, enrolled.Sweep, keptpasskeys.Sweep, kept.Sweep, store.Sweep}
 
 func (s *Service) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)

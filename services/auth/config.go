@@ -3,11 +3,9 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/concord-suite/concord/services/auth/internal/addin"
@@ -31,28 +29,6 @@ type Config struct {
 	Mail Mail `config:"mail"`
 }
 
-// SMS says how text messages are sent: by Twilio's API.
-type SMS struct {
-	URL        *url.URL      `config:"url" default:"https://api.twilio.com" doc:"The address of the SMS API (Twilio, version 2010-04-01), without a path."`
-	AccountSID string        `config:"account_sid" doc:"The account that sends. Unset: no text messages; PINs go by e-mail."`
-	Token      string        `config:"token" secret:"true" doc:"The token of the account."`
-	From       string        `config:"from" doc:"The sender: a number, a registered sender name, or a messaging service (MG...)."`
-	Timeout    time.Duration `config:"timeout" default:"3s" min:"100ms" max:"20s" doc:"How long one text message may take; then the PIN goes by e-mail, if the firm allows it."`
-	PerHour    int           `config:"per_hour" default:"10" min:"1" max:"1000" doc:"How many text messages one account causes in an hour at most."`
-	Countries  []string      `config:"countries" default:"AU,NZ" doc:"The countries (ISO 3166) to whose mobiles text messages go."`
-}
-
-// Mail says how e-mails are sent: by SMTP.
-type Mail struct {
-	Host     string        `config:"host" doc:"The SMTP server. Unset: no e-mails, and so no invitations."`
-	Port     int           `config:"port" default:"587" min:"1" max:"65535" doc:"Its port."`
-	Security string        `config:"security" default:"starttls" oneof:"starttls tls plain" doc:"How the connection is protected; plain is for a server on the same machine."`
-	Username string        `config:"username" doc:"Who signs in at the server; unset: nobody."`
-	Password string        `config:"password" secret:"true" doc:"The password for it."`
-	From     string        `config:"from" default:"Concord <concord@localhost>" doc:"The sender of e-mails."`
-	Timeout  time.Duration `config:"timeout" default:"5s" min:"100ms" max:"20s" doc:"How long handing over one e-mail may take."`
-}
-
 // Validate checks what one setting says about another.
 func (c *Config) Validate() error {
 	if c.PublicURL == nil || c.PublicURL.Hostname() == "" || (c.PublicURL.Scheme != "http" && c.PublicURL.Scheme != "https") {
@@ -69,44 +45,6 @@ func (c *Config) addIns() (addin.Registry, error) {
 		return nil, fmt.Errorf("add_ins: %w", err)
 	}
 	return clients, nil
-}
-
-// Validate checks what one setting says about another.
-func (s *SMS) Validate() error {
-	if s.AccountSID == "" {
-		return nil
-	}
-	var errs []error
-	if s.Token == "" {
-		errs = append(errs, errors.New("sms.token is required with sms.account_sid"))
-	}
-	if s.From == "" {
-		errs = append(errs, errors.New("sms.from is required with sms.account_sid"))
-	}
-	if s.URL == nil || (s.URL.Scheme != "https" && !loopback(s.URL.Hostname())) {
-		errs = append(errs, errors.New("sms.url is an https:// address: PINs and the account's token go there"))
-	}
-	for _, c := range s.Countries {
-		if len(c) != 2 || strings.ToUpper(c) != c {
-			errs = append(errs, fmt.Errorf("sms.countries: %q is not two capital letters", c))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Validate checks what one setting says about another.
-func (m *Mail) Validate() error {
-	if m.Host == "" {
-		return nil
-	}
-	var errs []error
-	if m.Security == "plain" && !loopback(m.Host) {
-		errs = append(errs, errors.New("mail.security plain is for a server on the same machine: PINs go there"))
-	}
-	if _, err := mail.ParseAddress(m.From); err != nil {
-		errs = append(errs, errors.New("mail.from is an e-mail address, with or without a name"))
-	}
-	return errors.Join(errs...)
 }
 
 func loopback(host string) bool {

@@ -148,6 +148,7 @@ func TestN26_EnrolmentCompletesOnlyAfterACorrectCode(t *testing.T) {
 			return err
 		}
 		is(t, finish(wrong(prog.shown())), codes.Unauthenticated, refused)
+		s.clock.forward(31 * time.Second)
 		require.Equal(t, []authv1.FactorKind{smsKind}, s.begin(admin).GetFactors())
 		for range 4 {
 			require.Error(t, finish(wrong(prog.shown())))

@@ -56,7 +56,7 @@ func Services() []string {
 func buildAuth(ctx context.Context, n *Node, rt *boot.Runtime) (boot.Service, error) {
 	svc, err := auth.New(ctx, n.settings.auth, auth.Deps{
 		DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
-		Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+		Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger, Meters: rt.Telemetry.Meters,
 	})
 	if err != nil {
 		return nil, err

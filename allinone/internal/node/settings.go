@@ -72,7 +72,7 @@ func ConnectorSettings(environ []string, file string) (connector.Config, error) 
 
 // undeliverable names what is missing when there is no way to send a PIN: then nobody could ever sign in.
 func (s *settings) undeliverable() config.Mistakes {
-	if s.auth.SMS.AccountSID != "" || s.auth.Mail.Host != "" {
+	if s.auth.SMS.AccountSID != "" || s.auth.SMS.WebhookURL != nil || s.auth.Mail.Host != "" {
 		return nil
 	}
 	return config.Mistakes{{

@@ -15,7 +15,7 @@ func main() {
 	boot.Main(auth.Name, func(ctx context.Context, rt *boot.Runtime, cfg auth.Config) (boot.Service, error) {
 		svc, err := auth.New(ctx, cfg, auth.Deps{
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
-			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
+			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger, Meters: rt.Telemetry.Meters,
 		})
 		if err != nil {
 			return nil, err

@@ -22,6 +22,7 @@ import (
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/password"
@@ -49,7 +50,7 @@ func newBench(b *testing.B, engine sqldb.Dialect, people int) *bench {
 	hasher := password.NewHasher(2 * runtime.NumCPU())
 	s := &bench{Server: &Server{
 		DB: db, Vault: ring, Hasher: hasher, Issuer: keys, Now: time.Now, Logger: quiet,
-		SignIn: &signin.Service{DB: db, Hasher: hasher, Vault: ring, Now: time.Now, Host: "app.example.com", SMSPerHour: 10, Logger: quiet},
+		SignIn: &signin.Service{DB: db, Hasher: hasher, Vault: ring, Now: time.Now, Messages: &messages.Desk{Now: time.Now}, Logger: quiet},
 	}}
 	salt := password.NewSalt()
 	var hashed string

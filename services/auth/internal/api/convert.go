@@ -13,6 +13,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/api/who"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -107,7 +108,21 @@ func challengeMessage(p *signin.Pending) *authv1.Challenge {
 	return &authv1.Challenge{
 		Challenge: p.ID, Channel: channelOf(p.Channel), DestinationHint: p.Hint, ExpireTime: stamp(p.Expires),
 		ResendTime: stamp(p.Resend), Factors: factorsOf(p.Factors), PasskeyOptions: p.PasskeyOptions,
+		SmsDelivery: deliveryOf(p.Text), EmailAvailable: p.EmailOpen,
 	}
+}
+
+// deliveryOf is the state of a message on the wire.
+func deliveryOf(s delivery.State) authv1.DeliveryState {
+	switch s {
+	case delivery.Sent:
+		return authv1.DeliveryState_DELIVERY_STATE_SENT
+	case delivery.Delivered:
+		return authv1.DeliveryState_DELIVERY_STATE_DELIVERED
+	case delivery.Undelivered:
+		return authv1.DeliveryState_DELIVERY_STATE_UNDELIVERED
+	}
+	return authv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED
 }
 
 // factorsOf are kinds of factor on the wire.

@@ -12,6 +12,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -42,6 +43,7 @@ func (s *Server) StartMobileChange(ctx context.Context, req *authv1.StartMobileC
 	defer done()
 	var c caller
 	var e factors.Enrolment
+	var ticket messages.Ticket
 	resp := &authv1.StartMobileChangeResponse{DestinationHint: account.MaskMobile(mobile)}
 	pin := factor.NewPIN()
 	err = s.inTx(ctx, func(tx *sqldb.Tx) (verdict, err error) {
@@ -55,10 +57,7 @@ func (s *Server) StartMobileChange(ctx context.Context, req *authv1.StartMobileC
 		if c.account, err = store.Account(tx, c.account.Firm, c.account.ID); err != nil { // the gate may have changed it
 			return nil, err
 		}
-		if err := s.SignIn.CountText(&c.account); err != nil {
-			return err, nil
-		}
-		if err := store.UpdateAccount(tx, c.account); err != nil {
+		if ticket, err = s.SignIn.CountText(tx, c.account, mobile); err != nil {
 			return nil, err
 		}
 		resp.Enrolment, e = s.begin(c, account.SMSPIN, p)
@@ -73,7 +72,7 @@ func (s *Server) StartMobileChange(ctx context.Context, req *authv1.StartMobileC
 	}
 	to := c.account
 	to.Mobile = mobile
-	if err := s.SignIn.TextPIN(ctx, to, c.firm, pin); err != nil {
+	if err := s.SignIn.TextPIN(ctx, ticket, to, c.firm, pin); err != nil {
 		return nil, tell(err) // without its PIN the enrolment dies by itself
 	}
 	return resp, nil
@@ -94,6 +93,9 @@ func (s *Server) FinishMobileChange(ctx context.Context, req *authv1.FinishMobil
 		}
 		if s.Proofs.Vault.VerifyMAC(e.PINMAC, []byte(req.GetPin()), enrolmentRow(e, "pin_mac")) != nil {
 			return errRefused, s.missed(tx, e)
+		}
+		if err := messages.Answered(tx, c.account.ID); err != nil {
+			return nil, err
 		}
 		changed := c
 		changed.account.Mobile, changed.account.MobileValidated = e.Mobile, s.Now()

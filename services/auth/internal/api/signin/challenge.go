@@ -9,6 +9,8 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
+	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -22,8 +24,11 @@ type sending struct {
 	account   account.Account
 	firm      account.Firm
 	options   string // for a passkey
-	// standIn says whether a PIN may go by e-mail when the text message is not taken.
-	standIn  bool
+	// standIn says whether a PIN may go by e-mail when the text message is not taken, or does not arrive.
+	standIn bool
+	// ticket is the text message that is counted for it, text what became of that one.
+	ticket   messages.Ticket
+	text     delivery.State
 	pin      string // by SMS, or by e-mail when the channel is e-mail alone
 	emailPIN string // by e-mail, when the channel is both
 }
@@ -45,6 +50,9 @@ func (s *Service) newChallenge(tx *sqldb.Tx, in asked, offered offer, now time.T
 	}}
 	if offered.channel != "" {
 		out.challenge.Sends, out.challenge.Resend = 1, now.Add(factor.ResendAfter)
+		if err := s.count(tx, out); err != nil {
+			return nil, err
+		}
 		if err := s.mayStandIn(tx, out, in); err != nil {
 			return nil, err
 		}
@@ -66,8 +74,28 @@ func (s *Service) newChallenge(tx *sqldb.Tx, in asked, offered offer, now time.T
 // mayStandIn notes whether e-mail may carry the PIN of a challenge in the place of a text message.
 func (s *Service) mayStandIn(tx *sqldb.Tx, out *sending, in asked) error {
 	why, err := s.emailMay(tx, in)
-	out.standIn = why == nil && s.Mail != nil
+	out.standIn = why == nil && s.Messages.Mail != nil
 	return err
+}
+
+// count counts the text message that a challenge is about to cost.
+func (s *Service) count(tx *sqldb.Tx, out *sending) (err error) {
+	if out.challenge.Channel.UsesSMS() {
+		out.ticket, err = s.Messages.Count(tx, out.account, out.account.Mobile, out.challenge.Hash, factor.Life)
+	}
+	return told(err)
+}
+
+// told turns a refusal to send a text message into what signing in ends with.
+func told(err error) error {
+	refused, ok := errors.AsType[*messages.RefusedError](err)
+	switch {
+	case !ok:
+		return err
+	case refused.Why == messages.ErrPause || refused.Why == messages.ErrHour:
+		return &WaitError{Until: refused.Until}
+	}
+	return &UndeliverableError{Why: refused.Why, Temporary: !refused.Until.IsZero()}
 }
 
 // passkeyOptions are those of a challenge; empty when it asks for no passkey.
@@ -110,10 +138,17 @@ func macRow(c store.Challenge, firm, column string) vault.Row {
 	return vault.Row{Firm: firm, Table: "challenges", ID: hex.EncodeToString(c.Hash), Column: column}
 }
 
+// emailOpen tells whether a PIN by e-mail may be asked for because the text message does not arrive.
+func (out *sending) emailOpen() bool {
+	c := out.challenge
+	return out.standIn && out.text == delivery.Undelivered && c.Channel.UsesSMS() && c.Sends < factor.MaxSends
+}
+
 func (out *sending) pending() *Pending {
 	c := out.challenge
 	p := &Pending{
 		ID: out.id, Factors: c.Factors, PasskeyOptions: out.options, Channel: c.Channel, Expires: c.Expires, Resend: c.Resend,
+		Text: out.text, EmailOpen: out.emailOpen(),
 	}
 	switch c.Channel {
 	case factor.SMS:
@@ -174,13 +209,37 @@ func (s *Service) Look(ctx context.Context, id string) (*Pending, error) {
 			return err
 		}
 		out = &sending{id: id, challenge: c, account: a}
-		out.options, err = s.passkeyOptions(tx, c, a)
-		return err
+		if out.options, err = s.passkeyOptions(tx, c, a); err != nil || c.Channel == "" {
+			return err
+		}
+		in, err := s.askedAgain(tx, c, a)
+		if err != nil {
+			return err
+		}
+		return s.readText(tx, out, in)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out.pending(), nil
+}
+
+// askedAgain is for whom, and for what, a challenge of PINs was made.
+func (s *Service) askedAgain(tx *sqldb.Tx, c store.Challenge, a account.Account) (in asked, err error) {
+	in = asked{account: a, address: c.Address}
+	if in.firm, err = store.FirmOf(tx, a.Firm); err != nil {
+		return in, err
+	}
+	in.stepUp, err = steppingUp(tx, c)
+	return in, err
+}
+
+// readText notes what became of the text message of a challenge, and whether e-mail may stand in for it.
+func (s *Service) readText(tx *sqldb.Tx, out *sending, in asked) (err error) {
+	if out.text, err = messages.State(tx, out.challenge.Hash); err != nil {
+		return err
+	}
+	return s.mayStandIn(tx, out, in)
 }
 
 // StartPasskey makes a challenge that a passkey answers alone, whoever's it is.

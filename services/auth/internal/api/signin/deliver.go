@@ -7,6 +7,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -51,17 +52,17 @@ func (e *smsError) Unwrap() error { return e.error }
 func (s *Service) send(ctx context.Context, out *sending) error {
 	mailed := out.pin
 	if out.challenge.Channel.UsesSMS() {
-		text := delivery.Text{To: out.account.Mobile, Body: delivery.PINText(s.Host, out.pin)}
-		if _, _, err := s.SMS.Send(ctx, text, func(delivery.Attempt) {}); err != nil {
+		err := s.Messages.PIN(ctx, out.ticket, out.account, out.firm, out.pin, factor.Life)
+		if err != nil {
+			out.text = delivery.Undelivered
 			return &smsError{err}
 		}
-		mailed = out.emailPIN
+		out.text, mailed = delivery.Sent, out.emailPIN
 	}
 	if !out.challenge.Channel.UsesEmail() {
 		return nil
 	}
-	subject, text := delivery.PINMail(s.Host, mailed)
-	return s.Mail.Send(ctx, delivery.Letter{To: out.account.Email, Subject: subject, Text: text})
+	return s.Messages.MailPIN(ctx, out.account, out.firm, mailed, factor.Life)
 }
 
 // turn gives a challenge another channel; recovery codes stay beside it.
@@ -113,8 +114,9 @@ func undeliverable(err error) error {
 	return &UndeliverableError{Why: why, Temporary: delivery.Temporary(err)}
 }
 
-// Resend sends fresh PINs for a challenge. Failures counted so far stay, and so does its end.
-func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
+// Resend sends fresh PINs for a challenge: by e-mail in the place of a text message that does not arrive when that is asked
+// for. Failures counted so far stay, and so does its end.
+func (s *Service) Resend(ctx context.Context, id string, byEmail bool) (Outcome, error) {
 	var out *sending
 	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
 		now := s.Now()
@@ -122,38 +124,21 @@ func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
 		if err != nil {
 			return err
 		}
-		switch {
-		case c.Channel == "":
+		if c.Channel == "" {
 			return ErrFactor
-		case now.Before(c.Resend):
-			return &WaitError{Until: c.Resend}
-		case c.Sends >= factor.MaxSends:
-			return &WaitError{Until: c.Expires}
 		}
 		if err := codesOpen(a, now); err != nil {
 			return err
 		}
-		in := asked{account: a}
-		if in.firm, err = store.FirmOf(tx, a.Firm); err != nil {
-			return err
-		}
-		if in.stepUp, err = steppingUp(tx, c); err != nil {
-			return err
-		}
-		channel, err := s.choose(tx, &in, now)
+		in, err := s.askedAgain(tx, c, a)
 		if err != nil {
 			return err
 		}
-		c.Sends, c.Resend = c.Sends+1, now.Add(factor.ResendAfter)
 		out = &sending{id: id, challenge: c, account: in.account, firm: in.firm}
-		out.turn(channel)
-		if err := s.mayStandIn(tx, out, in); err != nil {
+		if err := s.readText(tx, out, in); err != nil {
 			return err
 		}
-		if err := s.fill(out); err != nil {
-			return err
-		}
-		if err := store.UpdateAccount(tx, in.account); err != nil {
+		if err := s.again(tx, out, in, byEmail, now); err != nil {
 			return err
 		}
 		_, err = store.UpdateChallenge(tx, out.challenge)
@@ -165,13 +150,42 @@ func (s *Service) Resend(ctx context.Context, id string) (Outcome, error) {
 	return s.deliver(ctx, out)
 }
 
-// TextPIN sends a PIN by text message to the mobile of an account. The error is an *UndeliverableError.
-func (s *Service) TextPIN(ctx context.Context, a account.Account, f account.Firm, pin string) error {
-	if s.SMS == nil {
-		return &UndeliverableError{Why: factor.ErrNoSMS}
+// again picks the channel of fresh PINs, counts what they cost and makes them.
+func (s *Service) again(tx *sqldb.Tx, out *sending, in asked, byEmail bool, now time.Time) error {
+	c := &out.challenge
+	turns := byEmail && c.Channel != factor.Email
+	switch {
+	case turns && !out.emailOpen():
+		return ErrFactor
+	case now.Before(c.Resend) && !turns: // what does not arrive need not be waited for
+		return &WaitError{Until: c.Resend}
+	case c.Sends >= factor.MaxSends:
+		return &WaitError{Until: c.Expires}
 	}
-	out := &sending{account: a, firm: f, pin: pin, challenge: store.Challenge{Channel: factor.SMS}}
-	if err := s.send(ctx, out); err != nil {
+	channel := factor.Email
+	if !byEmail {
+		var err error
+		if channel, err = s.choose(tx, in); err != nil {
+			return err
+		}
+	}
+	out.turn(channel)
+	c.Sends, c.Resend = c.Sends+1, now.Add(factor.ResendAfter)
+	if err := s.count(tx, out); err != nil {
+		return err
+	}
+	return s.fill(out)
+}
+
+// CountText counts a text message to a mobile for an account. The error is a *WaitError or an *UndeliverableError.
+func (s *Service) CountText(tx *sqldb.Tx, a account.Account, mobile string) (messages.Ticket, error) {
+	t, err := s.Messages.Count(tx, a, mobile, nil, factor.Life)
+	return t, told(err)
+}
+
+// TextPIN sends a PIN by the text message that was counted. The error is an *UndeliverableError.
+func (s *Service) TextPIN(ctx context.Context, t messages.Ticket, a account.Account, f account.Firm, pin string) error {
+	if err := s.Messages.PIN(ctx, t, a, f, pin, factor.Life); err != nil {
 		s.Logger.WarnContext(ctx, "a PIN was not taken", "code", delivery.Code(err))
 		return undeliverable(err)
 	}
@@ -180,23 +194,27 @@ func (s *Service) TextPIN(ctx context.Context, a account.Account, f account.Firm
 
 // TellMobile tells somebody, at a mobile that was theirs, that it is not any more. It may fail: the e-mail says the same.
 func (s *Service) TellMobile(ctx context.Context, a account.Account, former string) {
-	if s.SMS == nil || s.Post == nil || former == "" {
+	if s.Messages.SMS == nil || former == "" {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
 	var f account.Firm
-	err := s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
-		f, err = store.FirmOf(tx, a.Firm)
+	var ticket messages.Ticket
+	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) (err error) {
+		if f, err = store.FirmOf(tx, a.Firm); err != nil {
+			return err
+		}
+		ticket, err = s.Messages.CountNotice(tx, a, former)
 		return err
 	})
 	var text string
 	if err == nil {
-		text, err = s.Post.Texts.MobileText(f.DisplayName, a.DisplayName)
+		text, err = s.Messages.Texts.MobileText(f.DisplayName, a.DisplayName)
 	}
 	if err == nil {
-		_, _, err = s.SMS.Send(ctx, delivery.Text{To: former, Body: text}, func(delivery.Attempt) {})
+		err = s.Messages.Text(ctx, ticket, text)
 	}
 	if err != nil {
-		s.Logger.WarnContext(ctx, "the former mobile of an account was not told", "code", delivery.Code(err))
+		s.Logger.WarnContext(ctx, "the former mobile of an account was not told", "error", err)
 	}
 }

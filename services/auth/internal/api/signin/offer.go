@@ -1,10 +1,12 @@
 package signin
 
 import (
+	"errors"
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 )
@@ -66,7 +68,7 @@ type offer struct {
 }
 
 // offer decides what a challenge asks for. Who has enrolled something shows that, and is sent nothing; everybody else is
-// sent a PIN. Recovery codes stand beside both, and alone when neither works. It counts a text message in the account.
+// sent a PIN. Recovery codes stand beside both, and alone when neither works.
 func (s *Service) offer(tx *sqldb.Tx, in *asked, now time.Time) (offer, error) {
 	recoverable, err := s.recoverable(tx, *in, now)
 	if err != nil {
@@ -95,7 +97,7 @@ func (s *Service) offerFirst(tx *sqldb.Tx, in *asked, now time.Time) (offer, err
 		if open != nil {
 			return offer{}, open
 		}
-		channel, err := s.choose(tx, in, now)
+		channel, err := s.choose(tx, *in)
 		return offer{factors: channel.Kinds(), channel: channel}, err
 	}
 	switch {
@@ -124,51 +126,39 @@ func waited(a account.Account, now time.Time) error {
 	return nil
 }
 
-// smsWindow is the time over which text messages to one account are counted.
-const smsWindow = time.Hour
-
-// CountText counts a text message to an account, or returns a *WaitError when it has had enough of them. The caller writes
-// the account.
-func (s *Service) CountText(a *account.Account) error {
-	now := s.Now()
-	if now.Sub(a.PIN.SMSWindow) >= smsWindow {
-		a.PIN.SMSWindow, a.PIN.SMSSent = now, 0
-	}
-	if a.PIN.SMSSent >= s.SMSPerHour {
-		return &WaitError{Until: a.PIN.SMSWindow.Add(smsWindow)}
-	}
-	a.PIN.SMSSent++
-	return nil
-}
-
-// choose picks the channel of a PIN and counts the text message it will cost.
-func (s *Service) choose(tx *sqldb.Tx, in *asked, now time.Time) (factor.Channel, error) {
-	a := &in.account
-	if now.Sub(a.PIN.SMSWindow) >= smsWindow {
-		a.PIN.SMSWindow, a.PIN.SMSSent = now, 0
-	}
-	left := a.PIN.SMSSent < s.SMSPerHour
-	byEmail, err := s.emailMay(tx, *in)
+// choose picks the channel of a PIN. What the text message costs is counted once its challenge is made.
+func (s *Service) choose(tx *sqldb.Tx, in asked) (factor.Channel, error) {
+	a := in.account
+	byEmail, err := s.emailMay(tx, in)
 	if err != nil {
 		return "", err
 	}
 	ways := factor.Ways{
-		Mobile: a.Mobile != "" && in.firm.Allows(*a, account.SMSPIN), Validated: !a.MobileValidated.IsZero(),
-		SMS: s.SMS != nil && left, Email: s.Mail != nil, EmailAllowed: byEmail == nil,
+		Mobile: a.Mobile != "" && in.firm.Allows(a, account.SMSPIN), Validated: !a.MobileValidated.IsZero(),
+		Email: s.Messages.Mail != nil, EmailAllowed: byEmail == nil,
+	}
+	var refused *messages.RefusedError
+	if a.Mobile != "" {
+		err := s.Messages.May(tx, a, a.Mobile)
+		var known bool
+		if refused, known = errors.AsType[*messages.RefusedError](err); err != nil && !known {
+			return "", err
+		}
+		ways.SMS = refused == nil
+	}
+	if ways.Mobile && refused != nil && refused.Why == messages.ErrPause {
+		return "", told(refused) // hurrying weakens no sign-in
 	}
 	channel, err := ways.Choose()
 	switch {
-	case err != nil && !left && s.SMS != nil && ways.Mobile:
-		return "", &WaitError{Until: a.PIN.SMSWindow.Add(smsWindow)}
+	case err != nil && ways.Mobile && refused != nil && refused.Why != messages.ErrNone:
+		return "", told(refused)
 	case err != nil && byEmail != nil && byEmail != factor.ErrNoMobile:
 		return "", &UndeliverableError{Why: byEmail}
-	case err != nil && in.stepUp.ID == "" && a.Mobile != "" && s.SMS != nil && left && Stranded(*a, in.firm, in.enrolled):
+	case err != nil && in.stepUp.ID == "" && ways.SMS && Stranded(a, in.firm, in.enrolled):
 		channel = factor.SMS // forbidden, but all there is; the session is weak and has to enrol
 	case err != nil:
 		return "", &UndeliverableError{Why: err}
-	}
-	if channel.UsesSMS() {
-		a.PIN.SMSSent++
 	}
 	return channel, nil
 }

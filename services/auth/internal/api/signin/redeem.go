@@ -5,6 +5,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -26,6 +27,9 @@ func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, how asked, got shown, 
 	if opened.Strength == session.Strong {
 		opened.StepUpUntil = now.Add(session.StepUp)
 	}
+	if a.Kind == account.Operator && a.LastSignIn.IsZero() { // has shown the code of the console just now
+		opened.EnrolUntil = now.Add(factor.EnrolFor)
+	}
 	if got.kinds.Has(account.RecoveryCode) {
 		opened.EnrolUntil = now.Add(factor.EnrolFor)
 		if err := s.tell(tx, a, how.firm, recoveryUsed, how.address); err != nil {
@@ -34,6 +38,11 @@ func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, how asked, got shown, 
 	}
 	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
 		return Opened{}, err
+	}
+	if got.kinds.Has(account.SMSPIN) {
+		if err := messages.Answered(tx, a.ID); err != nil {
+			return Opened{}, err
+		}
 	}
 	if s.Mailbox != nil && got.kinds[0] != account.EmailPIN {
 		if err := s.Mailbox.Restore(tx, a.ID); err != nil {

@@ -46,7 +46,7 @@ type Service struct {
 	// Mailbox may be nil: then mailboxes reset no passwords.
 	Mailbox Mailbox
 	// Post tells people what happened to their account; nil without a mail server.
-	Post *outbound.Post
+	Post   *outbound.Post
 	Logger *slog.Logger
 
 	lines lines
