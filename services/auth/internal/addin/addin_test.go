@@ -63,6 +63,7 @@ func TestWhatBecomesOfARefreshToken(t *testing.T) {
 	require.Equal(t, End, Judge(rotated, Tokens{}, now.Add(RetryFor)))
 	require.Equal(t, Refuse, Judge(rotated, Tokens{Used: now}, now.Add(RetryFor-1)), "the answer arrived")
 	require.Equal(t, End, Judge(rotated, Tokens{Used: now}, now.Add(RetryFor)))
+	require.Equal(t, End, Judge(rotated, Tokens{Used: now, Rotated: now}, now.Add(1)), "its successor was redeemed, too")
 	require.Equal(t, Refuse, Judge(Tokens{Rotated: now}, Tokens{}, now), "the salt is gone: it can't be made again")
 }
 

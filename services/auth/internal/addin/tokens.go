@@ -49,7 +49,7 @@ const (
 	// Refuse: it was redeemed a moment ago and the answer arrived. Two parts of one program refreshed at once; the one
 	// that was later gets nothing and loses nothing.
 	Refuse
-	// End: it was redeemed long ago. Two have it, and which of them has a right to it cannot be known: everything that
+	// End: it was redeemed long ago, or its successor was redeemed as well. Two have it, and which of them has a right to it cannot be known: everything that
 	// came of it ends (RFC 9700 §4.14.2).
 	End
 )
@@ -59,7 +59,7 @@ func Judge(own, next Tokens, now time.Time) Verdict {
 	switch {
 	case own.Rotated.IsZero():
 		return Rotate
-	case !now.Before(own.Rotated.Add(RetryFor)):
+	case !now.Before(own.Rotated.Add(RetryFor)) || !next.Rotated.IsZero():
 		return End
 	case next.Used.IsZero() && len(own.Salt) > 0:
 		return Repeat
