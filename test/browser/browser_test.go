@@ -29,9 +29,13 @@ const (
 // ends it.
 func TestPagesInChromium(t *testing.T) {
 	s := topology.Start(t, topology.OneProcess, topology.Options{Clients: 10, Host: "localhost"})
-	op := s.Claim(t)
-	require.NoError(t, op.Call(t.Context(), "POST", "/v1/firms", &authv1.CreateFirmRequest{
-		DisplayName: "Birch & Co", AdministratorEmail: email, AdministratorName: "Robin Birch", AdministratorMobile: mobile,
+	admin := s.Firm(t, s.Claim(t), "birch")
+	policy := new(authv1.GetSecurityPolicyResponse)
+	require.NoError(t, admin.Call(t.Context(), "GET", "/v1/"+admin.Firm+"/securityPolicy", nil, policy))
+	policy.Policy.TwoFactorEnforced = true
+	require.NoError(t, admin.Call(t.Context(), "PATCH", "/v1/"+admin.Firm+"/securityPolicy", policy.GetPolicy(), nil))
+	require.NoError(t, admin.Call(t.Context(), "POST", "/v1/"+admin.Firm+"/staff:invite", &authv1.InviteStaffRequest{
+		Email: email, DisplayName: "Robin Birch", Mobile: mobile, Role: authv1.Role_ROLE_STAFF,
 	}, nil))
 	out := nodetest.Run(t, map[string]string{
 		"SUITE": s.Public, "WORLD": s.World.Base(), "EMAIL": email, "MOBILE": mobile, "INVITATION": invitation(t, s), "CHROMIUM": chromium(t),
