@@ -28,8 +28,8 @@ func (s *suite) outlast(err error) bool {
 	return true
 }
 
-// guess shows wrong codes, by whatever way show takes, until as many were looked at.
-func (s *suite) guess(p *person, times int, show func(c *authv1.Challenge) error) {
+// guessCodes shows wrong codes, by whatever way show takes, until as many were looked at.
+func (s *suite) guessCodes(p *person, times int, show func(c *authv1.Challenge) error) {
 	s.t.Helper()
 	for counted := 0; counted < times; {
 		c := s.beginPatiently(p)
@@ -73,18 +73,18 @@ func TestC6_CodesAreSwitchedOffAndNotTheAccount(t *testing.T) {
 		s.signInAs(member)
 		s.stepUp(member)
 		prog := s.enrolTOTP(member)
-		s.guess(member, 4, func(c *authv1.Challenge) error {
+		s.guessCodes(member, 4, func(c *authv1.Challenge) error {
 			_, err := s.showTOTP(c.GetChallenge(), wrong(prog.shown()))
 			return err
 		})
-		s.guess(member, 1, func(c *authv1.Challenge) error {
+		s.guessCodes(member, 1, func(c *authv1.Challenge) error {
 			_, err := s.showRecovery(c.GetChallenge(), "0000-0000-0000-0000")
 			return err
 		})
 		_, err := s.signIn.StartSignIn(s.nobody("192.0.2.7"), &authv1.StartSignInRequest{Email: member.email, Password: passphrase})
 		is(t, err, codes.ResourceExhausted, tooMany)
 		s.inbox.seen()
-		s.guess(member, 15, func(c *authv1.Challenge) error {
+		s.guessCodes(member, 15, func(c *authv1.Challenge) error {
 			_, err := s.showTOTP(c.GetChallenge(), wrong(prog.shown()))
 			return err
 		})
@@ -95,7 +95,7 @@ func TestC6_CodesAreSwitchedOffAndNotTheAccount(t *testing.T) {
 		is(t, err, codes.FailedPrecondition, notAllowed)
 
 		// Guessing goes on to cost more, and never switches the way back in off.
-		s.guess(member, 6, func(c *authv1.Challenge) error {
+		s.guessCodes(member, 6, func(c *authv1.Challenge) error {
 			_, err := s.showRecovery(c.GetChallenge(), "0000-0000-0000-0000")
 			return err
 		})
@@ -120,7 +120,7 @@ func TestC6_BindingAProgramAnewSwitchesCodesOn(t *testing.T) {
 	s := onSQLite(t, options{run: true})
 	admin := s.strong()
 	prog := s.enrolTOTP(admin)
-	s.guess(admin, 20, func(c *authv1.Challenge) error {
+	s.guessCodes(admin, 20, func(c *authv1.Challenge) error {
 		_, err := s.showTOTP(c.GetChallenge(), wrong(prog.shown()))
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/passkeys"
 	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
@@ -50,6 +51,9 @@ func (s accountServer) InviteStaff(ctx context.Context, req *authv1.InviteStaffR
 		default:
 			invited = anew(known, a)
 		}
+		if err := s.forgetFactors(tx, invited.ID); err != nil {
+			return nil, err
+		}
 		if err := store.UpdateAccount(tx, invited); err != nil {
 			return nil, err
 		}
@@ -73,6 +77,15 @@ func anew(known, wanted account.Account) account.Account {
 	known.State, known.Password, known.PIN = account.Invited, "", account.PINState{}
 	known.Revision++
 	return known
+}
+
+// forgetFactors removes everything that an account has enrolled.
+func (s *Server) forgetFactors(tx *sqldb.Tx, id string) error {
+	if err := s.SignIn.Proofs.Forget(tx, id); err != nil {
+		return err
+	}
+	_, err := passkeys.DeleteAll(tx, id)
+	return err
 }
 
 // addStaff inserts a new member of staff, tells the suite and sends the invitation.

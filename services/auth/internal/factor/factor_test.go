@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPINsAreSixDigitsAndSpread(t *testing.T) {
+// N11: six digits, each as likely as any other.
+func TestN11_PINsAreSixDigitsAndSpread(t *testing.T) {
 	first := map[byte]int{}
 	const n = 20_000
 	for range n {
@@ -21,7 +22,7 @@ func TestPINsAreSixDigitsAndSpread(t *testing.T) {
 	}
 }
 
-func TestWaitGrowsToABound(t *testing.T) {
+func TestN16_WaitGrowsToABound(t *testing.T) {
 	require.Zero(t, Wait(0))
 	require.Zero(t, Wait(4))
 	require.Equal(t, 30*time.Second, Wait(5))
