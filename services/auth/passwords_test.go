@@ -442,3 +442,16 @@ func (b *inbox) last(to string) (text string) {
 	})
 	return text
 }
+
+// all are the texts of the messages to somebody.
+func (b *inbox) all(to string) string {
+	var texts []string
+	b.store.View(func(s *world.State) {
+		for _, m := range s.Messages.All() {
+			if m.To == to {
+				texts = append(texts, m.Text)
+			}
+		}
+	})
+	return strings.Join(texts, "\n")
+}

@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -32,28 +33,34 @@ type Hasher struct {
 	pepper Pepper
 	slots  chan struct{}
 	wait   time.Duration
+	// computed counts, so that a test can hold against each other what two requests cost.
+	computed *atomic.Int64
 }
 
 // NewHasher makes a hasher that computes up to slots hashes at once, each with the costs of Current.
 func NewHasher(slots int) *Hasher {
-	return &Hasher{params: Current, slots: make(chan struct{}, max(1, slots)), wait: queueWait}
+	return &Hasher{params: Current, slots: make(chan struct{}, max(1, slots)), wait: queueWait, computed: new(atomic.Int64)}
 }
 
 // With returns a hasher of as many slots with other costs. A service runs with those of Current.
 func (h *Hasher) With(p Params) *Hasher {
-	return &Hasher{params: p, pepper: h.pepper, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
+	return &Hasher{params: p, pepper: h.pepper, slots: make(chan struct{}, cap(h.slots)), wait: h.wait, computed: h.computed}
 }
 
 // Peppered returns a hasher of as many slots that puts a pepper over each hash. What was hashed without one still compares,
 // and is stale.
 func (h *Hasher) Peppered(p Pepper) *Hasher {
-	return &Hasher{params: h.params, pepper: p, slots: make(chan struct{}, cap(h.slots)), wait: h.wait}
+	return &Hasher{params: h.params, pepper: p, slots: make(chan struct{}, cap(h.slots)), wait: h.wait, computed: h.computed}
 }
+
+// Computed is how many hashes were computed since the start.
+func (h *Hasher) Computed() int64 { return h.computed.Load() }
 
 // Slot is the right to compute hashes, given by Hasher.Do for the time of its function.
 type Slot struct {
-	params Params
-	pepper Pepper
+	params   Params
+	pepper   Pepper
+	computed *atomic.Int64
 }
 
 // Do waits for a slot and runs fn with it. It returns ErrBusy after a second without one, the context's error when that
@@ -67,7 +74,7 @@ func (h *Hasher) Do(ctx context.Context, fn func(*Slot) error) error {
 		}
 	}
 	defer func() { <-h.slots }()
-	return fn(&Slot{params: h.params, pepper: h.pepper})
+	return fn(&Slot{params: h.params, pepper: h.pepper, computed: h.computed})
 }
 
 func (h *Hasher) queue(ctx context.Context) error {
@@ -83,9 +90,16 @@ func (h *Hasher) queue(ctx context.Context) error {
 	}
 }
 
+func (s *Slot) key(p Params, password, salt []byte) []byte {
+	if s.computed != nil {
+		s.computed.Add(1)
+	}
+	return p.key(password, salt)
+}
+
 // Hash makes the PHC string of a password under a salt.
 func (s *Slot) Hash(password string, salt []byte) string {
-	key := s.pepper.season(s.params.key(normal(password), salt))
+	key := s.pepper.season(s.key(s.params, normal(password), salt))
 	return stored{params: s.params, salt: string(salt), pepper: s.pepper.ID, key: key}.format()
 }
 
@@ -128,7 +142,7 @@ func (s *Slot) Check(password string, hashes []string) []Result {
 		}
 		r := recipe{h.params, h.salt}
 		if keys[r] == nil {
-			keys[r] = h.params.key(candidate, []byte(h.salt))
+			keys[r] = s.key(h.params, candidate, []byte(h.salt))
 		}
 		found := keys[r]
 		if h.pepper != "" {
@@ -138,7 +152,7 @@ func (s *Slot) Check(password string, hashes []string) []Result {
 		results[i].Stale = results[i].Match && (h.params != s.params || h.pepper != s.pepper.ID)
 	}
 	if len(keys) == 0 {
-		s.params.key(candidate, decoySalt)
+		s.key(s.params, candidate, decoySalt)
 	}
 	return results
 }
