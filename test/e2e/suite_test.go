@@ -40,6 +40,7 @@ func TestSuite(t *testing.T) {
 				{"neighbours", neighbours},
 				{"upgrade", upgrade},
 				{"organisation", organisation},
+				{"security", security},
 			} {
 				t.Run(b.name, func(t *testing.T) { b.play(t, in) })
 			}
