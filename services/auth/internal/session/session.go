@@ -32,6 +32,9 @@ const (
 	// MaxUnlocks is how many wrong passwords at the lock end a session. Who holds its token and not the password is
 	// somebody else.
 	MaxUnlocks = 5
+	// MaxOpen is how many sessions of an account there may be at once, Add-Ins' not counted: more than anybody has browsers.
+	// One more ends the one that was unused longest.
+	MaxOpen = 50
 )
 
 // Strength grades a session by what was shown to open it.

@@ -73,6 +73,21 @@ func Ended(tx *sqldb.Tx, e End, now time.Time) (int, error) {
 	return len(sessions), nil
 }
 
+// EndedBeyond ends all but so many of the sessions of a person, those first that were unused longest.
+func EndedBeyond(tx *sqldb.Tx, account string, most int, now time.Time) error {
+	ids, err := sqldb.Collect(tx, scanText, `SELECT id FROM sessions WHERE account = $1 AND kind = 'PERSON' AND ended_at = 0
+		AND expires_at > $2 ORDER BY used_at DESC, created_at DESC, id DESC LIMIT 1000 OFFSET $3`, account, micros(now), most)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := Ended(tx, End{Session: id}, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // announceEnd tells that the tokens of a session are to be refused from now on.
 func announceEnd(tx *sqldb.Tx, firm, session string, now time.Time) error {
 	return announce(tx, firm, names.Format(SessionName, session), 1, &autheventsv1.SessionRevoked{

@@ -240,6 +240,9 @@ func (s *Service) open(tx *sqldb.Tx, a account.Account, opened session.Session, 
 	if err := store.InsertSession(tx, hash, opened); err != nil {
 		return Opened{}, err
 	}
+	if err := store.EndedBeyond(tx, a.ID, session.MaxOpen, now); err != nil {
+		return Opened{}, err
+	}
 	if err := store.UpdateAccount(tx, a); err != nil {
 		return Opened{}, err
 	}
