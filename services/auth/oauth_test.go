@@ -19,7 +19,9 @@ import (
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/rpcerr"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
+	"github.com/concord-suite/concord/services/auth"
 )
 
 // What the requirements say about the authorization server, by their ids.
@@ -416,4 +418,35 @@ func TestAddInsStandInTheListOfSessionsAndEndFromThere(t *testing.T) {
 		_, err = s.refresh(tokens.GetRefreshToken())
 		grantRefused(t, err)
 	})
+}
+
+// The database wrote the rotation down and the answer was lost on the way to the service: the client asks again and goes on.
+// Of a code that was redeemed like this nobody has the tokens, so asking again ends what nobody can use.
+func TestN59_ALostCommitCostsNobodyTheSession(t *testing.T) {
+	for _, engine := range sqldbtest.Engines() {
+		t.Run(string(engine), func(t *testing.T) {
+			broken := sqldbtest.NewFaults()
+			s := start(t, sqldbtest.Open(t, sqldbtest.URL(t, engine), auth.Migrations, broken.Option()), options{run: true})
+			admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
+			tokens := s.addInTokens(admin, "")
+			lostOnce := func() error {
+				t.Helper()
+				for { // the fault may hit a commit of the relay or the clean-up first
+					broken.CommitThenFail(1)
+					got, err := s.refresh(tokens.GetRefreshToken())
+					if err != nil {
+						return err
+					}
+					tokens = got
+				}
+			}
+			require.Equal(t, codes.Unavailable, rpcerr.From(lostOnce()).Code())
+			again, err := s.refresh(tokens.GetRefreshToken())
+			require.NoError(t, err)
+			_, err = s.resolve(again.GetAccessToken(), "documents")
+			require.NoError(t, err)
+			_, err = s.refresh(again.GetRefreshToken())
+			require.NoError(t, err)
+		})
+	}
 }
