@@ -32,6 +32,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/idtoken"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
@@ -90,6 +91,8 @@ type Service struct {
 	idKeys *idtoken.Keys
 	memory *idem.Memory
 	sender *outbound.Sender // nil without a mail server
+	// consumer is nil without a bus.
+	consumer *events.Consumer
 }
 
 // New makes the service. It reads and, at the very first start, makes the signing keys; it neither listens nor starts
@@ -147,6 +150,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		DB: deps.DB, Memory: s.memory, Vault: deps.Vault, SignIn: in, Hasher: hasher, Issuer: keys, Now: deps.Now,
 		Logger: deps.Logger, Site: site, Countries: cfg.SMS.Countries,
 		Contacts: syncv1.NewContactServiceClient(deps.Sync), Post: post,
+		Messages:  &messages.Server{Desk: desk, Memory: s.memory},
 		Policy:    &policy.Keeper{Post: post, Now: deps.Now},
 		Lock:      &lock.Keeper{DB: deps.DB, SignIn: in, Now: deps.Now},
 		Passwords: &passwords.Book{DB: deps.DB, Hasher: hasher, SignIn: in, Post: post, Now: deps.Now, Logger: deps.Logger},
@@ -160,9 +164,13 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		return nil, err
 	}
 	if desk.Mail != nil {
-		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: desk.Mail, Now: deps.Now, Logger: deps.Logger}
+		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: desk.Mail, Now: deps.Now, Logger: deps.Logger,
+			Depth: outbound.NewDepth(meter)}
 	} else {
 		deps.Logger.WarnContext(ctx, "no mail server is set: nobody can be invited, and PINs go by text message only")
+	}
+	if deps.Bus != nil {
+		s.listen()
 	}
 	return s, s.reinstateOperators(ctx)
 }
@@ -228,14 +236,27 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// listen makes the consumer of what others tell, on which it hangs how well auth knows the contacts.
+func (s *Service) listen() {
+	d := s.deps
+	s.consumer = events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	inbound.Register(s.consumer, d.Now)
+	inbound.RegisterConnections(s.consumer, s.api.Policy)
+	s.api.ContactsKnown = func(ctx context.Context, firm string) (bool, error) {
+		lag, err := s.consumer.Lag(ctx, inbound.ClientList, firm)
+		return err == nil && lag <= contactLag, err
+	}
+}
+
+// contactLag is how old the knowledge of who is still a contact may be. Internal tokens live two minutes, so that much
+// beside it does no harm; and a bus that is started anew is not felt.
+const contactLag = 30 * time.Second
+
 func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	d := s.deps
 	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
 	group.Go(func() error { return relay.Run(ctx) })
-	consumer := events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
-	inbound.Register(consumer, d.Now)
-	inbound.RegisterConnections(consumer, s.api.Policy)
-	group.Go(func() error { return consumer.Run(ctx) })
+	group.Go(func() error { return s.consumer.Run(ctx) })
 	if d.Revocations != nil {
 		group.Go(func() error {
 			events.Broadcast(ctx, d.Bus, d.Logger, access.MaxTokenLife, func(e *autheventsv1.SessionRevoked) {

@@ -22,6 +22,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/factors"
 	"github.com/concord-suite/concord/services/auth/internal/api/issuer"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/oauth"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
@@ -38,6 +39,8 @@ type Server struct {
 	Vault  *vault.Vault
 	SignIn *signin.Service
 	Hasher *password.Hasher
+	// ContactsKnown tells whether it is known now which contacts of a firm are still there; nil when nobody tells.
+	ContactsKnown func(ctx context.Context, firm string) (bool, error)
 	// Passwords changes passwords.
 	Passwords *passwords.Book
 	Issuer    *issuer.Issuer
@@ -51,6 +54,8 @@ type Server struct {
 	Lock *lock.Keeper
 	// Contacts is the client list, which knows whether a contact exists.
 	Contacts syncv1.ContactServiceClient
+	// Messages answers what is about text messages and the look of e-mails.
+	Messages *messages.Server
 	// Post writes the e-mails that may wait.
 	Post   *outbound.Post
 	Now    access.Clock
@@ -74,7 +79,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	authv1.RegisterFactorServiceServer(r, s.Factors)
 	authv1.RegisterPasswordServiceServer(r, passwordServer{Server: s})
 	authv1.RegisterAddInServiceServer(r, s.AddIns)
-	authv1.RegisterDeliveryServiceServer(r, deliveryServer{Server: s})
+	authv1.RegisterDeliveryServiceServer(r, s.Messages)
 	authv1.RegisterEvidenceServiceServer(r, evidenceServer{Server: s})
 }
 
@@ -103,10 +108,6 @@ type (
 	}
 	passwordServer struct {
 		authv1.UnsafePasswordServiceServer
-		*Server
-	}
-	deliveryServer struct {
-		authv1.UnsafeDeliveryServiceServer
 		*Server
 	}
 	evidenceServer struct {

@@ -163,6 +163,16 @@ func (s *Server) policyChange(ctx context.Context, cause, connection string) sto
 	}
 }
 
+// GetMessageSettings implements authv1.FirmServiceServer.
+func (s firmServer) GetMessageSettings(ctx context.Context, req *authv1.GetMessageSettingsRequest) (*authv1.GetMessageSettingsResponse, error) {
+	return s.Messages.GetMessageSettings(ctx, req)
+}
+
+// UpdateMessageSettings implements authv1.FirmServiceServer.
+func (s firmServer) UpdateMessageSettings(ctx context.Context, req *authv1.UpdateMessageSettingsRequest) (*authv1.UpdateMessageSettingsResponse, error) {
+	return s.Messages.UpdateMessageSettings(ctx, req)
+}
+
 // RequireTwoFactor implements authv1.FirmServiceServer.
 func (s firmServer) RequireTwoFactor(ctx context.Context, req *authv1.RequireTwoFactorRequest) (*authv1.RequireTwoFactorResponse, error) {
 	firm, connection, err := connectionOf(req.GetFirm(), req.GetConnection())

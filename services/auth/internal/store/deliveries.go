@@ -46,6 +46,11 @@ func ClaimDeliveries(tx *sqldb.Tx, now, until time.Time, limit int) ([]Delivery,
 		micros(until), sqldb.List(d, ids))
 }
 
+// DeliveriesWaiting counts the e-mails that are on their way.
+func DeliveriesWaiting(tx *sqldb.Tx) (n int, err error) {
+	return n, tx.QueryRow(`SELECT count(*) FROM deliveries WHERE finished_at = 0`).Scan(&n)
+}
+
 // FinishDelivery ends the way of an e-mail and destroys its text. Failure is empty when it was handed over.
 func FinishDelivery(tx *sqldb.Tx, id, failure string, now time.Time) error {
 	_, err := tx.Exec(`UPDATE deliveries SET finished_at = $2, failure = $3, sealed = $4 WHERE id = $1`,

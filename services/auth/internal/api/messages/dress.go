@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -22,7 +23,7 @@ func Dress(tx *sqldb.Tx, firm string, l *delivery.Letter) error {
 	l.FromName, l.ReplyTo = s.MailSenderName, s.MailReplyTo
 	if l.FromName == "" {
 		f, err := store.Firm(tx, firm)
-		if err != nil {
+		if err != nil && !errors.Is(err, sqldb.ErrNotFound) {
 			return err
 		}
 		l.FromName = f.DisplayName

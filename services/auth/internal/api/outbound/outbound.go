@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
+	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -61,6 +64,17 @@ type Sender struct {
 	Mail   *delivery.Mail
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Depth is told how many e-mails wait, after every pass; nil for nobody.
+	Depth metric.Int64Gauge
+}
+
+// NewDepth makes the measure of the queue.
+func NewDepth(m metric.Meter) metric.Int64Gauge {
+	g, err := m.Int64Gauge("concord.auth.mails_waiting", metric.WithDescription("E-mails that no server has taken yet."))
+	if err != nil {
+		return noop.Int64Gauge{}
+	}
+	return g
 }
 
 // Run sends what is due until ctx ends.
@@ -105,7 +119,20 @@ func (s *Sender) Pass(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	return len(claimed) == batch, nil
+	return len(claimed) == batch, s.measure(ctx)
+}
+
+func (s *Sender) measure(ctx context.Context) error {
+	if s.Depth == nil {
+		return nil
+	}
+	return s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		waiting, err := store.DeliveriesWaiting(tx)
+		if err == nil {
+			s.Depth.Record(ctx, int64(waiting))
+		}
+		return err
+	})
 }
 
 func (s *Sender) send(ctx context.Context, d store.Delivery) error {
@@ -115,7 +142,11 @@ func (s *Sender) send(ctx context.Context, d store.Delivery) error {
 	case err != nil:
 		failure = "unreadable" // sealed under a key that is gone; trying again does not bring it back
 	default:
-		if err := s.Mail.Send(ctx, delivery.Letter{To: d.Recipient, Subject: d.Subject, Text: string(text)}); err != nil {
+		letter := delivery.Letter{To: d.Recipient, Subject: d.Subject, Text: string(text)}
+		if err := s.DB.Read(ctx, func(tx *sqldb.Tx) error { return messages.Dress(tx, d.Firm, &letter) }); err != nil {
+			return err
+		}
+		if err := s.Mail.Send(ctx, letter); err != nil {
 			failure = delivery.Code(err)
 			final = !delivery.Temporary(err) || s.Now().Sub(d.Created) > giveUpAfter
 		}
