@@ -15,7 +15,7 @@ func main() {
 	boot.Main(auth.Name, func(ctx context.Context, rt *boot.Runtime, cfg auth.Config) (boot.Service, error) {
 		svc, err := auth.New(ctx, cfg, auth.Deps{
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
-			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger, Meters: rt.Telemetry.Meters,
+			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
 		if err != nil {
 			return nil, err
@@ -27,5 +27,5 @@ func main() {
 			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
 		}
 		return svc, err
-	}, boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(), boot.Peers("sync"))
+	}, append(tools(), boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(), boot.Peers("sync"))...)
 }
