@@ -68,3 +68,41 @@ func (t times) at(part float64) float64 {
 	slices.Sort(t)
 	return float64(t[int(float64(len(t)-1)*part)].Microseconds())
 }
+
+// BenchmarkVerifyPin is the check of a PIN as an RPC through the whole chain: the challenge read, the PIN compared with its
+// keyed hash, the policy read again, the session opened. Making the challenge is not counted.
+func BenchmarkVerifyPin(b *testing.B) {
+	for _, engine := range []sqldb.Dialect{sqldb.SQLite, sqldb.Postgres} {
+		b.Run(string(engine), func(b *testing.B) {
+			s := start(b, sqldbtest.Open(b, sqldbtest.URL(b, engine), auth.Migrations), options{run: true, quiet: true})
+			operator := s.operator()
+			admin := s.newFirm(operator, "Harbour Tax", "ada@harbour.example", newMobile())
+			s.stepUp(admin)
+			prog := s.enrolTOTP(admin)
+			var right, code times
+			for b.Loop() {
+				b.StopTimer()
+				c := s.begin(operator)
+				req := &authv1.VerifyPinRequest{Challenge: c.GetChallenge(), Pin: s.inbox.pin(operator.email)}
+				b.StartTimer()
+				right.of(b, func() error {
+					_, err := s.signIn.VerifyPin(s.nobody("192.0.2.7"), req)
+					return err
+				})
+			}
+			b.StopTimer()
+			for range len(right) {
+				c := s.begin(admin)
+				shown := prog.code()
+				code.of(b, func() error {
+					_, err := s.showTOTP(c.GetChallenge(), shown)
+					return err
+				})
+			}
+			for name, p := range map[string]float64{"p50": 0.5, "p95": 0.95} {
+				b.ReportMetric(right.at(p)/1000, name+"-ms")
+				b.ReportMetric(code.at(p)/1000, "totp-"+name+"-ms")
+			}
+		})
+	}
+}

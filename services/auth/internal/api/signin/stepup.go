@@ -33,29 +33,37 @@ func (s *Service) StepUp(ctx context.Context, sessionID, pass, address string) (
 	if pass == "" {
 		return s.beginStepUp(ctx, current, a, address, true)
 	}
+	if err := s.Confirm(ctx, a, pass, address); err != nil {
+		return Outcome{}, err
+	}
+	return s.beginStepUp(ctx, current, a, address, false)
+}
+
+// Confirm checks the password of an account whose holder is signed in, under the bounds of signing in. It returns
+// ErrRefused for a wrong one, after it was counted and recorded.
+func (s *Service) Confirm(ctx context.Context, a account.Account, pass, address string) error {
 	leave, err := s.lines.enter(ctx, pairOf(a.Email, address))
 	if err != nil {
-		return Outcome{}, err
+		return err
 	}
 	defer leave()
 	if err := s.DB.Read(ctx, func(tx *sqldb.Tx) error { return s.mayTry(tx, a.Email, address) }); err != nil {
-		return Outcome{}, err
+		return err
 	}
 	right := false
 	err = s.Hasher.Do(ctx, func(slot *password.Slot) error {
 		right = slot.Check(pass, []string{a.Password})[0].Match
 		return nil
 	})
-	if err != nil {
-		return Outcome{}, err
+	if err != nil || right {
+		return err
 	}
-	if !right {
-		if err := s.wrongPassword(ctx, a.Email, address, []account.Account{a}); err != nil {
-			return Outcome{}, err
-		}
-		return Outcome{}, ErrRefused
+	apart, done := Apart(ctx)
+	defer done()
+	if err := s.wrongPassword(apart, a.Email, address, []account.Account{a}); err != nil {
+		return err
 	}
-	return s.beginStepUp(ctx, current, a, address, false)
+	return ErrRefused
 }
 
 func (s *Service) beginStepUp(ctx context.Context, current session.Session, checked account.Account, address string, alone bool) (Outcome, error) {
