@@ -276,6 +276,10 @@ func (s *suite) contactWithLogin(js jetstream.JetStream) (admin, cleo *person, l
 	cleo = &person{email: "cleo@client.example", firm: admin.firm}
 	s.accept(cleo)
 	s.signInAs(cleo)
+	eventstest.Until(s.t, "the client list is heard", func() bool {
+		_, err := s.resolve(cleo.token, "documents")
+		return err == nil
+	})
 	return admin, cleo, list
 }
 

@@ -59,6 +59,11 @@ func (s *Server) resolve(ctx context.Context, token, address string) (access.Pri
 	if err != nil {
 		return access.Principal{}, nil, err
 	}
+	if holder.Kind == account.Contact {
+		if err := s.contactThere(ctx, found.Firm); err != nil {
+			return access.Principal{}, nil, err
+		}
+	}
 	p := access.Principal{
 		Kind: who.Kind(holder.Kind, holder.Role), ID: who.ID(holder.Kind, found.Account, holder.Contact), Firm: found.Firm,
 		Session: found.ID, Strength: strengths[found.Strength], StepUpUntil: found.StepUpUntil, Address: address,
@@ -72,6 +77,18 @@ func (s *Server) resolve(ctx context.Context, token, address string) (access.Pri
 		}
 	}
 	return p, sessionMessage(found, holder), nil
+}
+
+// contactThere refuses to vouch for the contacts of a firm while nobody knows which of them were removed since.
+func (s *Server) contactThere(ctx context.Context, firm string) error {
+	if s.ContactsKnown == nil {
+		return nil
+	}
+	known, err := s.ContactsKnown(ctx, firm)
+	if err == nil && !known {
+		err = errUnconfirmed
+	}
+	return err
 }
 
 var strengths = map[session.Strength]access.Strength{

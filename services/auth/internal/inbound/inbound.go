@@ -19,6 +19,9 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/store/chain"
 )
 
+// ClientList is the stream on which sync tells what became of contacts.
+const ClientList = "SYNC"
+
 // Register adds the handlers to auth's consumer.
 func Register(c *events.Consumer, now func() time.Time) {
 	in := inbound{now: now}
