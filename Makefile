@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone test interop bench chaos fuzz storm check \
+.PHONY: help run build bin/concord build-alone test interop browser bench chaos fuzz storm check \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -61,6 +61,9 @@ test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a
 interop: $(TOOLS) $(NODE) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
 	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }
 	REQUIRE_POSTGRES=1 $(BIN)/testreport -- go test -json -count=1 -tags interop -run '^TestInterop' -timeout 10m $(INTEROP)
+
+browser: $(TOOLS) $(NODE) ## the pages people sign in with, in Chromium (one minute)
+	$(BIN)/testreport -- go test -json -count=1 -tags browser -timeout 5m ./test/browser
 
 # Both files of test/node decide what is installed; the link lets its scripts find it.
 $(NODE): test/node/package.json test/node/package-lock.json
@@ -108,8 +111,8 @@ baseline: third-party ## take the contract as it is for the released one (part o
 lint: tools third-party breaking tidy-check ## everything that can be said without running it
 	cd proto && $(BIN)/buf lint
 	@unformatted=$$(gofmt -l $(addsuffix /,$(MODULES)) tools | grep -v /gen/); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
-	go vet -tags interop work
-	$(BIN)/staticcheck -tags interop $(MODULES:%=./%/...)
+	go vet -tags interop,browser work
+	$(BIN)/staticcheck -tags interop,browser $(MODULES:%=./%/...)
 	$(BIN)/errcheck -ignoretests -ignoregenerated -exclude tools/lint/errcheck.txt $(MODULES:%=./%/...)
 	$(BIN)/archcheck
 	$(BIN)/shapecheck
