@@ -19,7 +19,7 @@ func contract() (services []protoreflect.ServiceDescriptor) {
 	for _, f := range []protoreflect.FileDescriptor{
 		authv1.File_concord_auth_v1_sign_in_service_proto, authv1.File_concord_auth_v1_session_service_proto,
 		authv1.File_concord_auth_v1_firm_service_proto, authv1.File_concord_auth_v1_account_service_proto,
-		authv1.File_concord_auth_v1_ledger_service_proto,
+		authv1.File_concord_auth_v1_ledger_service_proto, authv1.File_concord_auth_v1_factor_service_proto,
 	} {
 		for i := range f.Services().Len() {
 			services = append(services, f.Services().Get(i))
@@ -44,7 +44,7 @@ func TestAccessMatrix(t *testing.T) {
 	s := onSQLite(t, options{run: true})
 	s.seedMatrix()
 	services := contract()
-	require.Len(t, services, 6)
+	require.Len(t, services, 7)
 	accesstest.Matrix(t, services, accesstest.Over(s.bare, s.mint, auth.Name))
 }
 
@@ -65,8 +65,8 @@ func (s *suite) seedMatrix() {
 	for _, k := range []access.Kind{
 		access.Operator, access.Administrator, access.Staff, access.ReadOnlyStaff, access.Contact, access.AddIn,
 	} {
-		exec(`INSERT INTO sessions (id, token_hash, firm, account, kind, strength, methods, created_at, expires_at, used_at, address)
-			VALUES ($1, $2, $3, 'one', 'PERSON', 3, 'pwd', $4, $5, $4, '')`,
+		exec(`INSERT INTO sessions (id, token_hash, firm, account, kind, strength, methods, created_at, expires_at, used_at, step_up_until,
+			address) VALUES ($1, $2, $3, 'one', 'PERSON', 3, 'pwd', $4, $5, $4, $5, '')`,
 			accesstest.SessionID(k), []byte(accesstest.SessionID(k)), accesstest.FirmA, now, now+3600_000_000)
 	}
 	agent := accesstest.Of(access.Agent, accesstest.FirmA)
