@@ -28,6 +28,11 @@ const usage = `usage: concord COMMAND [FLAGS]
   keys rotate    replace them beside the running suite; goes on where it stopped
   keys retire, keys wrap, keys unwrap
                  remove old keys; encrypt the keyring with a key in a KMS, or write it in plain
+  audit export   write a firm's audit ledger into a signed file, with --firm FIRM --out FILE
+  audit verify [FILE]
+                 check such a file, on any machine; without one, the ledgers of --data-dir DIR
+  audit follow   copy entries of the ledger as lines of JSON as they come, with --state FILE
+  evidence       write what a security assessor asks for about a firm, with --firm FIRM, --scan https://HOST
   config check   check the settings of every service, and end
   config print   print the settings in force, secrets left out
   config doc     print a table of all settings
@@ -67,6 +72,10 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		err = p.events(ctx, rest)
 	case "connections":
 		err = p.connections(ctx, rest)
+	case "audit":
+		err = p.audit(ctx, rest)
+	case "evidence":
+		err = p.evidence(ctx, rest)
 	case "keys":
 		err = p.keys(ctx, rest)
 	case "version":

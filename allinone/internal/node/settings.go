@@ -70,6 +70,12 @@ func ConnectorSettings(environ []string, file string) (connector.Config, error) 
 	return s.connector, err
 }
 
+// AuthSettings reads the settings of auth alone. They are those of a suite that listens anywhere.
+func AuthSettings(environ []string, file string) (auth.Config, error) {
+	s, err := loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
+	return s.auth, err
+}
+
 // undeliverable names what is missing when there is no way to send a PIN: then nobody could ever sign in.
 func (s *settings) undeliverable() config.Mistakes {
 	if s.auth.SMS.AccountSID != "" || s.auth.SMS.WebhookURL != nil || s.auth.Mail.Host != "" {
