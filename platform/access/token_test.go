@@ -239,6 +239,10 @@ func TestTokensAreUsedAgainForHalfTheirLife(t *testing.T) {
 	fresh, err := s.Token(p, "documents")
 	require.NoError(t, err)
 	require.NotEqual(t, first, fresh)
+	c.pass(-24 * time.Hour)
+	back, err := s.Token(p, "documents")
+	require.NoError(t, err)
+	require.NotEqual(t, fresh, back, "after the clock was put back, a token of the future is good for nothing")
 	for i := range 3000 {
 		_, err := s.Token(access.ServicePrincipal("sync", fmt.Sprint("firm", i)), "documents")
 		require.NoError(t, err)

@@ -9,12 +9,40 @@ import (
 
 	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/rotation/rotationtest"
+	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth"
 )
 
 // TestS14_EverySealedColumnIsRotatedAndBound walks the schema.
 func TestS14_EverySealedColumnIsRotatedAndBound(t *testing.T) {
-	rotationtest.Inventory(t, auth.Migrations, auth.Inventory)
+	rotationtest.Inventory(t, auth.Migrations, auth.Inventory, rotationtest.With{
+		Values: map[string]string{"enrolments.kind": "TOTP"},
+		Prepare: func(tx *sqldb.Tx, ids []string) error {
+			undo := map[sqldb.Dialect]string{
+				sqldb.SQLite:   `DROP TRIGGER ledger_keys_no_delete`,
+				sqldb.Postgres: `DROP TRIGGER ledger_keys_no_delete ON ledger_keys`,
+			}
+			if _, err := tx.Exec(undo[tx.Dialect()]); err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := bareAccount(tx, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+}
+
+// bareAccount writes an account that nobody can sign in to, for what refers to one.
+func bareAccount(tx *sqldb.Tx, id string) error {
+	if _, err := tx.Exec(`INSERT INTO addresses (email, salt) VALUES ($1, $2)`, id+"@bare.example", []byte("salt")); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO accounts (id, firm, kind, role, contact, email, display_name, mobile, state, created_at)
+		VALUES ($1, '', 'OPERATOR', '', '', $2, 'Nobody', '', 'INVITED', 0)`, id, id+"@bare.example")
+	return err
 }
 
 // TestKeysAreRotatedWhilePeopleSignIn replaces the keys while people sign in with PINs and services ask who they are. A PIN

@@ -19,10 +19,15 @@ import (
 // of hashes (..._mac) likewise, and one in the inventory that is not there. Then it writes, in every sealed column, a value
 // under a retired key, and one that belongs to another firm, row or column: the first must be refused by the database, the
 // others must not open.
-func Inventory(t *testing.T, migrations fs.FS, inventory rotation.Inventory) {
+//
+// Rows are written with nothing but what their columns must have; with says what else a schema asks for.
+func Inventory(t *testing.T, migrations fs.FS, inventory rotation.Inventory, with ...With) {
 	t.Helper()
 	sqldbtest.Each(t, migrations, func(t *testing.T, db *sqldb.DB) {
 		columns := walk(t, db)
+		for _, w := range with {
+			w.prepare(t, db, columns)
+		}
 		var sealed, hashed []string
 		for _, s := range inventory.Secrets {
 			sealed = append(sealed, s.Table+"."+s.Sealed)
@@ -43,10 +48,35 @@ func Inventory(t *testing.T, migrations fs.FS, inventory rotation.Inventory) {
 	})
 }
 
+// With is what a schema asks of rows that are written to try it.
+type With struct {
+	// Prepare writes the rows that others refer to, by the ids given, and takes away what keeps rows from being deleted.
+	Prepare func(tx *sqldb.Tx, ids []string) error
+	// Values are those of columns that do not take any text, by "table.column".
+	Values map[string]string
+}
+
+// ids are those of all rows that are written.
+var ids = []string{"a", "b", "own", "firm", "row", "table", "column"}
+
+func (w With) prepare(t *testing.T, db *sqldb.DB, columns []column) {
+	t.Helper()
+	for i, c := range columns {
+		columns[i].value = w.Values[c.table+"."+c.name]
+	}
+	if w.Prepare == nil {
+		return
+	}
+	if err := db.Tx(t.Context(), func(tx *sqldb.Tx) error { return w.Prepare(tx, ids) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // column is a column of the schema.
 type column struct {
 	table, name, kind string
 	required          bool
+	value             string // what to write there, when not anything
 }
 
 // walk returns the columns of all tables.
@@ -110,6 +140,8 @@ func write(tx *sqldb.Tx, s rotation.Secret, columns []column, id, firm string, t
 			add(c.name, text)
 		case c.name == s.Key:
 			add(c.name, string(key))
+		case c.value != "":
+			add(c.name, c.value)
 		case !c.required:
 		case strings.Contains(c.kind, "int"):
 			add(c.name, 0)

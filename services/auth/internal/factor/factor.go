@@ -52,6 +52,10 @@ func NewPIN() string {
 	return string(digits)
 }
 
+// Waiting tells whether nobody may try before a time. No wait is longer than the longest there is: one that would be was
+// written by a clock that has been put back since, and keeps nobody out.
+func Waiting(until, now time.Time) bool { return until.After(now) && !until.After(now.Add(maxWait)) }
+
 // Wait is how long nobody may try after so many failures in a row: nothing up to the fourth, then 30 s, 1 min, 2 min ...
 // 15 min.
 func Wait(failures int) time.Duration {

@@ -97,7 +97,7 @@ func (s *Service) mayTry(tx *sqldb.Tx, email, address string) error {
 	if err != nil {
 		return err
 	}
-	if pair.BlockedUntil.After(now) {
+	if factor.Waiting(pair.BlockedUntil, now) {
 		return &WaitError{Until: pair.BlockedUntil}
 	}
 	if pair.TrustedUntil.After(now) {
@@ -108,7 +108,7 @@ func (s *Service) mayTry(tx *sqldb.Tx, email, address string) error {
 	if err != nil {
 		return err
 	}
-	if total.BlockedUntil.After(now) {
+	if factor.Waiting(total.BlockedUntil, now) {
 		return &WaitError{Until: total.BlockedUntil}
 	}
 	for _, b := range buckets(email, address) {
@@ -116,7 +116,7 @@ func (s *Service) mayTry(tx *sqldb.Tx, email, address string) error {
 		if err != nil {
 			return err
 		}
-		if until.After(now) {
+		if factor.Waiting(until, now) {
 			return &WaitError{Until: until}
 		}
 	}

@@ -120,7 +120,7 @@ func codesOpen(a account.Account, now time.Time) error {
 // waited tells whether a recovery code of the account would be looked at now: never switched off, and no faster than the
 // rest.
 func waited(a account.Account, now time.Time) error {
-	if a.PIN.BlockedUntil.After(now) {
+	if factor.Waiting(a.PIN.BlockedUntil, now) {
 		return &WaitError{Until: a.PIN.BlockedUntil}
 	}
 	return nil
