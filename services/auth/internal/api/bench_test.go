@@ -132,6 +132,49 @@ func BenchmarkSignIn(b *testing.B) {
 	}
 }
 
+// BenchmarkSignInThroughput compares how many people sign in by password in a time with how many hashes are computed, with
+// as many at work at once as the service lets hash. One waits for the disk while another hashes, as in a service.
+func BenchmarkSignInThroughput(b *testing.B) {
+	workers := 2 * runtime.NumCPU()
+	for _, engine := range sqldbtest.Engines() {
+		s := newBench(b, engine, 64)
+		b.Run(string(engine), func(b *testing.B) {
+			salt := password.NewSalt()
+			var n atomic.Int64
+			batch := func(one func(i int) error) time.Duration {
+				var group sync.WaitGroup
+				begun := time.Now()
+				for range workers {
+					group.Go(func() {
+						for range 4 { // enough that the end, when some have nothing left to do, weighs little
+							if err := one(int(n.Add(1))); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				group.Wait()
+				return time.Since(begun)
+			}
+			var bare, whole time.Duration
+			for b.Loop() {
+				bare += batch(func(int) error {
+					argon2.IDKey([]byte(benchPassword), salt, password.Current.Time, password.Current.Memory, password.Current.Threads, 32)
+					return nil
+				})
+				whole += batch(func(i int) error {
+					_, err := s.SignIn.Start(context.Background(), signin.Credentials{
+						Email: s.emails[i%len(s.emails)], Password: benchPassword, Address: "192.0.2.7",
+					})
+					return err
+				})
+			}
+			b.ReportMetric(float64(4*workers*b.N)/whole.Seconds(), "sign-ins/s")
+			b.ReportMetric(bare.Seconds()/whole.Seconds(), "of-bare")
+		})
+	}
+}
+
 // BenchmarkWrongPIN is the check of a PIN: the look at the challenge, the comparison, the count, the commit.
 func BenchmarkWrongPIN(b *testing.B) {
 	for _, engine := range sqldbtest.Engines() {
