@@ -152,9 +152,10 @@ func (w *World) handler(cfg Config, injector *faults.Injector, inbox *sinks.Inbo
 	mux.Handle("/practicemanager/", guard.Wrap(xpm.Scopes, injector.Wrap(xpm.New(w.store).Handler())))
 	mux.Handle("/api.xro/", guard.Wrap(accounting.Scopes, injector.Wrap(accounting.New(w.store).Handler())))
 	mux.Handle("/2010-04-01/", injector.Wrap(w.sms.Handler()))
+	mux.Handle(sinks.WebhookPath, injector.Wrap(w.sms.Handler()))
 	inbox.Register(mux)
 	w.hooks = webhooks.New(w.store, w.URL(), cfg.ClockFactor)
-	control.New(w.store, guard, w.hooks).Register(mux)
+	control.New(w.store, guard, w.hooks, w.sms).Register(mux)
 	mux.HandleFunc("GET /{$}", frontPage)
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) })
 	return w.dated(mux), nil

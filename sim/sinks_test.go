@@ -2,13 +2,18 @@ package sim_test
 
 import (
 	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/smtp"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -277,5 +282,99 @@ func TestTheInboxCanBeLookedAtAndEmptied(t *testing.T) {
 	}
 	if list, err := w.Remote().Messages(t.Context(), mobile, "", 0); err != nil || len(list) > 0 {
 		t.Errorf("after emptying: %v %v", list, err)
+	}
+}
+
+// hook collects what is posted to it.
+func hook(t *testing.T, header string) (address string, got chan [2]string) {
+	t.Helper()
+	got = make(chan [2]string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- [2]string{r.Header.Get(header), string(body)}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, got
+}
+
+// tell makes a call of the control API.
+func tell(t *testing.T, w *sim.World, path string, in map[string]any) error {
+	t.Helper()
+	return w.Remote().Do(t.Context(), http.MethodPost, "/control/"+path, in, nil)
+}
+
+// texted sends a text message by the generic webhook.
+func texted(t *testing.T, w *sim.World, secret, body string) (int, string) {
+	t.Helper()
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(at + "." + body))
+	req := request(t, http.MethodPost, w.URL()+sinks.WebhookPath, strings.NewReader(body))
+	req.Header.Set("Concord-Signature", "t="+at+",v1="+hex.EncodeToString(mac.Sum(nil)))
+	res, answer := send(t, req)
+	return res.StatusCode, string(answer)
+}
+
+func TestTextMessagesByTheGenericWebhook(t *testing.T) {
+	w := start(t, sim.Config{Now: time.Now})
+	address, got := hook(t, "Concord-Signature")
+	body := `{"id":"01890000-0000-7000-8000-000000000001","to":"` + mobile + `","text":"Your PIN is 123456","report_url":"` + address + `"}`
+	status, first := texted(t, w, sinks.WebhookSecret, body)
+	if status != http.StatusAccepted {
+		t.Fatal(status, first)
+	}
+	for _, want := range []string{`"state":"sent"`, `"state":"delivered"`} {
+		if report := <-got; !strings.Contains(report[1], want) || !strings.HasPrefix(report[0], "t=") {
+			t.Fatal(report)
+		}
+	}
+	if status, again := texted(t, w, sinks.WebhookSecret, body); status != http.StatusOK || again != first {
+		t.Fatal("the same id is sent once", status, again)
+	}
+	if n := len(inbox(t, w, mobile, "")); n != 1 {
+		t.Fatal(n)
+	}
+	if status, _ := texted(t, w, "another secret", body); status != http.StatusForbidden {
+		t.Fatal(status)
+	}
+	if status, _ := texted(t, w, sinks.WebhookSecret, `{"id":"x"}`); status != http.StatusBadRequest {
+		t.Fatal(status)
+	}
+}
+
+func TestReportsCanBeSilentForgedAndRepeated(t *testing.T) {
+	w := start(t, sim.Config{})
+	address, got := hook(t, "X-Twilio-Signature")
+	right := func(report [2]string) bool {
+		form, err := url.ParseQuery(report[1])
+		return err == nil && report[0] == sinks.Sign(address, form)
+	}
+	form := pin(mobile)
+	form.Set("StatusCallback", address)
+	if err := tell(t, w, "deliveries", map[string]any{"channel": "sms", "to": mobile, "result": "undelivered", "forged": true, "times": 1}); err != nil {
+		t.Fatal(err)
+	}
+	sms(t, w, form)
+	for range 2 {
+		if right(<-got) {
+			t.Fatal("it is signed as if it were true")
+		}
+	}
+	if err := tell(t, w, "deliveries", map[string]any{"channel": "sms", "to": mobile, "result": "delivered", "silent": true, "times": 1}); err != nil {
+		t.Fatal(err)
+	}
+	sms(t, w, form)
+	last := inbox(t, w, mobile, "")[1]
+	if err := tell(t, w, "deliveries/report", map[string]any{"message": last.ID, "status": "delivered"}); err != nil {
+		t.Fatal(err)
+	}
+	if report := <-got; !right(report) || !strings.Contains(report[1], "MessageStatus=delivered") {
+		t.Fatal("what was silent is told by hand alone", report)
+	}
+	form.Set("StatusCallback", "https://app.example.com/hook")
+	sms(t, w, form)
+	far := inbox(t, w, mobile, last.ID)[0]
+	if err := tell(t, w, "deliveries/report", map[string]any{"message": far.ID, "status": "delivered"}); err == nil {
+		t.Fatal("nobody else's machine is called")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/sim/gateway"
+	"github.com/concord-suite/concord/sim/sinks"
 	"github.com/concord-suite/concord/sim/webhooks"
 	"github.com/concord-suite/concord/sim/world"
 )
@@ -24,11 +25,12 @@ type API struct {
 	store   *world.Store
 	gateway *gateway.Gateway
 	hooks   *webhooks.Sender
+	texts   *sinks.Gateway
 }
 
 // New returns the control API of a world.
-func New(store *world.Store, guard *gateway.Gateway, hooks *webhooks.Sender) *API {
-	return &API{store: store, gateway: guard, hooks: hooks}
+func New(store *world.Store, guard *gateway.Gateway, hooks *webhooks.Sender, texts *sinks.Gateway) *API {
+	return &API{store: store, gateway: guard, hooks: hooks, texts: texts}
 }
 
 // problem is an error the caller caused.
@@ -98,6 +100,7 @@ func (a *API) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /control/deliveries", post(a.addDelivery))
 	mux.HandleFunc("DELETE /control/deliveries", get(a.removeDeliveries))
 	mux.HandleFunc("DELETE /control/deliveries/{id}", get(a.removeDeliveries))
+	mux.HandleFunc("POST /control/deliveries/report", post(a.report))
 	mux.HandleFunc("GET /control/calls", get(a.calls))
 	mux.HandleFunc("DELETE /control/calls", get(a.resetCalls))
 }

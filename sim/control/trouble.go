@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,12 +50,14 @@ func remove[T any](tx *world.Tx, t *world.Table[T], id string) error {
 }
 
 func (a *API) addDelivery(d world.DeliveryRule) (any, error) {
-	results := map[string][]string{sinks.SMS: {"undelivered", "failed", "reject"}, sinks.Mail: {"reject"}}
+	results := map[string][]string{sinks.SMS: {"delivered", "undelivered", "failed", "reject"}, sinks.Mail: {"reject"}}
 	switch {
 	case results[d.Channel] == nil:
 		return nil, bad("channel is sms or mail")
 	case !slices.Contains(results[d.Channel], d.Result):
 		return nil, bad("result for %s is one of %s", d.Channel, strings.Join(results[d.Channel], ", "))
+	case d.Delay < 0 || d.Channel == sinks.Mail && (d.Delay > 0 || d.Silent || d.Forged):
+		return nil, bad("delay, silent and forged are for sms, and no delay is below zero")
 	case d.To == "":
 		return nil, bad("to is missing; * means everybody")
 	case d.Channel == sinks.Mail && d.Code != 0 && (d.Code < 400 || d.Code > 599):
@@ -66,6 +69,34 @@ func (a *API) addDelivery(d world.DeliveryRule) (any, error) {
 		return nil
 	})
 	return d, err
+}
+
+// wantedReport says what to report about a text message.
+type wantedReport struct {
+	Message string `json:"message"` // its id in the inbox
+	Status  string `json:"status"`
+	Code    int    `json:"code"`
+	Forged  bool   `json:"forged"`
+}
+
+// report tells the callback of a text message a status, whatever became of the message: once more, out of order, or with
+// a signature that is wrong. It answers with what the callback answered.
+func (a *API) report(in wantedReport) (any, error) {
+	var found *world.Message
+	a.store.View(func(s *world.State) { found = s.Messages.Get(in.Message) })
+	if found == nil || found.Channel != sinks.SMS {
+		return nil, missing("no such text message")
+	}
+	if in.Status == "" {
+		return nil, bad("status is missing")
+	}
+	told := *found
+	told.Status, told.Error = in.Status, in.Code
+	answer, err := a.texts.Tell(context.Background(), &told, in.Forged)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	return map[string]int{"answer": answer}, nil
 }
 
 func (a *API) listDeliveries(*http.Request) (any, error) {

@@ -2,17 +2,11 @@ package sinks
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha1"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +28,7 @@ const (
 	delivered = "delivered"
 )
 
-// Gateway is the SMS service. It speaks Twilio's API, version 2010-04-01.
+// Gateway is the SMS service. It speaks Twilio's API, version 2010-04-01, and the generic webhook of Concord.
 type Gateway struct {
 	inbox  *Inbox
 	http   *http.Client
@@ -70,6 +64,7 @@ func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /2010-04-01/Accounts/{account}/Messages.json", g.send)
 	mux.HandleFunc("GET /2010-04-01/Accounts/{account}/Messages/{sid}", g.fetch)
+	mux.HandleFunc("POST "+WebhookPath, g.hook)
 	return mux
 }
 
@@ -109,16 +104,26 @@ func (g *Gateway) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := &world.Message{Channel: SMS, To: to, From: from, Text: body, Status: queued, Account: r.PathValue("account"),
-		SID: "SM" + strings.ReplaceAll(world.NewID(), "-", ""), Callback: r.PostFormValue("StatusCallback"), Fate: delivered}
-	if rule != nil {
-		m.Fate, m.FateCode = rule.Result, orElse(rule.Code, 30003)
-	}
+		SID: "SM" + strings.ReplaceAll(world.NewID(), "-", ""), Callback: r.PostFormValue("StatusCallback")}
+	decide(m, rule)
 	if err := g.inbox.add(m); err != nil {
 		smsError(w, http.StatusInternalServerError, 20500, err.Error())
 		return
 	}
 	writeJSON(w, http.StatusCreated, resource(m))
 	g.deliver(m)
+}
+
+// decide says what is to become of a message.
+func decide(m *world.Message, rule *world.DeliveryRule) {
+	m.Fate = delivered
+	if rule == nil {
+		return
+	}
+	m.Fate, m.FateDelay, m.FateSilent, m.FateForged = rule.Result, rule.Delay, rule.Silent, rule.Forged
+	if m.Fate != delivered {
+		m.FateCode = orElse(rule.Code, 30003)
+	}
 }
 
 func orElse(code, standard int) int {
@@ -147,63 +152,6 @@ func (g *Gateway) fetch(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	smsError(w, http.StatusNotFound, 20404, "The requested resource was not found")
-}
-
-// deliver moves a message through its states in the background and tells the callback each time.
-func (g *Gateway) deliver(m *world.Message) {
-	g.work.Go(func() {
-		for _, status := range []string{sent, m.Fate} {
-			if g.ctx.Err() != nil {
-				return // a later start finds the message under way and goes on
-			}
-			next := *m
-			next.Status = status
-			if status == m.Fate {
-				next.Error = m.FateCode
-			}
-			err := g.inbox.store.Update(func(tx *world.Tx) error {
-				tx.Messages.Put(tx, next.ID, &next)
-				return nil
-			})
-			if err != nil {
-				return
-			}
-			g.tell(&next)
-		}
-	})
-}
-
-// tell posts a status to the callback of a message, signed as Twilio signs. Like the real service it
-// does not insist when nobody takes it.
-func (g *Gateway) tell(m *world.Message) {
-	if m.Callback == "" {
-		return
-	}
-	form := url.Values{"MessageSid": {m.SID}, "SmsSid": {m.SID}, "MessageStatus": {m.Status}, "SmsStatus": {m.Status},
-		"To": {m.To}, "From": {m.From}, "AccountSid": {m.Account}, "ApiVersion": {"2010-04-01"}}
-	if m.Error != 0 {
-		form.Set("ErrorCode", strconv.Itoa(m.Error))
-	}
-	req, err := http.NewRequestWithContext(g.ctx, http.MethodPost, m.Callback, strings.NewReader(form.Encode()))
-	if err != nil {
-		return
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("X-Twilio-Signature", Sign(m.Callback, form))
-	if answer, err := g.http.Do(req); err == nil {
-		answer.Body.Close()
-	}
-}
-
-// Sign computes the X-Twilio-Signature of a callback: HMAC-SHA1 under the account's token of the URL
-// followed by each parameter's name and value in the order of the names.
-func Sign(callback string, form url.Values) string {
-	mac := hmac.New(sha1.New, []byte(AuthToken))
-	mac.Write([]byte(callback))
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		mac.Write([]byte(name + form.Get(name)))
-	}
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // resource is a message in the API's form.

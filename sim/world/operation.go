@@ -84,10 +84,16 @@ type Message struct {
 	SID      string    `json:"sid,omitempty"`
 	Account  string    `json:"account,omitempty"`
 	Callback string    `json:"callback,omitempty"`
-	Error    int       `json:"error_code,omitempty"`
-	// Fate is the state an SMS ends in, with FateCode, decided when it is taken.
-	Fate     string `json:"fate,omitempty"`
-	FateCode int    `json:"fate_code,omitempty"`
+	// Via is how an SMS came: "" by Twilio's API, "webhook" by the generic one.
+	Via   string `json:"via,omitempty"`
+	Error int    `json:"error_code,omitempty"`
+	// Fate is the state an SMS ends in, with FateCode and after FateDelay, decided when it is taken. Nobody hears of it when
+	// FateSilent is true, and by a wrong signature when FateForged is.
+	Fate       string   `json:"fate,omitempty"`
+	FateCode   int      `json:"fate_code,omitempty"`
+	FateDelay  Duration `json:"fate_delay,omitempty"`
+	FateSilent bool     `json:"fate_silent,omitempty"`
+	FateForged bool     `json:"fate_forged,omitempty"`
 }
 
 // DeliveryRule decides what happens to messages for some recipients.
@@ -95,11 +101,15 @@ type DeliveryRule struct {
 	ID      string `json:"id"`
 	Channel string `json:"channel"` // sms or mail
 	To      string `json:"to"`      // pattern; * matches anything
-	// Result is undelivered, failed (SMS, told by callback), or reject (refused at once).
+	// Result is delivered, undelivered, failed (SMS, told by callback), or reject (refused at once).
 	Result string `json:"result"`
-	Code   int    `json:"code,omitempty"`  // provider's error code, or SMTP reply code
-	Times  int    `json:"times,omitempty"` // 0: until removed
-	Hits   int    `json:"hits"`
+	// Delay is how long an SMS is under way. Silent tells nobody what became of it, Forged tells it with a wrong signature.
+	Delay  Duration `json:"delay,omitempty"`
+	Silent bool     `json:"silent,omitempty"`
+	Forged bool     `json:"forged,omitempty"`
+	Code   int      `json:"code,omitempty"`  // provider's error code, or SMTP reply code
+	Times  int      `json:"times,omitempty"` // 0: until removed
+	Hits   int      `json:"hits"`
 }
 
 // Fault is one thing that goes wrong on purpose; package faults gives it its meaning.
