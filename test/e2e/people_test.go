@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -297,27 +296,4 @@ func overrideAndCancel(t *testing.T, in *installation, adm *story.Person, connec
 	require.Empty(t, adm.Signatures(t, "state=SIGNATURE_STATE_OPEN"))
 	err = adm.Call(t.Context(), "GET", "/v1/"+client+"/history", nil, nil)
 	require.Equal(t, "CLIENT_NOT_LISTED", rest.Reason(err), "history goes with the client: %v", err)
-}
-
-// revocation: a session ended from elsewhere is refused by every service within a second.
-func revocation(t *testing.T, in *installation, adm *story.Person) {
-	victim := adm.Again(t)
-	now := new(authv1.GetCurrentSessionResponse)
-	require.NoError(t, victim.Call(t.Context(), "GET", "/v1/session", nil, now))
-	addresses := map[string]string{
-		"auth": "/v1/session", "connector": "/v1/" + adm.Firm + "/connections",
-		"sync": "/v1/" + adm.Firm + "/clients?page_size=1", "documents": "/v1/" + adm.Firm + "/folders?page_size=1",
-	}
-	for _, path := range addresses {
-		require.NoError(t, victim.Call(t.Context(), "GET", path, nil, nil))
-	}
-	began := time.Now()
-	require.NoError(t, adm.Call(t.Context(), "POST", "/v1/"+now.GetSession().GetName()+":revoke", &authv1.RevokeSessionRequest{}, nil))
-	for service, path := range addresses {
-		story.Eventually(t, service+" refuses the revoked session", func() bool {
-			p := rest.ProblemOf(victim.Call(t.Context(), "GET", path, nil, nil))
-			return p != nil && p.Status == http.StatusUnauthorized
-		})
-	}
-	fmt.Printf("revoked session (%s): refused by every service %s later\n", in.Kind, time.Since(began).Round(time.Millisecond))
 }
