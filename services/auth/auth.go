@@ -154,7 +154,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 		Policy:    &policy.Keeper{Post: post, Now: deps.Now},
 		Lock:      &lock.Keeper{DB: deps.DB, SignIn: in, Now: deps.Now},
 		Passwords: &passwords.Book{DB: deps.DB, Hasher: hasher, SignIn: in, Post: post, Now: deps.Now, Logger: deps.Logger},
-		AddIns:    &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Issuer: site, Now: deps.Now},
+		AddIns:    &oauth.Server{DB: deps.DB, Clients: addIns, Keys: s.idKeys, Post: in.Post, Issuer: site, Now: deps.Now},
 	}
 	s.api.Factors = &factors.Server{
 		DB: deps.DB, Memory: s.memory, Proofs: in.Proofs, SignIn: in, Post: in.Post, Issuer: "Concord " + cfg.PublicURL.Hostname(),

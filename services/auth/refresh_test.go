@@ -22,6 +22,7 @@ import (
 func TestN51_RefreshTokensRotateAndAReusedOneEndsEverything(t *testing.T) {
 	eachOnBus(t, func(t *testing.T, s *suite, _ jetstream.JetStream) {
 		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
+		s.inbox.seen()
 		first := s.addInTokens(admin, "")
 		other := s.addInTokens(admin, "")
 		second, err := s.refresh(first.GetRefreshToken())
@@ -47,6 +48,7 @@ func TestN51_RefreshTokensRotateAndAReusedOneEndsEverything(t *testing.T) {
 		require.NoError(t, err, "the family is one session")
 		_, err = s.resolve(admin.token, "auth")
 		require.NoError(t, err)
+		require.Contains(t, s.inbox.next(admin.email).Text, "A sign-in of Concord for Word was used a second time", "the person is told")
 		eventstest.Until(t, "the ledger names it", func() bool {
 			found := s.entries(admin, &authv1.ListAuditEntriesRequest{Action: "add_in.refresh_token_reused"})
 			return len(found) == 1 && found[0].GetEntry().GetResource() == admin.account && !found[0].GetEntry().GetSuccess()

@@ -19,6 +19,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/addin"
 	"github.com/concord-suite/concord/services/auth/internal/api/idtoken"
+	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -33,6 +34,8 @@ type Server struct {
 	Clients addin.Registry
 	// Keys sign ID tokens.
 	Keys *idtoken.Keys
+	// Post tells people that somebody else may have their Add-In's tokens; nil without a mail server.
+	Post *outbound.Post
 	// Issuer is where people reach the suite, without a slash at the end.
 	Issuer string
 	Now    access.Clock

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,7 +91,25 @@ func (s *Server) finish(tx *sqldb.Tx, found session.Session, act, address string
 	if err != nil {
 		return err
 	}
-	return record(tx, holder, found, act, address, s.Now())
+	if err := record(tx, holder, found, act, address, s.Now()); err != nil || act == actRevoked || s.Post == nil {
+		return err
+	}
+	f, err := store.FirmOf(tx, found.Firm)
+	if err != nil {
+		return err
+	}
+	return s.Post.Suspicious(tx, holder, f, fmt.Sprintf(copied, s.name(found.AddIn)), address)
+}
+
+// copied is what the holder reads when two had the same code or refresh token.
+const copied = "A sign-in of %s was used a second time, as it happens when somebody copied it. It was ended: sign in there again."
+
+// name is what an Add-In is called, also one that is not registered any more.
+func (s *Server) name(id string) string {
+	if c, ok := s.Clients[id]; ok {
+		return c.Name
+	}
+	return id
 }
 
 // record notes what an Add-In did in the ledger of the firm.
