@@ -123,6 +123,8 @@ func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string) (messages.S
 	if err != nil {
 		return settings, err
 	}
+	// Those of the future were sent by a clock that has been put back since.
+	recent = slices.DeleteFunc(recent, func(m messages.Text) bool { return m.Created.After(now) })
 	if n := len(recent); n > 0 && underWay(recent[n-1]) && now.Sub(recent[n-1].Created) < pause {
 		return settings, &RefusedError{Why: ErrPause, Until: recent[n-1].Created.Add(pause)}
 	}
