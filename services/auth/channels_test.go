@@ -224,3 +224,30 @@ func TestT07_WhoHasNothingThatIsAcceptedIsLedThroughEnrolment(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// N18: nobody tells us that a number went to another SIM card. One that changes on our side is not trusted before a PIN by
+// SMS and one by e-mail were shown together, and the number before is told.
+func TestN18_ANumberThatChangesIsValidatedAnew(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.strong()
+	member := s.member(admin, newMobile())
+	s.signInAs(member)
+	s.clock.forward(time.Minute)
+	require.Equal(t, []authv1.FactorKind{smsKind}, s.begin(member).GetFactors())
+	got, err := s.accounts.GetStaff(s.as(admin.token), &authv1.GetStaffRequest{Name: member.account})
+	require.NoError(t, err)
+	old, mobile := member.mobile, newMobile()
+	s.clock.forward(time.Minute)
+	s.inbox.seen()
+	_, err = s.accounts.UpdateStaff(s.as(admin.token), &authv1.UpdateStaffRequest{
+		Name: member.account, Mobile: mobile, Etag: got.GetStaff().GetEtag(), RequestId: requestID(),
+	})
+	require.NoError(t, err)
+	s.inbox.about(old, "was changed")
+	member.mobile = mobile
+	s.clock.forward(time.Minute)
+	c := s.begin(member)
+	require.Equal(t, []authv1.FactorKind{smsKind, emailKind}, c.GetFactors())
+	_, err = s.verify(c.GetChallenge(), s.inbox.pin(mobile))
+	is(t, err, codes.Unauthenticated, refused)
+}
