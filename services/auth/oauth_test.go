@@ -152,7 +152,7 @@ func (s *suite) claimsOf(token string) map[string]any {
 	require.NoError(s.t, err)
 	var set jose.JSONWebKeySet
 	require.NoError(s.t, json.Unmarshal(keys.GetJwks(), &set))
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
 	require.NoError(s.t, err)
 	found := set.Key(signed.Signatures[0].Header.KeyID)
 	require.Len(s.t, found, 1)

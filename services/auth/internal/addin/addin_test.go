@@ -59,6 +59,8 @@ func TestWhatBecomesOfARefreshToken(t *testing.T) {
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	rotated := Tokens{Rotated: now, Salt: NewSalt()}
 	require.Equal(t, Rotate, Judge(Tokens{}, Tokens{}, now))
+	require.Equal(t, Rotate, Judge(Tokens{Generation: MaxGenerations - 1}, Tokens{}, now))
+	require.Equal(t, Refuse, Judge(Tokens{Generation: MaxGenerations}, Tokens{}, now), "nobody needs so many")
 	require.Equal(t, Repeat, Judge(rotated, Tokens{}, now.Add(RetryFor-1)))
 	require.Equal(t, End, Judge(rotated, Tokens{}, now.Add(RetryFor)))
 	require.Equal(t, Refuse, Judge(rotated, Tokens{Used: now}, now.Add(RetryFor-1)), "the answer arrived")

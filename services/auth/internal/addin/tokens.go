@@ -14,6 +14,8 @@ const (
 	// RetryFor is how long a refresh token that was redeemed may be asked about again: as long as programs commonly wait
 	// for an answer, and so until they know that it was lost.
 	RetryFor = 30 * time.Second
+	// MaxGenerations bounds what one session writes: a refresh every 45 seconds for twelve hours, ten times what it takes.
+	MaxGenerations = 1000
 )
 
 // Tokens is one generation of an Add-In's tokens: what one answer of the token endpoint holds. The next one replaces it.
@@ -47,7 +49,7 @@ const (
 	// again, the same tokens, and nobody has one more than before.
 	Repeat
 	// Refuse: it was redeemed a moment ago and the answer arrived. Two parts of one program refreshed at once; the one
-	// that was later gets nothing and loses nothing.
+	// that was later gets nothing and loses nothing. Or the session has refreshed more often than any program needs to.
 	Refuse
 	// End: it was redeemed long ago, or its successor was redeemed as well. Two have it, and which of them has a right to it cannot be known: everything that
 	// came of it ends (RFC 9700 §4.14.2).
@@ -57,6 +59,8 @@ const (
 // Judge decides about a refresh token by its own generation and the next one.
 func Judge(own, next Tokens, now time.Time) Verdict {
 	switch {
+	case own.Rotated.IsZero() && own.Generation >= MaxGenerations:
+		return Refuse
 	case own.Rotated.IsZero():
 		return Rotate
 	case !now.Before(own.Rotated.Add(RetryFor)) || !next.Rotated.IsZero():

@@ -58,7 +58,7 @@ func sign(t *testing.T, k *Keys) string {
 // believes tells whether the published keys of one replica prove a token.
 func believes(t *testing.T, k *Keys, token string) bool {
 	t.Helper()
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{Algorithm})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{Algorithm})
 	require.NoError(t, err)
 	set := published(t, k)
 	for _, key := range set.Key(signed.Signatures[0].Header.KeyID) {
@@ -101,7 +101,7 @@ func TestAKeyIsPublishedBeforeItSignsAndAsLongAsItsTokensLive(t *testing.T) {
 		require.NoError(t, k.Refresh(t.Context()))
 		require.Len(t, published(t, k).Keys, 2)
 		last := sign(t, k)
-		signed, err := jose.ParseSigned(last, []jose.SignatureAlgorithm{Algorithm})
+		signed, err := jose.ParseSignedCompact(last, []jose.SignatureAlgorithm{Algorithm})
 		require.NoError(t, err)
 		require.Equal(t, first, signed.Signatures[0].Header.KeyID, "the new key is known before it signs")
 
