@@ -101,6 +101,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	// The callback is the gateway's own call: the person may be signed in in another browser profile, or not at all.
 	callback := connect.New(connectorv1.NewConnectionServiceClient(session.AsGateway(deps.Connector)), cookies)
 	notices := webhook.New(connectorv1.NewWebhookServiceClient(session.AsGateway(deps.Connector)), lim)
+	texts := webhook.NewTexts(authv1.NewDeliveryServiceClient(session.AsGateway(deps.Auth)), cfg.PublicURL, lim)
 
 	hosted, err := pages.New()
 	if err != nil {
@@ -108,7 +109,7 @@ func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	}
 
 	s := &Service{sessions: sessions, limits: lim, pages: hosted, oauth: oauth.New(deps.Auth), deps: deps}
-	s.handler = s.routes(api, proxy, events, callback, notices, cookies)
+	s.handler = s.routes(api, proxy, events, callback, notices, texts, cookies)
 	return s, nil
 }
 

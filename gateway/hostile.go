@@ -39,7 +39,7 @@ func patience(json, silence time.Duration, next http.Handler) http.Handler {
 		case carriesBytes(r):
 			b.silence = silence
 			b.await(silence)
-		case r.URL.Path == webhook.Path:
+		case webhook.Is(r.URL.Path):
 			b.await(min(json, webhook.Wait))
 		default:
 			b.await(json)
@@ -71,7 +71,7 @@ func roomy(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		default:
 			w.Header().Set("Retry-After", "1")
-			if r.URL.Path == webhook.Path {
+			if webhook.Is(r.URL.Path) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return
 			}

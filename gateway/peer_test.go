@@ -61,6 +61,7 @@ type peer struct {
 	run      *syncv1.StartRunRequest
 	notices  []*connectorv1.ReceiveWebhookRequest
 	unlock   *authv1.UnlockSessionRequest
+	texts    *textPeer
 	receive  func(context.Context) error
 }
 
@@ -258,6 +259,8 @@ func (p *peer) listen(t testing.TB) grpc.ClientConnInterface {
 	authv1.RegisterFirmServiceServer(srv, p)
 	authv1.RegisterLedgerServiceServer(srv, p)
 	authv1.RegisterAddInServiceServer(srv, p)
+	p.texts = &textPeer{peer: p}
+	authv1.RegisterDeliveryServiceServer(srv, p.texts)
 	connectorv1.RegisterConnectionServiceServer(srv, p)
 	connectorv1.RegisterWebhookServiceServer(srv, p)
 	syncv1.RegisterClientServiceServer(srv, p)

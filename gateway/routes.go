@@ -19,7 +19,7 @@ const maxJSON = 1 << 20
 // routes lays the special paths over the translated API. What the mux does not know is the API's to answer.
 func (s *Service) routes(
 	api http.Handler, proxy *bytes.Proxy, events *stream.Handlers, callback *connect.Callback, notices *webhook.Handler,
-	cookies session.Cookies,
+	texts *webhook.Texts, cookies session.Cookies,
 ) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", clean(limitBody(request.Once(custom(api, proxy, events)))))
@@ -33,7 +33,7 @@ func (s *Service) routes(
 	s.oauth.Register(mux)
 	mux.HandleFunc("/", serveNothing)
 	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
-	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(people)))))
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(texts.Before(people))))))
 }
 
 func serveNothing(w http.ResponseWriter, r *http.Request) {

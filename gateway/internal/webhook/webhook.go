@@ -1,6 +1,7 @@
-// Package webhook takes what providers tell by themselves, byte for byte, to the connector.
+// Package webhook takes what providers tell by themselves, byte for byte, to the service it is for: notices of changes to the
+// connector, reports about text messages to auth.
 //
-// The sender has no session: the signature over the bytes is the authority, and the connector checks it. The answer is a
+// The sender has no session: the signature over the bytes is the authority, and the service checks it. The answer is a
 // status and nothing else, since that is all that the sender looks at.
 package webhook
 
@@ -66,14 +67,7 @@ func (h *Handler) Before(next http.Handler) http.Handler {
 // ServeHTTP answers 200 for a notice that is kept and 401 for one that is not signed by who it says; 503 asks to send it
 // again, 429 to send none for a while.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.fence.Barred(r) {
-		w.Header().Set("Retry-After", "60")
-		w.WriteHeader(http.StatusTooManyRequests)
-		return
-	}
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		w.WriteHeader(http.StatusMethodNotAllowed)
+	if !admit(h.fence, w, r) {
 		return
 	}
 	status := h.take(w, r)
@@ -83,18 +77,42 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
+// admit answers who is kept out and who does not post, and tells whether to go on.
+func admit(fence Fence, w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case fence.Barred(r):
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusTooManyRequests)
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	default:
+		return true
+	}
+	return false
+}
+
+// read reads a body of at most so many bytes, or returns the status to answer.
+func read(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, refused int) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return nil, http.StatusBadRequest
+	}
+	return body, 0
+}
+
 // take hands a notice to the connector and returns the status to answer.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request) int {
 	signature := r.Header.Get("X-Xero-Signature")
 	if signature == "" || len(signature) > maxSignature {
 		return http.StatusUnauthorized
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return http.StatusRequestEntityTooLarge
-	}
-	if err != nil {
-		return http.StatusBadRequest
+	body, refused := read(w, r, maxBody)
+	if refused != 0 {
+		return refused
 	}
 	select {
 	case h.slots <- struct{}{}:
@@ -104,7 +122,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) int {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answer)
 	defer cancel()
-	_, err = h.webhooks.ReceiveWebhook(ctx, &connectorv1.ReceiveWebhookRequest{
+	_, err := h.webhooks.ReceiveWebhook(ctx, &connectorv1.ReceiveWebhookRequest{
 		Provider: connectorv1.Provider_PROVIDER_XERO, Body: body, Signature: signature})
 	return statusOf(err)
 }
