@@ -23,6 +23,8 @@ func TestMain(m *testing.M) { os.Exit(topology.Main(m)) }
 const (
 	email  = "robin@birch.example"
 	mobile = "+61491570156"
+	// colleague has no mobile, and the firm takes no PIN by e-mail.
+	colleague = "kim@birch.example"
 )
 
 // The pages, from the invitation to the Add-In. The script says what it did; the first thing that is not as it should be
@@ -32,13 +34,18 @@ func TestPagesInChromium(t *testing.T) {
 	admin := s.Firm(t, s.Claim(t), "birch")
 	policy := new(authv1.GetSecurityPolicyResponse)
 	require.NoError(t, admin.Call(t.Context(), "GET", "/v1/"+admin.Firm+"/securityPolicy", nil, policy))
-	policy.Policy.TwoFactorEnforced = true
+	policy.Policy.TwoFactorEnforced, policy.Policy.EmailPinAllowed = true, false
 	require.NoError(t, admin.Call(t.Context(), "PATCH", "/v1/"+admin.Firm+"/securityPolicy", policy.GetPolicy(), nil))
-	require.NoError(t, admin.Call(t.Context(), "POST", "/v1/"+admin.Firm+"/staff:invite", &authv1.InviteStaffRequest{
-		Email: email, DisplayName: "Robin Birch", Mobile: mobile, Role: authv1.Role_ROLE_STAFF,
-	}, nil))
+	invited := new(authv1.InviteStaffResponse)
+	for _, p := range []*authv1.InviteStaffRequest{
+		{Email: email, DisplayName: "Robin Birch", Mobile: mobile, Role: authv1.Role_ROLE_STAFF},
+		{Email: colleague, DisplayName: "Kim Birch", Role: authv1.Role_ROLE_STAFF},
+	} {
+		require.NoError(t, admin.Call(t.Context(), "POST", "/v1/"+admin.Firm+"/staff:invite", p, invited))
+	}
 	out := nodetest.Run(t, map[string]string{
-		"SUITE": s.Public, "WORLD": s.World.Base(), "EMAIL": email, "MOBILE": mobile, "INVITATION": invitation(t, s), "CHROMIUM": chromium(t),
+		"SUITE": s.Public, "WORLD": s.World.Base(), "EMAIL": email, "MOBILE": mobile, "INVITATION": invitation(t, s, email),
+		"ADMINISTRATOR": admin.Token, "COLLEAGUE_NAME": invited.GetStaff().GetName(), "COLLEAGUE": colleague, "COLLEAGUE_INVITATION": invitation(t, s, colleague), "CHROMIUM": chromium(t),
 	}, "browser.mjs")
 	t.Logf("%s", out)
 }
@@ -46,9 +53,9 @@ func TestPagesInChromium(t *testing.T) {
 var link = regexp.MustCompile(`http://localhost:[0-9]+/invitation#\S+`)
 
 // invitation is the address that the e-mail of the invitation leads to.
-func invitation(t *testing.T, s *topology.Suite) string {
+func invitation(t *testing.T, s *topology.Suite, to string) string {
 	t.Helper()
-	mails, err := s.World.Messages(t.Context(), email, "", 20e9)
+	mails, err := s.World.Messages(t.Context(), to, "", 20e9)
 	require.NoError(t, err)
 	require.NotEmpty(t, mails)
 	found := link.FindString(mails[len(mails)-1].Text)

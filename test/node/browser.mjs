@@ -8,21 +8,32 @@ import { once } from 'node:events';
 import jsqr from 'jsqr';
 import { chromium } from 'playwright-core';
 
-const { SUITE, WORLD, EMAIL, MOBILE, INVITATION, CHROMIUM } = process.env;
+const { SUITE, WORLD, EMAIL, MOBILE, INVITATION, COLLEAGUE, COLLEAGUE_NAME, COLLEAGUE_INVITATION, ADMINISTRATOR, CHROMIUM } = process.env;
 const password = 'seven kettles over the meadow';
 const other = 'eleven lanterns by the harbour';
 const decode = jsqr.default ?? jsqr;
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1'] });
-const context = await browser.newContext();
-const page = await context.newPage();
-page.setDefaultTimeout(20_000);
 const wrong = [];
-page.on('pageerror', (error) => wrong.push(`threw ${error}`));
-page.on('console', (message) => {
-  const ours = message.location().url.startsWith(SUITE); // and not the Add-In's own page
-  if (ours && message.type() === 'error' && !/status of (400|401|403|404|409|412|429)/.test(message.text())) wrong.push(message.text());
-});
+let [context, page, devtools, authenticatorId] = [];
+
+// another takes another browser profile, with an authenticator of its own.
+async function another() {
+  context = await browser.newContext();
+  page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  page.on('pageerror', (error) => wrong.push(`threw ${error}`));
+  page.on('console', (message) => {
+    const ours = message.location().url.startsWith(SUITE); // and not the Add-In's own page
+    if (ours && message.type() === 'error' && !/status of (400|401|403|404|409|412|429)/.test(message.text())) wrong.push(message.text());
+  });
+  devtools = await context.newCDPSession(page);
+  await devtools.send('WebAuthn.enable');
+  ({ authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  }));
+}
+await another();
 
 const button = (name) => page.getByRole('button', { name, exact: true });
 const field = (name) => page.getByLabel(name, { exact: true }).filter({ visible: true });
@@ -135,12 +146,6 @@ await step('keep the session where no script reads it', async () => {
   assert.ok(session.httpOnly && session.sameSite === 'Lax');
   const refused = await page.evaluate(async () => (await fetch('/v1/session:signOut', { method: 'POST', body: '{}' })).status);
   assert.equal(refused, 403, 'a change without the proof of the page');
-});
-
-const devtools = await context.newCDPSession(page);
-await devtools.send('WebAuthn.enable');
-const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
-  options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
 });
 
 await step('add a passkey and keep the recovery codes', async () => {
@@ -322,6 +327,41 @@ await step('choose another password after forgetting it', async () => {
   await heading('Confirm that it is you'); // a new password takes no second factor away
   await button('Use your passkey').click();
   await heading('Account security');
+});
+
+await step('be led to another factor when the firm takes none of those there are', async () => {
+  await another();
+  await page.goto(COLLEAGUE_INVITATION);
+  await field('Choose your password').fill(password);
+  await button('Set the password').click();
+  await heading('Sign in');
+  const before = await newest(COLLEAGUE);
+  await field('Password').fill(password);
+  await button('Sign in').click();
+  await heading('Confirm that it is you');
+  const first = await pin(COLLEAGUE, before);
+  await field('PIN from the e-mail').fill(first === '000000' ? '111111' : '000000');
+  await button('Continue').click();
+  await page.getByRole('alert').filter({ hasText: 'does not fit' }).waitFor();
+  await field('PIN from the e-mail').fill(`${first.slice(0, 3)} ${first.slice(3)}`);
+  await button('Continue').click();
+  await heading('Account security');
+  await page.getByText('Your firm asks for another way').waitFor();
+  await button('Add a passkey').click();
+  await heading('This needs a recovery code or an approval'); // a mailbox alone gives nobody another factor
+  await button('Ask an administrator').click();
+  await page.getByRole('status').filter({ hasText: 'were asked' }).waitFor();
+  const allowed = await fetch(`${SUITE}/v1/${COLLEAGUE_NAME}:approveEnrolment`, { method: 'POST', body: '{}', headers: { authorization: `Bearer ${ADMINISTRATOR}` } });
+  assert.equal(allowed.status, 200, await allowed.text());
+  await button('Add a passkey').click();
+  await button('Make the passkey').click();
+  await heading('Recovery codes');
+  await button('I have kept them').click();
+  await heading('Sign in'); // that session was for this alone
+  await button('Sign in with a passkey').click();
+  await heading('Account security');
+  assert.equal(await page.getByText('Your firm asks for another way').count(), 0 + (await page.locator('#must[hidden]').count()));
+  assert.equal((await call('/v1/session')).session.mustEnrol, false);
 });
 
 await browser.close();

@@ -50,7 +50,7 @@ export function show(name) {
   const heading = find('h1', step);
   document.title = `${heading.textContent} · Concord`;
   const field = [...step.querySelectorAll('input')].find((i) => i.offsetParent && !i.value);
-  (field ?? heading).focus();
+  (step.dataset.calm === undefined ? field ?? heading : heading).focus(); // a calm page is for reading first
 }
 
 const times = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });

@@ -68,7 +68,8 @@ async function moreSessions(token) {
 }
 
 function sessionItem(s) {
-  const how = [...new Set((s.methods ?? []).map((m) => shown[m] ?? m).filter(Boolean))].join(' and ');
+  const sent = s.methods?.some((m) => m === 'sms' || m === 'email'); // then the code is that PIN
+  const how = [...new Set((s.methods ?? []).filter((m) => m !== 'otp' || !sent).map((m) => shown[m] ?? m).filter(Boolean))].join(' and ');
   const marks = [s.addIn && `Add-In ${s.addIn}`, s.origin && `from ${s.origin}`, `since ${when(s.createTime)}`, how && `by ${how}`, s.locked && 'locked'].filter(Boolean);
   const item = make('li', {}, make('p', {}, make('strong', {}, s.current ? 'This browser' : s.displayName), make('br'), marks.join(', ')));
   if (s.current) return item;
