@@ -162,6 +162,17 @@ func TestPagesCanBeUsedWithoutSeeing(t *testing.T) {
 	}
 }
 
+// A way that can't be phished is offered where people sign in and where they keep their account, and none of the ways that
+// are weaker is spoken of without it.
+func TestN29_PasskeysAreOfferedToEverybody(t *testing.T) {
+	get := serve(t)
+	_, body := get("/sign-in")
+	require.Contains(t, body, "Sign in with a passkey")
+	_, body = get("/account/security")
+	require.Less(t, strings.Index(body, "Add a passkey"), strings.Index(body, "Change the mobile"))
+	require.Contains(t, body, "A text message can be read by whoever takes over your number. A passkey can't.")
+}
+
 // The browser keeps nothing of a session but the cookies of the gateway, and gets no token in words.
 func TestN36_NothingIsStoredByScripts(t *testing.T) {
 	scripts, err := filepath.Glob("static/*.mjs")
