@@ -78,6 +78,7 @@ func (c *cast) rebuild(t *testing.T, p *pool) {
 			}
 		}
 		p.know(adm)
+		p.common(t, adm)
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/test/story"
 )
@@ -38,6 +41,20 @@ func (p *pool) know(adm *story.Person) {
 	}
 	p.keep("firms", adm.Firm)
 	p.owner[strings.TrimPrefix(adm.Firm, "firms/")] = adm.Firm
+}
+
+// common learns which ids are the installation's, such as its keys': those that the evidence of two firms holds.
+func (p *pool) common(t *testing.T, adm *story.Person) {
+	pack, err := adm.Send(t.Context(), "GET", "/v1/"+adm.Firm+"/evidence", nil, "")
+	require.NoError(t, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range anyUUID.FindAllString(string(pack), -1) {
+		if owner := p.owner[id]; owner != "" && owner != adm.Firm {
+			p.sent[id] = true
+		}
+		p.owner[id] = adm.Firm
+	}
 }
 
 // keep remembers a value; the lock is the caller's.

@@ -83,7 +83,9 @@ func (s *storm) play(t *testing.T, total int) {
 			s.pool = newPool()
 			s.cast.rebuild(t, s.pool)
 		}
+		begun := time.Now()
 		s.cast.wake(t)
+		s.tally.waking += time.Since(begun)
 		s.volley(min(breath, total-sent), s.seed+uint64(sent))
 		for name, p := range s.Processes {
 			select {
@@ -136,7 +138,9 @@ func (s *storm) one(r *rand.Rand, i int) {
 	var wg sync.WaitGroup
 	for range times {
 		wg.Go(func() {
+			begun := time.Now()
 			out := send()
+			out.took = time.Since(begun)
 			s.tally.add(out, s.pool.judge(out.who, out))
 		})
 	}
@@ -154,6 +158,7 @@ type outcome struct {
 	answer   string // everything that came back
 	json     []byte // the answer as JSON when there is one, to learn from
 	streamed bool
+	took     time.Duration
 	who      *actor
 }
 

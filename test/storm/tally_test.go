@@ -1,12 +1,14 @@
 package storm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
@@ -30,10 +32,13 @@ type tally struct {
 	done  map[string]int            // what was done, by kind of caller
 	kinds map[string]int            // requests by kind of caller
 	bad   map[string]int            // findings
+	took  map[string]time.Duration  // by call, all together
+	// waking is how long everybody waited for callers who signed in again.
+	waking time.Duration
 }
 
 func newTally() *tally {
-	return &tally{calls: map[string]map[string]int{}, done: map[string]int{}, kinds: map[string]int{}, bad: map[string]int{}}
+	return &tally{calls: map[string]map[string]int{}, done: map[string]int{}, kinds: map[string]int{}, bad: map[string]int{}, took: map[string]time.Duration{}}
 }
 
 // add counts an answer.
@@ -46,6 +51,7 @@ func (t *tally) add(o outcome, leaked []string) {
 		t.calls[o.way+" "+o.call] = by
 	}
 	by[o.code]++
+	t.took[o.way+" "+o.call] += o.took
 	t.kinds[o.who.kind]++
 	if o.ok() {
 		t.done[o.who.kind]++
@@ -116,7 +122,12 @@ func (t *tally) table() string {
 	for _, kind := range slices.Sorted(maps.Keys(t.kinds)) {
 		fmt.Fprintf(&b, " %s %d/%d,", kind, t.done[kind], t.kinds[kind])
 	}
-	b.WriteByte('\n')
+	slowest := slices.SortedFunc(maps.Keys(t.took), func(a, b string) int { return cmp.Compare(t.took[b], t.took[a]) })
+	b.WriteString("\nmost time went into:")
+	for _, call := range slowest[:min(8, len(slowest))] {
+		fmt.Fprintf(&b, " %s %s,", call, t.took[call].Round(time.Millisecond))
+	}
+	fmt.Fprintf(&b, " signing in again %s\n", t.waking.Round(time.Millisecond))
 	return b.String()
 }
 
