@@ -39,6 +39,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/api/staffing"
 	"github.com/concord-suite/concord/services/auth/internal/inbound"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/session"
@@ -169,6 +170,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	} else {
 		deps.Logger.WarnContext(ctx, "no mail server is set: nobody can be invited, and PINs go by text message only")
 	}
+	s.api.Staffing = &staffing.Keeper{Post: post, Passwords: s.api.Passwords, Proofs: in.Proofs, Now: deps.Now}
 	if deps.Bus != nil {
 		s.listen()
 	}

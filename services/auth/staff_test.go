@@ -227,3 +227,31 @@ func TestNobodyIsFloodedWithInvitations(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// Whoever is invited anew starts from nothing: what was enrolled may be in other hands by now.
+func TestWhoIsInvitedAnewHasNoFactorsFromBefore(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin, mo := s.firmOfTwo(authv1.Role_ROLE_STAFF, "")
+		reset, err := s.accounts.ResetStaff(s.as(admin.token), &authv1.ResetStaffRequest{Name: mo.account, Factors: true})
+		require.NoError(t, err)
+		code := s.resetCode(mo.email)
+		require.Contains(t, s.staff(admin, mo.account).GetFactors(), authv1.FactorKind_FACTOR_KIND_RECOVERY_CODE)
+		_, err = s.accounts.DisableStaff(s.as(admin.token), &authv1.DisableStaffRequest{Name: mo.account})
+		require.NoError(t, err)
+		is(t, s.finishReset(code, anotherPass), codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_RESET_INVALID)
+		s.inbox.seen()
+		_, err = s.accounts.InviteStaff(s.as(admin.token), &authv1.InviteStaffRequest{
+			Parent: admin.firm, Email: mo.email, DisplayName: "Mo", Role: authv1.Role_ROLE_STAFF,
+		})
+		require.NoError(t, err)
+		s.accept(mo)
+		require.Equal(t, []authv1.FactorKind{authv1.FactorKind_FACTOR_KIND_EMAIL_PIN}, s.staff(admin, mo.account).GetFactors())
+		started, err := s.trySignIn(mo.email, passphrase, "192.0.2.7")
+		require.NoError(t, err)
+		_, err = s.signIn.VerifyFactor(s.nobody("192.0.2.7"), &authv1.VerifyFactorRequest{
+			Challenge: started.GetChallenge().GetChallenge(),
+			Proof:     &authv1.VerifyFactorRequest_RecoveryCode{RecoveryCode: reset.GetRecoveryCode()},
+		})
+		require.Error(t, err)
+	})
+}

@@ -3,13 +3,17 @@ package api
 import (
 	"context"
 	"errors"
+	"net/url"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/idem"
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
+	"github.com/concord-suite/concord/services/auth/internal/api/staffing"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 	"github.com/concord-suite/concord/services/auth/internal/store/passkeys"
 	"github.com/concord-suite/concord/services/auth/internal/store/people"
@@ -50,6 +54,9 @@ func (s accountServer) InviteStaff(ctx context.Context, req *authv1.InviteStaffR
 			return nil, errAccountExists
 		default:
 			invited = anew(known, a)
+		}
+		if err := s.Staffing.Anew(tx, invited); err != nil {
+			return nil, err
 		}
 		if err := s.forgetFactors(tx, invited.ID); err != nil {
 			return nil, err
@@ -104,6 +111,47 @@ func (s *Server) addStaff(tx *sqldb.Tx, a account.Account, f account.Firm) error
 		return err
 	}
 	return s.invite(tx, a, f, s.Now())
+}
+
+// staffMessages describes members of one firm's staff, with what they can show second.
+func (s *Server) staffMessages(tx *sqldb.Tx, f account.Firm, staff ...account.Account) (out []*authv1.Staff, err error) {
+	ids := make([]string, len(staff))
+	for i, a := range staff {
+		ids[i] = a.ID
+	}
+	enrolled, err := people.EnrolledBy(tx, ids, s.host(), s.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range staff {
+		m := staffMessage(a)
+		m.Factors, m.Etag = factorsOf(staffing.Showable(a, f, enrolled[a.ID])), staffing.ETag(a)
+		m.EnrolmentRequestTime = stamp(enrolled[a.ID].Asked)
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// host is the name of the site, for which passkeys are made.
+func (s *Server) host() string {
+	site, err := url.Parse(s.Site)
+	if err != nil {
+		return "" // the settings were checked
+	}
+	return site.Hostname()
+}
+
+// described is one member of staff in words.
+func (s *Server) described(tx *sqldb.Tx, a account.Account) (*authv1.Staff, error) {
+	f, err := store.Firm(tx, a.Firm)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.staffMessages(tx, f, a)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 // ListStaff implements authv1.AccountServiceServer.
@@ -164,6 +212,69 @@ func (s accountServer) GetStaff(ctx context.Context, req *authv1.GetStaffRequest
 	return resp, nil
 }
 
+// UpdateStaff implements authv1.AccountServiceServer.
+func (s accountServer) UpdateStaff(ctx context.Context, req *authv1.UpdateStaffRequest) (*authv1.UpdateStaffResponse, error) {
+	change, err := s.staffChange(req)
+	if err != nil {
+		return nil, err
+	}
+	var before, after account.Account
+	resp, err := idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.UpdateStaffResponse, error) {
+		a, err := staffOf(tx, req.GetName())
+		if err != nil {
+			return nil, err
+		}
+		if req.GetEtag() != staffing.ETag(a) {
+			return nil, errETag
+		}
+		before = a
+		change(&a)
+		if a != before {
+			if a, err = s.Staffing.Change(tx, before, a, addressOf(ctx)); err != nil {
+				return nil, tell(err)
+			}
+		}
+		after = a
+		m, err := s.described(tx, a)
+		return &authv1.UpdateStaffResponse{Staff: m}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if before.Mobile != after.Mobile {
+		s.SignIn.TellMobile(ctx, after, before.Mobile)
+	}
+	return resp, nil
+}
+
+// staffChange reads what an update wants of an account.
+func (s *Server) staffChange(req *authv1.UpdateStaffRequest) (change func(*account.Account), err error) {
+	name, mobile := req.GetDisplayName(), ""
+	if name != "" {
+		if name, err = cleanName("display_name", name); err != nil {
+			return nil, err
+		}
+	}
+	if mobile, err = s.cleanMobile("mobile", req.GetMobile()); err != nil {
+		return nil, err
+	}
+	if mobile != "" && req.GetRemoveMobile() {
+		return nil, violation("remove_mobile", "mobile", "can't go with a new mobile")
+	}
+	return func(a *account.Account) {
+		if name != "" {
+			a.DisplayName = name
+		}
+		if role, ok := roles[req.GetRole()]; ok {
+			a.Role = role
+		}
+		// A number that somebody else entered is validated by its first sign-in.
+		if (mobile != "" && mobile != a.Mobile) || req.GetRemoveMobile() {
+			a.Mobile, a.MobileValidated = mobile, time.Time{}
+		}
+	}, nil
+}
+
 // DisableStaff implements authv1.AccountServiceServer.
 func (s accountServer) DisableStaff(ctx context.Context, req *authv1.DisableStaffRequest) (*authv1.DisableStaffResponse, error) {
 	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.DisableStaffResponse, error) {
@@ -171,8 +282,8 @@ func (s accountServer) DisableStaff(ctx context.Context, req *authv1.DisableStaf
 		if err != nil {
 			return nil, err
 		}
-		if err := keepAdministrator(tx, a); err != nil {
-			return nil, err
+		if err := staffing.KeepAdministrator(tx, a); err != nil {
+			return nil, tell(err)
 		}
 		if a, err = s.disable(tx, a); err != nil {
 			return nil, err
@@ -204,6 +315,27 @@ func (s *Server) disable(tx *sqldb.Tx, a account.Account) (account.Account, erro
 	}
 	_, err := store.Ended(tx, store.End{Account: a.ID}, now)
 	return a, err
+}
+
+// ResetStaff implements authv1.AccountServiceServer.
+func (s accountServer) ResetStaff(ctx context.Context, req *authv1.ResetStaffRequest) (*authv1.ResetStaffResponse, error) {
+	if !req.GetPassword() && !req.GetFactors() {
+		return nil, violation("password", "nothing", "or factors is to be reset")
+	}
+	if _, id := childOf(store.StaffName, req.GetName()); id == access.From(ctx).ID {
+		return nil, errUnsuitable.Messagef("somebody else resets your account; ask another administrator")
+	}
+	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.ResetStaffResponse, error) {
+		a, err := staffOf(tx, req.GetName())
+		if err != nil {
+			return nil, err
+		}
+		if a.State != account.Active {
+			return nil, errUnsuitable.Messagef("the account is not active; invite the person anew")
+		}
+		code, err := s.Staffing.Reset(tx, a, req.GetPassword(), req.GetFactors(), addressOf(ctx))
+		return &authv1.ResetStaffResponse{RecoveryCode: code}, err
+	})
 }
 
 // ReinstatePin implements authv1.AccountServiceServer.

@@ -28,6 +28,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/passwords"
 	"github.com/concord-suite/concord/services/auth/internal/api/policy"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/api/staffing"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -41,6 +42,8 @@ type Server struct {
 	Hasher *password.Hasher
 	// ContactsKnown tells whether it is known now which contacts of a firm are still there; nil when nobody tells.
 	ContactsKnown func(ctx context.Context, firm string) (bool, error)
+	// Staffing changes and resets staff.
+	Staffing *staffing.Keeper
 	// Passwords changes passwords.
 	Passwords *passwords.Book
 	Issuer    *issuer.Issuer

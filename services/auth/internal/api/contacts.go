@@ -98,6 +98,9 @@ func (s *Server) inviteContact(tx *sqldb.Tx, a account.Account) (account.Account
 		return a, errAccountExists
 	default:
 		a = anew(known, a)
+		if err := s.Staffing.Anew(tx, a); err != nil {
+			return a, err
+		}
 		if err := s.forgetFactors(tx, a.ID); err != nil {
 			return a, err
 		}

@@ -14,6 +14,7 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/api/lock"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/api/staffing"
 	"github.com/concord-suite/concord/services/auth/internal/passkey"
 	"github.com/concord-suite/concord/services/auth/internal/password"
 	"github.com/concord-suite/concord/services/auth/internal/store"
@@ -99,6 +100,8 @@ func tell(err error) error {
 	case errors.Is(err, signin.ErrDisabled):
 		return errTooMany.Messagef("PINs are switched off for this account; ask an administrator to switch them on again").
 			With("pin_disabled", "true")
+	case errors.Is(err, staffing.ErrLastAdministrator):
+		return errLastAdministrator
 	case errors.Is(err, password.ErrBusy):
 		return errBusy.With("retry_after_seconds", "1")
 	}
