@@ -19,14 +19,6 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(topology.Main(m)) }
 
-// person starts a suite in one process and signs its administrator in.
-func person(t *testing.T) (*topology.Suite, *story.Person, map[string]string) {
-	t.Helper()
-	s := topology.Start(t, topology.OneProcess, topology.Options{Clients: 1, Host: "127.0.0.1"})
-	admin := s.Firm(t, s.Claim(t), "Birch")
-	return s, admin, map[string]string{"BASE": s.Public, "FIRM": admin.Firm, "SESSION": admin.Token}
-}
-
 // run runs a script and reads what it printed.
 func run(t *testing.T, env map[string]string, script string) (got map[string]any) {
 	t.Helper()
@@ -43,22 +35,29 @@ func account(t *testing.T, p *story.Person) string {
 	return strings.TrimPrefix(current.GetSession().GetAccount(), p.Firm+"/staff/")
 }
 
-// TestInteropOpenIDClientSignsAnAddInIn: a certified client goes through everything an Add-In does.
-func TestInteropOpenIDClientSignsAnAddInIn(t *testing.T) {
-	s, admin, env := person(t)
-	require.Equal(t, map[string]any{
-		"issuer": s.Public, "sameIssuer": true, "device": "", "scope": "offline_access openid",
-		"subject": account(t, admin), "audience": "word", "rotates": true, "repeats": true, "usable": true, "late": "invalid_grant",
-		"survives": true, "revoked": "invalid_grant", "afterRevocation": false, "codeTwice": "invalid_grant", "afterCodeTwice": false,
-	}, run(t, env, "addin-openid-client.mjs"))
-}
-
-// TestInteropOAuth4WebAPIFindsReuse: another client, stricter about every answer; a refresh token from two answers ago ends
-// the session at once.
-func TestInteropOAuth4WebAPIFindsReuse(t *testing.T) {
-	s, admin, env := person(t)
-	require.Equal(t, map[string]any{
-		"issuer": s.Public, "scope": "offline_access openid", "subject": account(t, admin), "rotated": 3.,
-		"usable": true, "reused": "invalid_grant", "afterReuse": false, "family": "invalid_grant", "unknownClient": "invalid_client",
-	}, run(t, env, "addin-oauth4webapi.mjs"))
+// TestInteropAddIns signs Add-Ins in that were written with other people's libraries, at a suite of each shape and so on each
+// engine.
+func TestInteropAddIns(t *testing.T) {
+	for _, kind := range []topology.Kind{topology.OneProcess, topology.ManyProcesses} {
+		t.Run(kind.String(), func(t *testing.T) {
+			s := topology.Start(t, kind, topology.Options{Clients: 1})
+			admin := s.Firm(t, s.Claim(t), "birch")
+			env := map[string]string{"BASE": s.URL, "FIRM": admin.Firm, "SESSION": admin.Token}
+			// A certified client goes through everything an Add-In does.
+			t.Run("openid-client", func(t *testing.T) {
+				require.Equal(t, map[string]any{
+					"issuer": s.URL, "sameIssuer": true, "device": "", "scope": "offline_access openid", "subject": account(t, admin),
+					"audience": "word", "rotates": true, "repeats": true, "usable": true, "late": "invalid_grant", "survives": true,
+					"revoked": "invalid_grant", "afterRevocation": false, "codeTwice": "invalid_grant", "afterCodeTwice": false,
+				}, run(t, env, "addin-openid-client.mjs"))
+			})
+			// Another is stricter about every answer; a refresh token from two answers ago ends the session at once.
+			t.Run("oauth4webapi", func(t *testing.T) {
+				require.Equal(t, map[string]any{
+					"issuer": s.URL, "scope": "offline_access openid", "subject": account(t, admin), "rotated": 3., "usable": true,
+					"reused": "invalid_grant", "afterReuse": false, "family": "invalid_grant", "unknownClient": "invalid_client",
+				}, run(t, env, "addin-oauth4webapi.mjs"))
+			})
+		})
+	}
 }
