@@ -801,7 +801,7 @@ type UnlockSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The session: the same stay, with the same end.
 	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// The new token. Shown once.
+	// The new token. Shown once. Empty when the session was not locked: its token stays.
 	SessionToken  string `protobuf:"bytes,2,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
