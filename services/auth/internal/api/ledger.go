@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"net/url"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,6 +16,7 @@ import (
 	"github.com/concord-suite/concord/platform/telemetry"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
+	"github.com/concord-suite/concord/services/auth/internal/api/evidence"
 	"github.com/concord-suite/concord/services/auth/internal/api/trail"
 	"github.com/concord-suite/concord/services/auth/internal/store/chain"
 )
@@ -135,4 +137,23 @@ func (p *pieces) flush() error {
 	err := p.out.Send(&authv1.ExportAuditEntriesResponse{Content: p.lines})
 	p.lines = p.lines[:0]
 	return err
+}
+
+// GetEvidence implements authv1.EvidenceServiceServer.
+func (s evidenceServer) GetEvidence(ctx context.Context, req *authv1.GetEvidenceRequest) (*authv1.GetEvidenceResponse, error) {
+	e, err := s.Evidence(ctx, firmOf(req.GetName()))
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.GetEvidenceResponse{Evidence: e}, nil
+}
+
+// Evidence counts the evidence of a firm. Of the server it needs the database, the vault, the clock and the site.
+func (s *Server) Evidence(ctx context.Context, firm string) (*authv1.Evidence, error) {
+	site, err := url.Parse(s.Site)
+	if err != nil {
+		return nil, err
+	}
+	source := evidence.Source{DB: s.DB, Vault: s.Vault, Now: s.Now, Site: site.Hostname(), Policy: readPolicy}
+	return source.Of(ctx, firm)
 }
