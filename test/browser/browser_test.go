@@ -43,11 +43,13 @@ func TestPagesInChromium(t *testing.T) {
 	} {
 		require.NoError(t, admin.Call(t.Context(), "POST", "/v1/"+admin.Firm+"/staff:invite", p, invited))
 	}
-	out := nodetest.Run(t, map[string]string{
+	env := map[string]string{
 		"SUITE": s.Public, "WORLD": s.World.Base(), "EMAIL": email, "MOBILE": mobile, "INVITATION": invitation(t, s, email),
 		"ADMINISTRATOR": admin.Token, "COLLEAGUE_NAME": invited.GetStaff().GetName(), "COLLEAGUE": colleague, "COLLEAGUE_INVITATION": invitation(t, s, colleague), "CHROMIUM": chromium(t),
-	}, "browser.mjs")
-	t.Logf("%s", out)
+	}
+	for _, told := range []string{"own", "led"} {
+		t.Logf("%s", nodetest.Run(t, env, "browser.mjs", told))
+	}
 }
 
 var link = regexp.MustCompile(`http://localhost:[0-9]+/invitation#\S+`)

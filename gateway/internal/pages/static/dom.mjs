@@ -46,6 +46,7 @@ export async function attempt(element, work) {
 // show makes one of the steps of a page visible and brings the focus to it.
 export function show(name) {
   for (const step of document.querySelectorAll('[data-step]')) step.hidden = step.dataset.step !== name;
+  find('#alert').textContent = '';
   const step = find(`[data-step="${name}"]`);
   const heading = find('h1', step);
   document.title = `${heading.textContent} · Concord`;

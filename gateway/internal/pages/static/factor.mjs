@@ -6,12 +6,14 @@ import * as passkey from './passkey.mjs';
 const has = (challenge, kind) => (challenge.factors ?? []).includes(`FACTOR_KIND_${kind}`);
 const digits = (text) => (text ?? '').replace(/\s/g, '');
 const lookEvery = 4000; // milliseconds between looks at whether the text message arrived
+const longestWait = 60_000; // milliseconds until another PIN may be asked for, if the clocks here and there differ
 
 // ready binds the forms of the second step once. verify gets what was shown, as the API names it: { pin, emailPin },
 // { totpCode }, { passkeyAssertion } or { recoveryCode }. The answer asks for a challenge to be answered.
 export function ready(verify) {
   let challenge = {};
   let timer = 0;
+  let patience = 0;
 
   const send = async (proof) => {
     try {
@@ -64,6 +66,10 @@ export function ready(verify) {
     find('#email-pin').required = both;
     find('#by-email').hidden = !asked.emailAvailable || asked.channel === 'CHANNEL_EMAIL';
     for (const input of document.querySelectorAll('#factor input')) input.value = '';
+    find('#resend').hidden = true;
+    clearTimeout(patience);
+    const wait = Math.min(Math.max(Date.parse(asked.resendTime) - Date.now(), 0), longestWait);
+    if (pins) patience = setTimeout(() => { find('#resend').hidden = false; }, wait);
     clearInterval(timer);
     if (bySMS) timer = setInterval(() => (Date.now() < Date.parse(challenge.expireTime) ? look().catch(() => clearInterval(timer)) : clearInterval(timer)), lookEvery);
   }
