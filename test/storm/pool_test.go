@@ -43,6 +43,15 @@ func (p *pool) know(adm *story.Person) {
 	p.owner[strings.TrimPrefix(adm.Firm, "firms/")] = adm.Firm
 }
 
+// everybodys learns ids that any firm may see.
+func (p *pool) everybodys(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range anyUUID.FindAllString(text, -1) {
+		p.sent[id] = true
+	}
+}
+
 // common learns which ids are the installation's, such as its keys': those that the evidence of two firms holds.
 func (p *pool) common(t *testing.T, adm *story.Person) {
 	pack, err := adm.Send(t.Context(), "GET", "/v1/"+adm.Firm+"/evidence", nil, "")

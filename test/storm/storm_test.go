@@ -84,7 +84,7 @@ func (s *storm) play(t *testing.T, total int) {
 			s.cast.rebuild(t, s.pool)
 		}
 		begun := time.Now()
-		s.cast.wake(t)
+		s.cast.wake(t, s.pool)
 		s.tally.waking += time.Since(begun)
 		s.volley(min(breath, total-sent), s.seed+uint64(sent))
 		for name, p := range s.Processes {
