@@ -20,6 +20,8 @@ func contract() (services []protoreflect.ServiceDescriptor) {
 		authv1.File_concord_auth_v1_sign_in_service_proto, authv1.File_concord_auth_v1_session_service_proto,
 		authv1.File_concord_auth_v1_firm_service_proto, authv1.File_concord_auth_v1_account_service_proto,
 		authv1.File_concord_auth_v1_ledger_service_proto, authv1.File_concord_auth_v1_factor_service_proto,
+		authv1.File_concord_auth_v1_password_service_proto, authv1.File_concord_auth_v1_add_in_service_proto,
+		authv1.File_concord_auth_v1_delivery_service_proto, authv1.File_concord_auth_v1_evidence_service_proto,
 	} {
 		for i := range f.Services().Len() {
 			services = append(services, f.Services().Get(i))
@@ -44,7 +46,7 @@ func TestAccessMatrix(t *testing.T) {
 	s := onSQLite(t, options{run: true})
 	s.seedMatrix()
 	services := contract()
-	require.Len(t, services, 7)
+	require.Len(t, services, 11)
 	accesstest.Matrix(t, services, accesstest.Over(s.bare, s.mint, auth.Name))
 }
 
