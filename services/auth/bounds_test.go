@@ -130,7 +130,7 @@ func TestS20_AddressesAndNumbersAreValidatedAtEntry(t *testing.T) {
 	}
 	for _, mobile := range []string{
 		"+61 1900 123 456", "+61 190 2345 678", "+61 13 11 14", "+61 1800 123 456", "+61 2 5550 1234", "+61 000", "0491 570 156",
-		"+44 7400 123456", "+1 900 555 0123", "+882 13 300655", "+61491570156x",
+		"+44 7400 123456", "+1 900 555 0123", "+882 13 300655", "+61491570156x", "+61491570156;ext=1",
 	} {
 		err := invite("mo@harbour.example", mobile)
 		require.Error(t, err, mobile)

@@ -14,12 +14,16 @@ var (
 	ErrCountry = errors.New("account: text messages are not sent to this country")
 )
 
+// maxTyped bounds a number as people write it: fifteen digits, each with something between.
+const maxTyped = 32
+
 // NormalizeMobile returns a mobile number in E.164 form. It takes international numbers only, with or without spaces, of
 // the countries given (ISO 3166, two letters): text messages to others are a way to make money at our cost.
 func NormalizeMobile(text string, countries []string) (string, error) {
 	text = strings.TrimSpace(text)
-	if !strings.HasPrefix(text, "+") {
-		return "", ErrMobile
+	if !strings.HasPrefix(text, "+") || len(text) > maxTyped ||
+		strings.ContainsFunc(text[1:], func(r rune) bool { return !strings.ContainsRune("0123456789 -().", r) }) {
+		return "", ErrMobile // the library would drop what follows, such as an extension
 	}
 	number, err := phonenumbers.Parse(text, "")
 	if err != nil || !phonenumbers.IsValidNumber(number) {

@@ -39,6 +39,12 @@ const (
 	trustFor = 30 * 24 * time.Hour
 )
 
+// What the holder of an account is told.
+const (
+	guessesMany = "A hundred wrong passwords were tried for your address. None was right. Such guesses are slowed down; you can go on."
+	codesWrong  = "Somebody who knows your password entered five wrong codes in a row."
+)
+
 // subjectKey is what attempts are counted under. A hash, so that the table is no list of addresses.
 type subjectKey [sha256.Size]byte
 
@@ -128,9 +134,11 @@ func (s *Service) wrongPassword(ctx context.Context, email, address string, cand
 	return s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
 		now := s.Now()
 		pairKey, totalKey := pairOf(email, address), totalOf(email)
+		many := false
 		err := fail(tx, pairKey, now, factor.Wait)
 		if err == nil {
 			err = fail(tx, totalKey, now, func(failures int) time.Duration {
+				many = failures == manyFailures
 				if failures < manyFailures {
 					return 0
 				}
@@ -145,8 +153,32 @@ func (s *Service) wrongPassword(ctx context.Context, email, address string, cand
 				return err
 			}
 		}
+		if many {
+			if err := s.tellOfGuesses(tx, candidates, address); err != nil {
+				return err
+			}
+		}
 		return recordWrongPassword(tx, candidates, address, now)
 	})
+}
+
+// tellOfGuesses tells the holders of an address that its passwords are being guessed: at the hundredth wrong one in a row of
+// days, once, so that nobody's mailbox is filled by a stranger. What it costs beside the hash that was computed does not
+// show whether the address has an account.
+func (s *Service) tellOfGuesses(tx *sqldb.Tx, candidates []account.Account, address string) error {
+	if s.Post == nil {
+		return nil
+	}
+	for _, a := range candidates[:min(len(candidates), maxRecorded)] {
+		firm, err := store.FirmOf(tx, a.Firm)
+		if err != nil {
+			return err
+		}
+		if err := s.Post.Suspicious(tx, a, firm, guessesMany, address); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func fail(tx *sqldb.Tx, key subjectKey, now time.Time, wait func(int) time.Duration) error {

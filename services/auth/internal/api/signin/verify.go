@@ -230,6 +230,11 @@ func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, address strin
 	if w := factor.Wait(a.PIN.Failures); w > 0 {
 		a.PIN.BlockedUntil = now.Add(w)
 	}
+	if a.PIN.Failures == wrongCodesTold {
+		if err := s.suspicious(tx, *a, codesWrong, address); err != nil {
+			return err
+		}
+	}
 	if a.PIN.Failures >= factor.MaxFailures && a.PIN.Disabled.IsZero() {
 		a.PIN.Disabled = now
 		if err := s.switchedOff(tx, *a, address, now); err != nil {
@@ -241,14 +246,26 @@ func (s *Service) countWrongCode(tx *sqldb.Tx, a *account.Account, address strin
 
 // switchedOff closes what waits for a code that is not looked at any more, and tells the holder.
 func (s *Service) switchedOff(tx *sqldb.Tx, a account.Account, address string, now time.Time) error {
-	if err := store.CloseChallenges(tx, a.ID, now); err != nil || s.Post == nil {
+	if err := store.CloseChallenges(tx, a.ID, now); err != nil {
 		return err
+	}
+	return s.suspicious(tx, a, codesOff, address)
+}
+
+// wrongCodesTold is how many wrong codes in a row the holder of an account is told of: who types codes knows the password.
+// Four are mistyped, the fifth costs the first wait.
+const wrongCodesTold = 5
+
+// suspicious tells the holder of an account that somebody else may be trying to sign in.
+func (s *Service) suspicious(tx *sqldb.Tx, a account.Account, what, address string) error {
+	if s.Post == nil {
+		return nil
 	}
 	firm, err := store.FirmOf(tx, a.Firm)
 	if err != nil {
 		return err
 	}
-	return s.Post.Suspicious(tx, a, firm, codesOff, address)
+	return s.Post.Suspicious(tx, a, firm, what, address)
 }
 
 // ShowRecovery uses up a recovery code of somebody who is signed in, under the same bounds and the same count as at a
