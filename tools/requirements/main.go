@@ -2,7 +2,7 @@
 //
 // usage: requirements       fail when the table and the tests of the tree differ
 //
-//	requirements -w    write the names of the tests into the table
+//	requirements -w    write the names of the tests into the table, and its copy for the evidence pack
 //
 // A test proves a requirement by its name: TestN13_PINsAreAcceptedOnce proves N13, in a Go file of the workspace or as the
 // name of a test in an .mjs file. Every id has one row; a row without a test says whose the requirement is instead.
@@ -19,7 +19,11 @@ import (
 	"github.com/concord-suite/concord/tools/internal/workspace"
 )
 
-const page = "docs/security/requirements.md"
+// page is the table; copied is where it is built into a program, which can't embed a file of another module.
+const (
+	page   = "docs/security/requirements.md"
+	copied = "services/auth/internal/api/pack/requirements.md"
+)
 
 // inPack is a copy of the table inside the module of auth, whose evidence pack shows it: a module holds no files of others.
 const inPack = "services/auth/internal/api/pack/requirements.md"
