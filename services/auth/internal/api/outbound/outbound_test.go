@@ -24,6 +24,8 @@ type post struct {
 	sender *Sender
 	world  *world.Store
 	now    time.Time
+	host   string
+	port   int
 }
 
 func each(t *testing.T, fn func(t *testing.T, p *post)) {
@@ -36,7 +38,7 @@ func each(t *testing.T, fn func(t *testing.T, p *post)) {
 		t.Cleanup(func() { _ = box.Close() })
 		ring, err := vault.OpenOrCreate(filepath.Join(t.TempDir(), "keyring.json"))
 		require.NoError(t, err)
-		p := &post{t: t, world: w, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
+		p := &post{t: t, world: w, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), host: "127.0.0.1", port: lis.Addr().(*net.TCPAddr).Port}
 		p.sender = &Sender{
 			DB: db, Vault: ring, Now: func() time.Time { return p.now }, Logger: slog.New(slog.DiscardHandler),
 			Mail: delivery.NewMail(delivery.MailOptions{
@@ -143,4 +145,52 @@ func TestAClaimOfADeadReplicaIsTakenOver(t *testing.T) {
 		p.pass()
 		require.Equal(t, 1, p.arrived())
 	})
+}
+
+// An e-mail that its server never takes, and one it takes long about, hold up no other.
+func TestAPoisonousMailHoldsUpNoOther(t *testing.T) {
+	each(t, func(t *testing.T, p *post) {
+		rule := &world.DeliveryRule{ID: "1", Channel: "mail", To: "poison@harbour.example", Result: "reject", Code: 451}
+		require.NoError(t, p.world.Update(func(tx *world.Tx) error { tx.Deliveries.Put(tx, rule.ID, rule); return nil }))
+		p.queue("poison@harbour.example")
+		p.pass()
+		for i := range 3 {
+			p.now = p.now.Add(time.Minute)
+			p.queue("mo@harbour.example")
+			p.pass()
+			require.Equal(t, i+1, p.arrived())
+		}
+		require.Equal(t, 1, p.waiting())
+		p.now = p.now.Add(giveUpAfter + time.Hour)
+		p.pass()
+		require.Zero(t, p.waiting(), "and it is given up some day")
+	})
+}
+
+func TestAFrozenMailServerIsTriedAgain(t *testing.T) {
+	each(t, func(t *testing.T, p *post) {
+		p.sender.Mail = delivery.NewMail(delivery.MailOptions{
+			Host: p.host, Port: p.port, Security: delivery.Plain, From: "concord@host.example", Timeout: 200 * time.Millisecond,
+		})
+		fault := &world.Fault{ID: "1", Kind: faults.Frozen, Path: "smtp/data", Count: 1}
+		require.NoError(t, p.world.Update(func(tx *world.Tx) error { tx.Faults.Put(tx, fault.ID, fault); return nil }))
+		p.queue("mo@harbour.example")
+		p.pass()
+		_, finished, failure := p.row()
+		require.Zero(t, finished)
+		require.Equal(t, "timeout", failure)
+		p.now = p.now.Add(firstRetry)
+		p.pass()
+		require.Equal(t, 1, p.arrived())
+	})
+}
+
+// waiting is how many e-mails are on their way.
+func (p *post) waiting() (n int) {
+	p.t.Helper()
+	require.NoError(p.t, p.sender.DB.Read(p.t.Context(), func(tx *sqldb.Tx) (err error) {
+		n, err = store.DeliveriesWaiting(tx)
+		return err
+	}))
+	return n
 }
