@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"net/mail"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,7 +227,11 @@ func TestMessageSettings(t *testing.T) {
 		require.NoError(t, err)
 		m := s.inbox.next("mo@harbour.example")
 		require.Contains(t, m.Raw, "Reply-To: <office@harbour.example>")
-		require.Regexp(t, `From: =\?utf-8\?q\?Harbour_&_S=C3=B6hne\?= <concord@localhost>`, m.Raw)
+		head, err := mail.ReadMessage(strings.NewReader(m.Raw))
+		require.NoError(t, err)
+		from, err := head.Header.AddressList("From")
+		require.NoError(t, err)
+		require.Equal(t, []*mail.Address{{Name: "Harbour & Söhne", Address: "concord@localhost"}}, from)
 		require.Contains(t, m.Text, "-- \nHarbour Tax\nLevel 3")
 	})
 }

@@ -41,6 +41,7 @@ func TestSuite(t *testing.T) {
 				{"upgrade", upgrade},
 				{"organisation", organisation},
 				{"security", security},
+				{"texts", texts},
 			} {
 				t.Run(b.name, func(t *testing.T) { b.play(t, in) })
 			}
