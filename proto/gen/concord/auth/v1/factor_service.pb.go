@@ -1267,7 +1267,7 @@ const file_concord_auth_v1_factor_service_proto_rawDesc = "" +
 	"\x17RequestEnrolmentRequest\x12*\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x1a\n" +
-	"\x18RequestEnrolmentResponse2\xb2\x0e\n" +
+	"\x18RequestEnrolmentResponse2\xb6\x0e\n" +
 	"\rFactorService\x12\x89\x01\n" +
 	"\vListFactors\x12#.concord.auth.v1.ListFactorsRequest\x1a$.concord.auth.v1.ListFactorsResponse\"/\x8a\xb5\x18\x18\n" +
 	"\vfactor.list\x12\x05\x02\x03\x04\x05\x060\x028\x01\x82\xd3\xe4\x93\x02\r\x12\v/v1/factors\x12\xb1\x01\n" +
@@ -1282,11 +1282,11 @@ const file_concord_auth_v1_factor_service_proto_rawDesc = "" +
 	"\x11StartMobileChange\x12).concord.auth.v1.StartMobileChangeRequest\x1a*.concord.auth.v1.StartMobileChangeResponse\"F\x8a\xb5\x18 \n" +
 	"\x13factor.start_mobile\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/factors:startMobile\x12\xb7\x01\n" +
 	"\x12FinishMobileChange\x12*.concord.auth.v1.FinishMobileChangeRequest\x1a+.concord.auth.v1.FinishMobileChangeResponse\"H\x8a\xb5\x18!\n" +
-	"\x14factor.finish_mobile\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/factors:finishMobile\x12\xa1\x01\n" +
-	"\fRemoveFactor\x12$.concord.auth.v1.RemoveFactorRequest\x1a%.concord.auth.v1.RemoveFactorResponse\"D\x8a\xb5\x18\x1a\n" +
-	"\rfactor.remove\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{name=factors/*}:remove\x12\xcd\x01\n" +
-	"\x15GenerateRecoveryCodes\x12-.concord.auth.v1.GenerateRecoveryCodesRequest\x1a..concord.auth.v1.GenerateRecoveryCodesResponse\"U\x8a\xb5\x18%\n" +
-	"\x18factor.generate_recovery\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/factors:generateRecoveryCodes\x12\xb9\x01\n" +
+	"\x14factor.finish_mobile\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/factors:finishMobile\x12\xa3\x01\n" +
+	"\fRemoveFactor\x12$.concord.auth.v1.RemoveFactorRequest\x1a%.concord.auth.v1.RemoveFactorResponse\"F\x8a\xb5\x18\x1c\n" +
+	"\rfactor.remove\x12\x05\x02\x03\x04\x05\x06 \x010\x038\x01\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/{name=factors/*}:remove\x12\xcf\x01\n" +
+	"\x15GenerateRecoveryCodes\x12-.concord.auth.v1.GenerateRecoveryCodesRequest\x1a..concord.auth.v1.GenerateRecoveryCodesResponse\"W\x8a\xb5\x18'\n" +
+	"\x18factor.generate_recovery\x12\x05\x02\x03\x04\x05\x06 \x010\x038\x01\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/factors:generateRecoveryCodes\x12\xb9\x01\n" +
 	"\x10RequestEnrolment\x12(.concord.auth.v1.RequestEnrolmentRequest\x1a).concord.auth.v1.RequestEnrolmentResponse\"P\x8a\xb5\x18%\n" +
 	"\x18factor.request_enrolment\x12\x05\x02\x03\x04\x05\x060\x038\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/factors:requestEnrolmentBCZAgithub.com/concord-suite/concord/proto/gen/concord/auth/v1;authv1b\x06proto3"
 
