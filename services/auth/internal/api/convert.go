@@ -13,8 +13,8 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/api/who"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -113,13 +113,13 @@ func challengeMessage(p *signin.Pending) *authv1.Challenge {
 }
 
 // deliveryOf is the state of a message on the wire.
-func deliveryOf(s delivery.State) authv1.DeliveryState {
+func deliveryOf(s receipt.State) authv1.DeliveryState {
 	switch s {
-	case delivery.Sent:
+	case receipt.Sent:
 		return authv1.DeliveryState_DELIVERY_STATE_SENT
-	case delivery.Delivered:
+	case receipt.Delivered:
 		return authv1.DeliveryState_DELIVERY_STATE_DELIVERED
-	case delivery.Undelivered:
+	case receipt.Undelivered:
 		return authv1.DeliveryState_DELIVERY_STATE_UNDELIVERED
 	}
 	return authv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED

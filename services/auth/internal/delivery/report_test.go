@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 )
 
 var reported = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -40,9 +42,9 @@ func TestTwiliosReports(t *testing.T) {
 	form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {"undelivered"}, "ErrorCode": {"30003"}, "To": {"+61491570156"}}
 	status, err := twilio.Read(twilioReport(address, form))
 	require.NoError(t, err)
-	require.Equal(t, Status{ID: "id-1", Message: "SM1", State: Undelivered, Code: "sms_30003"}, status)
-	for word, want := range map[string]State{
-		"queued": Sent, "sent": Sent, "delivered": Delivered, "read": Delivered, "failed": Undelivered, "canceled": Undelivered, "received": Unknown, "": Unknown,
+	require.Equal(t, Status{ID: "id-1", Message: "SM1", State: receipt.Undelivered, Code: "sms_30003"}, status)
+	for word, want := range map[string]receipt.State{
+		"queued": receipt.Sent, "sent": receipt.Sent, "delivered": receipt.Delivered, "read": receipt.Delivered, "failed": receipt.Undelivered, "canceled": receipt.Undelivered, "received": receipt.Unknown, "": receipt.Unknown,
 	} {
 		status, err := twilio.Read(twilioReport(address, url.Values{"MessageSid": {"SM1"}, "MessageStatus": {word}}))
 		require.NoError(t, err)
@@ -98,10 +100,10 @@ func webhookReport(at time.Time, body string) Report {
 func TestWebhookReports(t *testing.T) {
 	status, err := webhook.Read(webhookReport(reported, `{"id":"id-1","message":"m-7","state":"undelivered","code":"absent","more":1}`))
 	require.NoError(t, err)
-	require.Equal(t, Status{ID: "id-1", Message: "m-7", State: Undelivered, Code: "webhook_absent"}, status)
+	require.Equal(t, Status{ID: "id-1", Message: "m-7", State: receipt.Undelivered, Code: "webhook_absent"}, status)
 	status, err = webhook.Read(webhookReport(reported.Add(4*time.Minute), `{"id":"id-1","state":"delivered","code":"+61491570156"}`))
 	require.NoError(t, err)
-	require.Equal(t, Status{ID: "id-1", State: Delivered}, status)
+	require.Equal(t, Status{ID: "id-1", State: receipt.Delivered}, status)
 	r := webhookReport(reported, `{"id":"id-1","state":"sent"}`)
 	r.Signature += ",v1=00, v2=x"
 	_, err = webhook.Read(r)
@@ -189,6 +191,6 @@ func FuzzWebhookReport(f *testing.F) {
 // checkStatus makes sure that what is written into logs and tables is what it claims to be.
 func checkStatus(t *testing.T, s Status) {
 	require.NotEqual(t, "", s.ID+s.Message)
-	require.True(t, s.State >= Unknown && s.State <= Delivered)
+	require.True(t, s.State >= receipt.Unknown && s.State <= receipt.Delivered)
 	require.Regexp(t, `^$|^(sms_[0-9]{1,10}|webhook_[a-z][a-z0-9_]{0,31})$`, s.Code)
 }

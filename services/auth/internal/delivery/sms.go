@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 )
 
 // Text is one text message.
@@ -48,27 +50,11 @@ type Report struct {
 	Now time.Time
 }
 
-// State is how far a message got. A higher one replaces a lower one: what arrived has arrived, whatever was said before
-// or is repeated later.
-type State int
-
-// The states.
-const (
-	// Unknown is what nobody has told yet, or a state that says nothing here.
-	Unknown State = iota
-	// Sent messages were taken by the provider.
-	Sent
-	// Undelivered messages will not arrive.
-	Undelivered
-	// Delivered messages have arrived.
-	Delivered
-)
-
 // Status is what a report says.
 type Status struct {
 	// ID is our id of the message, Message the provider's; one of them may be empty.
 	ID, Message string
-	State       State
+	State       receipt.State
 	// Code is the provider's word for what went wrong, without numbers of telephones; empty when nothing did.
 	Code string
 }

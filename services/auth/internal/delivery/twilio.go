@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 )
 
 // TwilioName is the name of the provider that speaks Twilio's API.
@@ -119,10 +121,10 @@ func unreached(ctx context.Context, err error) *Error {
 }
 
 // twilioStates are the words of a message's state that say something. The others are steps in between.
-var twilioStates = map[string]State{
-	"accepted": Sent, "queued": Sent, "sending": Sent, "sent": Sent,
-	"delivered": Delivered, "partially_delivered": Delivered, "read": Delivered,
-	"undelivered": Undelivered, "failed": Undelivered, "canceled": Undelivered,
+var twilioStates = map[string]receipt.State{
+	"accepted": receipt.Sent, "queued": receipt.Sent, "sending": receipt.Sent, "sent": receipt.Sent,
+	"delivered": receipt.Delivered, "partially_delivered": receipt.Delivered, "read": receipt.Delivered,
+	"undelivered": receipt.Undelivered, "failed": receipt.Undelivered, "canceled": receipt.Undelivered,
 }
 
 // Read implements Provider. What is signed is the address and, behind it, name and value of each parameter in the order of

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 )
 
 // WebhookName is the name of the provider that is an address of the installation's choosing.
@@ -143,7 +145,7 @@ func webhookMAC(secret, t string, body []byte) []byte {
 }
 
 // webhookStates are the words of a report.
-var webhookStates = map[string]State{"sent": Sent, "delivered": Delivered, "undelivered": Undelivered}
+var webhookStates = map[string]receipt.State{"sent": receipt.Sent, "delivered": receipt.Delivered, "undelivered": receipt.Undelivered}
 
 // Read implements Provider.
 func (w *Webhook) Read(r Report) (Status, error) {

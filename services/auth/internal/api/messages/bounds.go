@@ -19,7 +19,7 @@ import (
 	auditeventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/audit/v1"
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 	"github.com/concord-suite/concord/services/auth/internal/store/messages"
 )
@@ -147,7 +147,7 @@ func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string) (messages.S
 
 // underWay tells whether a text message may still be on its way: its PIN did not come back, and somebody took it.
 func underWay(t messages.Text) bool {
-	return !t.Answered && (t.Provider != "" || t.State != delivery.Undelivered)
+	return !t.Answered && (t.Provider != "" || t.State != receipt.Undelivered)
 }
 
 // countries are those of an installation that a firm has not left out.

@@ -18,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/store/messages"
 	"github.com/concord-suite/concord/services/auth/internal/texts"
 )
@@ -95,11 +96,11 @@ func (d *Desk) note(ctx context.Context, t Ticket, provider, message string, fai
 			return err
 		}
 		switch {
-		case row.State == delivery.Delivered: // reported before the answer was read
+		case row.State == receipt.Delivered: // reported before the answer was read
 		case failure != nil:
-			row.State, row.Code = delivery.Undelivered, delivery.Code(failure)
-		case row.Provider != provider || row.State == delivery.Unknown:
-			row.State, row.Code = delivery.Sent, ""
+			row.State, row.Code = receipt.Undelivered, delivery.Code(failure)
+		case row.Provider != provider || row.State == receipt.Unknown:
+			row.State, row.Code = receipt.Sent, ""
 		}
 		if failure == nil {
 			row.Provider, row.Message = provider, message
@@ -135,10 +136,10 @@ func (d *Desk) MailPIN(ctx context.Context, a account.Account, f account.Firm, p
 }
 
 // State is how far the last text message of a challenge got; Unknown when it has none.
-func State(tx *sqldb.Tx, challenge []byte) (delivery.State, error) {
+func State(tx *sqldb.Tx, challenge []byte) (receipt.State, error) {
 	t, err := messages.LastOf(tx, challenge)
 	if errors.Is(err, sqldb.ErrNotFound) {
-		return delivery.Unknown, nil
+		return receipt.Unknown, nil
 	}
 	return t.State, err
 }
@@ -176,14 +177,14 @@ func (d *Desk) Receive(ctx context.Context, provider string, r delivery.Report) 
 	}
 	word := stateWords[said.State]
 	d.add(ctx, func(c *Counts) metric.Int64Counter { return c.reports }, attribute.String("provider", provider), attribute.String("state", word))
-	if said.State == delivery.Undelivered {
+	if said.State == receipt.Undelivered {
 		d.Logger.WarnContext(ctx, "a text message did not arrive", "provider", provider, "code", said.Code)
 	}
 	return nil
 }
 
 // stateWords are the states in measures.
-var stateWords = map[delivery.State]string{delivery.Sent: "sent", delivery.Delivered: "delivered", delivery.Undelivered: "undelivered"}
+var stateWords = map[receipt.State]string{receipt.Sent: "sent", receipt.Delivered: "delivered", receipt.Undelivered: "undelivered"}
 
 // find looks for the message of a report: by our id, or by the provider's.
 func find(tx *sqldb.Tx, provider string, said delivery.Status) (messages.Text, error) {
@@ -200,7 +201,7 @@ func apply(t messages.Text, provider string, said delivery.Status) (messages.Tex
 		return t, false
 	case t.Provider == provider && t.Message != "" && said.Message != "" && t.Message != said.Message:
 		return t, false // about another message than the one it took
-	case t.Provider != "" && t.Provider != provider && said.State != delivery.Delivered:
+	case t.Provider != "" && t.Provider != provider && said.State != receipt.Delivered:
 		return t, false // another provider has taken it since; that it arrived nevertheless is worth knowing
 	}
 	t.Provider, t.State, t.Code = provider, said.State, said.Code

@@ -10,8 +10,8 @@ import (
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/messages"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -28,7 +28,7 @@ type sending struct {
 	standIn bool
 	// ticket is the text message that is counted for it, text what became of that one.
 	ticket   messages.Ticket
-	text     delivery.State
+	text     receipt.State
 	pin      string // by SMS, or by e-mail when the channel is e-mail alone
 	emailPIN string // by e-mail, when the channel is both
 }
@@ -141,7 +141,7 @@ func macRow(c store.Challenge, firm, column string) vault.Row {
 // emailOpen tells whether a PIN by e-mail may be asked for because the text message does not arrive.
 func (out *sending) emailOpen() bool {
 	c := out.challenge
-	return out.standIn && out.text == delivery.Undelivered && c.Channel.UsesSMS() && c.Sends < factor.MaxSends
+	return out.standIn && out.text == receipt.Undelivered && c.Channel.UsesSMS() && c.Sends < factor.MaxSends
 }
 
 func (out *sending) pending() *Pending {

@@ -10,6 +10,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
 
@@ -54,10 +55,10 @@ func (s *Service) send(ctx context.Context, out *sending) error {
 	if out.challenge.Channel.UsesSMS() {
 		err := s.Messages.PIN(ctx, out.ticket, out.account, out.firm, out.pin, factor.Life)
 		if err != nil {
-			out.text = delivery.Undelivered
+			out.text = receipt.Undelivered
 			return &smsError{err}
 		}
-		out.text, mailed = delivery.Sent, out.emailPIN
+		out.text, mailed = receipt.Sent, out.emailPIN
 	}
 	if !out.challenge.Channel.UsesEmail() {
 		return nil

@@ -24,9 +24,9 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/api/messages"
 	"github.com/concord-suite/concord/services/auth/internal/api/outbound"
 	"github.com/concord-suite/concord/services/auth/internal/api/proofs"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/password"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
 )
@@ -78,7 +78,7 @@ type Pending struct {
 	// Resend is zero when no PIN was sent.
 	Resend time.Time
 	// Text is what became of the text message, EmailOpen whether Resend may send a PIN by e-mail in its place.
-	Text      delivery.State
+	Text      receipt.State
 	EmailOpen bool
 }
 

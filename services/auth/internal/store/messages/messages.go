@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/concord-suite/concord/platform/sqldb"
-	"github.com/concord-suite/concord/services/auth/internal/delivery"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 )
 
 // Text is a text message. What it says is kept nowhere.
@@ -21,7 +21,7 @@ type Text struct {
 	// Block is the number without its last digits.
 	Block             string
 	Provider, Message string
-	State             delivery.State
+	State             receipt.State
 	// Code is what the provider said went wrong.
 	Code string
 	// Answered is true once its PIN came back.
