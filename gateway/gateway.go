@@ -37,8 +37,8 @@ import (
 // Config is what an installation sets.
 type Config struct {
 	// PublicURL is the address people reach the gateway at, scheme and host. With https, cookies are Secure and carry the
-	// __Host- prefix.
-	PublicURL string `config:"public_url" default:"http://127.0.0.1:8080" doc:"the address people reach the gateway at, scheme and host"`
+	// __Host- prefix, and browsers are told to come back over TLS only.
+	PublicURL string `config:"public_url" default:"http://localhost:8080" doc:"the address people reach the gateway at, scheme and host"`
 	// RequestsPerMinute is how many requests one address may make in a minute; bursts of the same size.
 	RequestsPerMinute int `config:"requests_per_minute" default:"6000" min:"1" doc:"requests one address may make in a minute"`
 	// SignInsPerMinute is how many sign-in attempts one address may make in a minute: an office behind one address signs

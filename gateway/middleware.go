@@ -8,16 +8,22 @@ import (
 	"github.com/concord-suite/concord/gateway/internal/problem"
 )
 
-// secure sets the headers that keep an API's answers from being used as anything else.
-func secure(next http.Handler) http.Handler {
+// tlsOnly tells browsers to come back over TLS only, for a year (RFC 6797). Names below the suite's are left out: it has
+// none of its own there, it may be reached at a practice's own domain, whose printers and intranet it would cut off for a
+// year, and what such a name sends can't touch the session anyway, because its cookies carry the __Host- prefix.
+const tlsOnly = "max-age=31536000"
+
+// secure sets the headers that keep an API's answers from being used as anything else. overTLS is whether people reach the
+// gateway over https: mostly a proxy in front ends TLS, so that the request does not show it.
+func secure(overTLS bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cache-Control", "no-store")
-		if r.TLS != nil {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
+		if overTLS || r.TLS != nil {
+			h.Set("Strict-Transport-Security", tlsOnly)
 		}
 		next.ServeHTTP(w, r)
 	})

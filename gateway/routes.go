@@ -33,7 +33,7 @@ func (s *Service) routes(
 	s.oauth.Register(mux)
 	mux.HandleFunc("/", serveNothing)
 	people := s.limits.Wrap(session.Middleware(cookies, straight(mux)))
-	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(roomy(notices.Before(texts.Before(people))))))
+	return recoverer(s.deps.Logger, patience(jsonWait, bytesWait, secure(cookies.Secure(), roomy(notices.Before(texts.Before(people))))))
 }
 
 func serveNothing(w http.ResponseWriter, r *http.Request) {

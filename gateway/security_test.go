@@ -31,6 +31,22 @@ func TestS13_AnswersAreSafeInABrowser(t *testing.T) {
 	}
 }
 
+// Browsers that have reached the suite over https once go there in no other way for a year: whatever was asked for, and
+// although the proxy in front ends TLS. Names below the suite's are not its own, so they are left alone. Where people
+// reach it without TLS nothing is said of it.
+func TestS13_BrowsersComeBackOverTLSOnly(t *testing.T) {
+	const rule = "Strict-Transport-Security"
+	paths := []string{"/", "/sign-in", "/pages/api.mjs", "/v1/" + firm + "/clients", "/v1/bytes/nothing", "/nothing", "/openapi.json", "/oauth2/jwks", "/oauth/callback?code=c&state=s"}
+	over := start(t, func(c *gateway.Config) { c.PublicURL = "HTTPS://app.example.com" })
+	plain := start(t, nil)
+	for _, path := range paths {
+		resp, _ := over.do(t, "GET", path, "")
+		require.Equal(t, []string{"max-age=31536000"}, resp.Header.Values(rule), path)
+		resp, _ = plain.do(t, "GET", path, "")
+		require.Empty(t, resp.Header.Values(rule), path)
+	}
+}
+
 // The callback leads to one address, whatever a request asks for.
 func TestS13_NoRequestSaysWhereToGo(t *testing.T) {
 	s := start(t, nil)

@@ -45,6 +45,9 @@ func NewCookies(publicURL string) (Cookies, error) {
 	return c, nil
 }
 
+// Secure tells whether people reach the gateway over https.
+func (c Cookies) Secure() bool { return c.secure }
+
 // SetSession hands the session to a browser.
 func (c Cookies) SetSession(w http.ResponseWriter, token string, expires time.Time) {
 	c.set(w, c.session, token, expires, true, http.SameSiteLaxMode)
