@@ -154,3 +154,14 @@ func TestN47_KeysAreSealedForTheirPurpose(t *testing.T) {
 		require.True(t, strings.Count(sign(t, k), ".") == 2, "the known ones stay")
 	})
 }
+
+// A clock that is put back costs nobody the ID token: the code or refresh token it is to come with is spent by then.
+func TestAClockThatIsPutBackDoesNotStopSigning(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		k := w.replica(t)
+		w.now = w.now.Add(-24 * time.Hour)
+		require.True(t, believes(t, k, sign(t, k)))
+		require.NoError(t, k.Refresh(t.Context()))
+		require.True(t, believes(t, k, sign(t, k)))
+	})
+}
