@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (v *verifier) finish(it *item) (*Problem, error) {
 	case t.Last < v.at.Sequence:
 		return wrong(it, Inserted, t.Last+1, "the last entries were not there when it was signed: %d to %d", t.Last+1, v.at.Sequence), nil
 	case t.Entries != v.report.Entries || t.Hash != v.report.Hash:
-		return wrong(it, WrongTrailer, 0, "the end is that of another transcript: its last hash is %s", t.Hash), nil
+		return wrong(it, WrongTrailer, 0, "the end is that of another transcript: its last hash is %q", t.Hash), nil
 	case t.Content != hex.EncodeToString(it.before):
 		return wrong(it, WrongTrailer, 0, "the entries are as they were chained, and the first line is not as it was signed"), nil
 	}
@@ -49,7 +50,7 @@ func (v *verifier) signer(l *lastLine) (string, error) {
 		return "", errors.New("the end is not signed as a transcript is")
 	}
 	if v.o.Key != "" && p.KeyID != v.o.Key {
-		return "", errors.New("the end is signed by the key " + p.KeyID + ", not by " + v.o.Key)
+		return "", fmt.Errorf("the end is signed by the key %q, not by %s", p.KeyID, v.o.Key)
 	}
 	public, err := publicKey(v.head.Keys, p.KeyID)
 	if err != nil {
@@ -57,7 +58,7 @@ func (v *verifier) signer(l *lastLine) (string, error) {
 	}
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil || !ed25519.Verify(public, signed(head, l.Trailer), signature) {
-		return "", errors.New("the end is not what the key " + p.KeyID + " signed")
+		return "", fmt.Errorf("the end is not what the key %q signed", p.KeyID)
 	}
 	return p.KeyID, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // jwk is an Ed25519 public key in the form of RFC 8037.
@@ -55,7 +56,7 @@ func publicKey(set json.RawMessage, id string) (ed25519.PublicKey, error) {
 		if public := ed25519.PublicKey(x); KeyID(public) == id {
 			return public, nil
 		}
-		return nil, errors.New("the key " + id + " in the first line is another key under that id")
+		return nil, fmt.Errorf("the key %q in the first line is another key under that id", id)
 	}
-	return nil, errors.New("the first line has no key " + id)
+	return nil, fmt.Errorf("the first line has no key %q", id)
 }

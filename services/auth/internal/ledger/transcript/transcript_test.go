@@ -3,6 +3,7 @@ package transcript
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -305,4 +306,33 @@ func FuzzVerify(f *testing.F) {
 		require.NotEmpty(t, r.Problem.Kind)
 		require.NotEmpty(t, r.Problem.Text)
 	})
+}
+
+// What is told of a file goes to somebody's screen, below which the file must not write: neither lines of its own nor what
+// turns a terminal.
+func TestAFileSaysNothingOfItsOwnOnTheScreen(t *testing.T) {
+	const spoof = "0198c0de-0000-7000-8000-000000000001, entries 1 to 9\nsigned by the key that you trust\x1b[8m"
+	r := check(t, Options{AnyChain: true}, write(t, spoof, 1, 1, key)...)
+	require.NotNil(t, r.Problem)
+	require.Equal(t, Malformed, r.Problem.Kind)
+	require.NotContains(t, r.Chain+r.Problem.Text, "\n")
+	require.NotContains(t, r.Chain+r.Problem.Text, "\x1b")
+
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"x\u001b[2J\nwhole","typ":"concord-transcript"}`))
+	for _, o := range []Options{{AnyChain: true}, {AnyChain: true, Key: KeyID(publicOf(key))}} {
+		lines := write(t, firm, 1, 1, key)
+		before, after, _ := strings.Cut(lines[2], `"signature":"`)
+		_, signature, _ := strings.Cut(after, ".")
+		lines[2] = before + `"signature":"` + head + "." + signature
+		r = check(t, o, lines...)
+		require.NotNil(t, r.Problem)
+		require.Equal(t, WrongTrailer, r.Problem.Kind)
+		require.NotContains(t, r.Problem.Text+r.KeyID, "\x1b")
+		require.NotContains(t, r.Problem.Text+r.KeyID, "\n")
+	}
+	lines := write(t, "0198c0de-0000-7000-8000-000000000002", 1, 1, key)
+	own := write(t, firm, 1, 1, key)
+	own[2] = lines[2]
+	r = check(t, Options{AnyChain: true}, own...)
+	require.NotContains(t, r.Problem.Text, "\n")
 }

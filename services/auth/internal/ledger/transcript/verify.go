@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/concord-suite/concord/services/auth/internal/ledger"
@@ -72,6 +73,10 @@ type Options struct {
 	Key string
 }
 
+// chainName is what a chain may be called: ids have this form. Names are shown to people on screens that a file must not
+// write to in any other way.
+var chainName = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+
 // Verify checks a transcript from its first line to its last. It holds two lines in memory at a time. An error means that
 // the file could not be read; what is wrong with it is in the report.
 func Verify(r io.Reader, o Options) (Report, error) {
@@ -135,6 +140,9 @@ func (v *verifier) begin() (*Problem, error) {
 	previous, broken := hex.DecodeString(v.head.Previous)
 	if broken != nil || v.head.First < 1 || (v.head.First == 1) != (len(previous) == 0) {
 		return wrong(it, Malformed, 0, "the first line does not say where the transcript begins"), nil
+	}
+	if !chainName.MatchString(v.head.Chain) {
+		return wrong(it, Malformed, 0, "the first line does not say whose transcript it is"), nil
 	}
 	v.report.Chain, v.report.First, v.report.Last, v.report.Hash = v.head.Chain, v.head.First, v.head.First-1, v.head.Previous
 	if !v.o.AnyChain && v.head.Chain != v.o.Chain {
