@@ -146,8 +146,8 @@ func (p process) leaveUp(s stage) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "\nThe suite is up. Stop it with Ctrl-C.\n\n  REST             %s   (%s/openapi.json)\n  simulated world  %s\n  SMS and e-mails  %s/inbox\n\nSign-ins (PINs arrive in the inbox):\n",
-		s.URL, s.URL, s.world.URL(), s.world.URL())
+	fmt.Fprintf(p.out, "\nThe suite is up. Stop it with Ctrl-C.\n\n  sign in          %s/sign-in\n  REST             %s   (%s/openapi.json)\n  simulated world  %s\n  SMS and e-mails  %s/inbox\n\nSign-ins (PINs arrive in the inbox):\n",
+		s.URL, s.URL, s.URL, s.world.URL(), s.world.URL())
 	for _, line := range people {
 		fmt.Fprintln(p.out, "  "+line)
 	}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,7 +91,7 @@ func (n *Node) listen(ctx context.Context) (err error) {
 	if n.http, err = lc.Listen(ctx, "tcp", n.cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("--http-addr: %w", err)
 	}
-	n.URL = "http://" + n.http.Addr().String()
+	n.URL = address(n.http.Addr())
 	if n.cfg.GRPCAddr == "" {
 		return nil
 	}
@@ -102,6 +103,22 @@ func (n *Node) listen(ctx context.Context) (err error) {
 		return fmt.Errorf("--grpc-addr: %w", err)
 	}
 	return nil
+}
+
+// onOneMachine is where a suite is reached that was told nothing else.
+const onOneMachine = "http://localhost:8080"
+
+// address is what people type to reach a listener. On one machine that is a name: browsers make passkeys for names alone,
+// and providers send people back to localhost over plain HTTP, but not to a network address.
+func address(listens net.Addr) string {
+	tcp, ok := listens.(*net.TCPAddr)
+	if !ok {
+		return "http://" + listens.String()
+	}
+	if tcp.IP.Equal(net.IPv4(127, 0, 0, 1)) || tcp.IP.Equal(net.IPv6loopback) || tcp.IP.IsUnspecified() {
+		return "http://" + net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return "http://" + tcp.String()
 }
 
 // configure reads the settings. The address that was taken is the one people use, unless a setting says otherwise.
@@ -116,6 +133,7 @@ func withPlaces(environ []string, url, blobs string) []string {
 	for name, value := range map[string]string{
 		"CONCORD_GATEWAY_PUBLIC_URL":          url,
 		"CONCORD_AUTH_PUBLIC_URL":             url,
+		"CONCORD_DOCUMENTS_PUBLIC_URL":        url,
 		"CONCORD_DOCUMENTS_BLOB_DIR":          blobs,
 		"CONCORD_CONNECTOR_XERO_REDIRECT_URL": url + "/oauth/callback",
 	} {

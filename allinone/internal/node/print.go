@@ -32,7 +32,7 @@ func CheckServing(environ []string, file string) error {
 
 func checkedSettings(environ []string, file string) (settings, error) {
 	// The flags of serve say where the suite is; these are their defaults.
-	return loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
+	return loadSettings(withPlaces(environ, onOneMachine, "blobs"), file)
 }
 
 // PrintSettings writes the settings in force as YAML, one section per service, secrets left out.

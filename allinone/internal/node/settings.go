@@ -66,13 +66,13 @@ func loadSettings(environ []string, file string) (settings, error) {
 
 // ConnectorSettings reads the settings of the connector alone. They are those of a suite that listens anywhere.
 func ConnectorSettings(environ []string, file string) (connector.Config, error) {
-	s, err := loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
+	s, err := loadSettings(withPlaces(environ, onOneMachine, "blobs"), file)
 	return s.connector, err
 }
 
 // AuthSettings reads the settings of auth alone. They are those of a suite that listens anywhere.
 func AuthSettings(environ []string, file string) (auth.Config, error) {
-	s, err := loadSettings(withPlaces(environ, "http://127.0.0.1:8080", "blobs"), file)
+	s, err := loadSettings(withPlaces(environ, onOneMachine, "blobs"), file)
 	return s.auth, err
 }
 
