@@ -161,6 +161,8 @@ func answered(p *rest.Problem, want verdict) verdict {
 		return unauthenticated
 	case p.Reason == "STEP_UP_REQUIRED":
 		return stepUp
+	case p.Reason == "ENROLMENT_NOT_ALLOWED":
+		return admitted // permission let it pass; how the session was opened did not
 	case p.Status == http.StatusForbidden:
 		return denied
 	case p.Status == http.StatusNotFound && want == notFound:

@@ -24,6 +24,10 @@ func (p *Person) Portal(t testing.TB, s *Stage, contact *syncv1.Contact, email s
 	c.Firm = p.Firm
 	c.Accept(t)
 	c.SignIn(t)
+	Eventually(t, "the client list was heard", func() bool { // before that nobody is vouched for as a contact
+		_, err := c.Send(t.Context(), "GET", "/v1/session", nil, "")
+		return err == nil
+	})
 	return c
 }
 
