@@ -23,6 +23,8 @@ const (
 	Life = 12 * time.Hour
 	// Idle is how long a session may go unused before it is locked or, an Add-In's, over.
 	Idle = 30 * time.Minute
+	// Apart is the most by which the clocks of two replicas may differ: far more than they do, and far less than a session.
+	Apart = 5 * time.Minute
 	// StepUp is how long a fresh confirmation counts.
 	StepUp = 10 * time.Minute
 	// TouchEvery is how often use is written down: often enough for Idle, rarely enough not to write on every call.
@@ -107,8 +109,11 @@ func (s Session) Live(now time.Time) bool { return s.stays(now) && now.Before(s.
 // Locked tells whether the session may be used again once the password was entered.
 func (s Session) Locked(now time.Time) bool { return s.Kind != AddIn && s.stays(now) && !s.Live(now) }
 
-// stays tells whether the session's time is not over and nobody has ended it.
-func (s Session) stays(now time.Time) bool { return s.Ended.IsZero() && now.Before(s.Expires) }
+// stays tells whether the session's time is not over and nobody has ended it. One of the future was opened by a clock that
+// has been put back since, and would last longer than any other.
+func (s Session) stays(now time.Time) bool {
+	return s.Ended.IsZero() && now.Before(s.Expires) && !s.Created.After(now.Add(Apart))
+}
 
 // Locks is when the session is locked, or, an Add-In's, over, unless it is used before.
 func (s Session) Locks() time.Time {
@@ -122,13 +127,21 @@ func (s Session) Locks() time.Time {
 func (s Session) NeedsTouch(now time.Time) bool { return !now.Before(s.Used.Add(TouchEvery)) }
 
 // Allowed tells whether what was shown to open the session is enough for the account under the firm's policy: a second
-// factor where one is needed, and not by a means that the firm has forbidden since. A session that is good for enrolling
-// only was opened by what there is, which the policy knows.
+// factor where one is needed, and not by a means that the firm has forbidden since, be it a passkey without the password. A
+// session that is good for enrolling only was opened by what there is, which the policy knows.
 func (s Session) Allowed(f account.Firm, a account.Account) bool {
+	if f.PasskeyAloneForbidden && s.passkeyAlone() {
+		return false
+	}
 	if !f.NeedsSecondFactor(a) || s.MustEnrol {
 		return s.Strength > Single || !f.NeedsSecondFactor(a)
 	}
 	return s.Strength > Single && slices.ContainsFunc(s.Shown(), func(k account.Factor) bool { return f.Allows(a, k) })
+}
+
+// passkeyAlone tells whether a passkey opened the session without the password.
+func (s Session) passkeyAlone() bool {
+	return !slices.Contains(s.Methods, MethodPassword) && slices.Contains(s.Shown(), account.Passkey)
 }
 
 // Shown are the second factors that opened the session, one of which is enough.

@@ -103,3 +103,14 @@ func TestPKCE(t *testing.T) {
 	require.False(t, ProvesChallenge(strings.Repeat("a", 129), challenge))
 	require.False(t, ProvesChallenge(strings.Repeat("é", 30), challenge))
 }
+
+// What a passkey alone has opened is not enough once the firm forbids that, be a second factor asked for or not.
+func TestAForbiddenPasskeyAloneIsNotEnough(t *testing.T) {
+	staff, firm := account.Account{Kind: account.Staff}, account.Firm{PasskeyAloneForbidden: true}
+	alone := Session{Strength: Strong, Methods: []string{MethodHardware, MethodUser}}
+	require.False(t, alone.Allowed(firm, staff))
+	require.True(t, alone.Allowed(account.Firm{}, staff))
+	beside := Session{Strength: Strong, Methods: []string{MethodPassword, MethodHardware, MethodUser}}
+	require.True(t, beside.Allowed(firm, staff))
+	require.True(t, Session{Strength: Single, Methods: []string{MethodPassword}}.Allowed(firm, staff))
+}

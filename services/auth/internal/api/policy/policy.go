@@ -174,6 +174,9 @@ func (k *Keeper) Repair(tx *sqldb.Tx, firm, connection string, there bool, at ti
 		if err = k.Release(tx, firm, by); err != nil {
 			return false, err
 		}
+	case !there && !requires && !released.After(at):
+		// Noted although it changes nothing: the word that the connection was there may still come, and is late then.
+		return false, k.Release(tx, firm, by)
 	default:
 		return false, nil
 	}

@@ -188,7 +188,7 @@ func (s *Service) stillTaken(tx *sqldb.Tx, c store.Challenge, how *asked, got *s
 		return err
 	}
 	switch kind := got.kinds[0]; {
-	case c.Alone && c.Session == "" && !how.firm.PasskeyAlone(a):
+	case c.Alone && !how.firm.PasskeyAlone(a):
 		return ErrFactor
 	case kind == account.EmailPIN:
 		why, err := s.emailMay(tx, *how)
