@@ -296,7 +296,7 @@ func TestAddInsStandInTheListOfSessionsAndEndFromThere(t *testing.T) {
 		}
 		require.NotNil(t, found)
 		require.Equal(t, tokens.GetSessionExpireTime().AsTime(), found.GetExpireTime().AsTime())
-		_, err = s.sessions.RevokeSession(s.as(admin.token), &authv1.RevokeSessionRequest{Name: found.GetName()})
+		_, err = s.sessions.RevokeSession(s.as(admin.token), &authv1.RevokeSessionRequest{Name: found.GetName(), Password: passphrase})
 		require.NoError(t, err)
 		_, err = s.resolve(tokens.GetAccessToken(), "documents")
 		is(t, err, codes.Unauthenticated, ended)

@@ -158,7 +158,7 @@ func TestN38_PeopleAndAdministratorsEndSessions(t *testing.T) {
 			is(t, err, codes.NotFound, authv1.ErrorReason_ERROR_REASON_NOT_FOUND)
 		}
 
-		_, err = s.sessions.RevokeSession(s.as(mo.token), &authv1.RevokeSessionRequest{Name: addIn.GetName()})
+		_, err = s.sessions.RevokeSession(s.as(mo.token), &authv1.RevokeSessionRequest{Name: addIn.GetName(), Password: passphrase})
 		require.NoError(t, err, "an Add-In is a session like any other")
 		_, err = s.resolve(word, "documents")
 		is(t, err, codes.Unauthenticated, ended)
@@ -182,6 +182,49 @@ func TestN38_PeopleAndAdministratorsEndSessions(t *testing.T) {
 		s.clock.forward(11 * time.Minute)
 		_, err = end(mo.account, "")
 		require.Equal(t, rpcerr.StepUpRequired.String(), rpcerr.Reason(err))
+	})
+}
+
+// Ending another session of one's own asks for the password, so that a screen left open locks nobody out (ASVS 7.5.2);
+// whoever has just confirmed anew has shown it. One's own session ends as it is.
+func TestN38_EndingAnotherSessionOfOnesOwnAsksForThePassword(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		_, mo := s.firmOfTwo(authv1.Role_ROLE_STAFF, newMobile())
+		left := s.signInAs(mo).GetName()
+		lost := mo.token
+		s.clock.forward(session.StepUp)
+		s.signInAs(mo)
+		end := func(name, password string) error {
+			_, err := s.sessions.RevokeSession(s.as(mo.token), &authv1.RevokeSessionRequest{Name: name, Password: password, RequestId: requestID()})
+			return err
+		}
+		s.clock.forward(session.StepUp)
+		err := end(left, "")
+		is(t, err, codes.PermissionDenied, authv1.ErrorReason_ERROR_REASON_PASSWORD_REQUIRED)
+		require.Contains(t, rpcerr.From(err).Error(), "password")
+		require.Equal(t, codes.NotFound, rpcerr.From(end("sessions/"+requestID(), passphrase)).Code())
+		is(t, end(left, "a guess at it"), codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SIGN_IN_REFUSED)
+		_, err = s.resolve(lost, "documents")
+		require.NoError(t, err, "it goes on")
+		require.NoError(t, end(left, passphrase))
+		_, err = s.resolve(lost, "documents")
+		is(t, err, codes.Unauthenticated, ended)
+
+		// Guesses count as at signing in, in one row with those there.
+		second := s.signInAs(&person{email: mo.email, mobile: mo.mobile, firm: mo.firm}).GetName()
+		for range 5 {
+			is(t, end(second, "a guess at it"), codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SIGN_IN_REFUSED)
+		}
+		is(t, end(second, passphrase), codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_TOO_MANY_ATTEMPTS)
+		_, err = s.trySignIn(mo.email, passphrase, "192.0.2.7")
+		is(t, err, codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_TOO_MANY_ATTEMPTS)
+		s.clock.forward(time.Minute)
+		own := s.stepUp(mo).GetName()
+		require.NoError(t, end(second, ""), "confirmed anew")
+		s.clock.forward(session.StepUp)
+		require.NoError(t, end(own, ""), "the session of the call")
+		_, err = s.resolve(mo.token, "documents")
+		is(t, err, codes.Unauthenticated, ended)
 	})
 }
 

@@ -111,7 +111,7 @@ func TestOwnSessionsAreListedAndEnded(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, names[0], current.GetSession().GetName(), "newest first")
 
-		_, err = s.sessions.RevokeSession(s.as(admin.token), &authv1.RevokeSessionRequest{Name: names[4], RequestId: requestID()})
+		_, err = s.sessions.RevokeSession(s.as(admin.token), &authv1.RevokeSessionRequest{Name: names[4], Password: passphrase, RequestId: requestID()})
 		require.NoError(t, err)
 		_, err = s.resolve(first, "auth")
 		is(t, err, codes.Unauthenticated, ended)

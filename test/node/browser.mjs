@@ -253,11 +253,19 @@ await step('end another session', async () => {
   await button('Sign in with a passkey').click();
   await heading('Account security');
   await context.clearCookies(); // a browser that was lost with its session
-  await page.goto(`${SUITE}/sign-in`);
-  await button('Sign in with a passkey').click();
+  await passwordFirst();
+  await button('Use a recovery code').click();
+  await field('Recovery code').fill(kept[2]);
+  await page.keyboard.press('Enter');
   await heading('Account security');
   const ends = page.getByRole('button', { name: /^End the session/ });
   await ends.first().click();
+  await heading('Confirm that it is you'); // with a recovery code nobody is freshly confirmed
+  await field('Password').fill('not this one at all');
+  await button('Continue').first().click();
+  await page.getByRole('alert').filter({ hasText: 'does not fit' }).waitFor();
+  await field('Password').fill(password);
+  await button('Continue').first().click();
   await page.getByRole('status').filter({ hasText: 'The session has ended' }).waitFor();
   assert.equal(await ends.count(), 0);
 });

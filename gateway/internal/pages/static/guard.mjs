@@ -5,9 +5,10 @@ import { ready } from './factor.mjs';
 import * as passkey from './passkey.mjs';
 
 // guarded returns guard(call, then): call is tried; when it is refused until the person confirms, or shows a recovery code,
-// that is asked for, and call is tried again with { recoveryCode }. then gets its answer. home leads back to the page.
+// that is asked for, and call is tried again with { recoveryCode }, or with { password } where that is enough. then gets its answer. home leads back to the page.
 export function guarded(session, home) {
   let again = async () => {};
+  let enough = false; // whether the password is, without a second factor
 
   async function guard(call, then, allowed = {}) {
     let answer;
@@ -15,16 +16,19 @@ export function guarded(session, home) {
       answer = await call(allowed);
     } catch (error) {
       again = (more = {}) => guard(call, then, more);
-      if (error.reason === 'STEP_UP_REQUIRED') return confirmFirst(error);
+      enough = error.reason === 'PASSWORD_REQUIRED';
+      if (enough || error.reason === 'STEP_UP_REQUIRED') return confirmFirst(error);
       if (error.reason === 'ENROLMENT_NOT_ALLOWED' && !allowed.recoveryCode) return show('allow');
       throw error;
     }
     await then(answer);
   }
 
-  // People with a portal login confirm by signing in anew.
+  // People with a portal login have their password only; for more they sign in anew.
   function confirmFirst(error) {
-    if (session().kind === 'PRINCIPAL_KIND_CONTACT') return signIn();
+    const contact = session().kind === 'PRINCIPAL_KIND_CONTACT';
+    if (contact && !enough) return signIn();
+    alone.hidden = contact || !passkey.supported();
     tell('');
     show('confirm');
     if (error.metadata.why) alarm(error.metadata.why);
@@ -39,13 +43,16 @@ export function guarded(session, home) {
     await confirmed();
   });
   submit(find('#confirm-form'), async ({ password }, form) => {
+    if (enough) {
+      form.reset();
+      return again({ password });
+    }
     const { challenge } = await post('/v1/session:startStepUp', { password });
     form.reset();
     ask({ ...challenge, factors: (challenge.factors ?? []).filter((kind) => kind !== 'FACTOR_KIND_RECOVERY_CODE') });
     show('factor');
   });
   const alone = find('#confirm-passkey');
-  alone.hidden = !passkey.supported();
   press(alone, async () => {
     const { challenge } = await post('/v1/session:startStepUp', {});
     const passkeyAssertion = await passkey.get(challenge.passkeyOptions);

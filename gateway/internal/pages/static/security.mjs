@@ -75,9 +75,11 @@ function sessionItem(s) {
   if (s.current) return item;
   const button = make('button', { type: 'button', class: 'plain', 'aria-label': `End the session ${marks.join(', ')}` }, 'End');
   press(button, async () => {
-    await post(`/v1/${s.name}:revoke`);
-    item.remove();
-    tell('The session has ended.');
+    await guard((allowed) => post(`/v1/${s.name}:revoke`, allowed), async () => {
+      item.remove();
+      await home();
+      tell('The session has ended.');
+    });
   });
   return item.append(button), item;
 }

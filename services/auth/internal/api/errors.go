@@ -62,6 +62,8 @@ var (
 		"that is no answer of a passkey to this challenge")
 	errUnsuitable = rpcerr.New(codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE,
 		"this can't be done to the account")
+	errPasswordRequired = rpcerr.New(codes.PermissionDenied, authv1.ErrorReason_ERROR_REASON_PASSWORD_REQUIRED,
+		"send your password along, or confirm first that it is you")
 	errETag = rpcerr.New(codes.Aborted, authv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
 		"somebody else changed it; read it again")
 )

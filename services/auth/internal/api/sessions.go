@@ -173,27 +173,56 @@ func (s sessionServer) UnlockSession(ctx context.Context, req *authv1.UnlockSess
 	}, nil
 }
 
-// RevokeSession implements authv1.SessionServiceServer. An Add-In may end itself only.
+// RevokeSession implements authv1.SessionServiceServer. An Add-In may end itself only. Another session than that of the
+// call is ended by whoever has confirmed anew, or shows the password here: a screen left open must not be enough to take
+// somebody's other sessions from them (OWASP ASVS 5, 7.5.2). Contacts can't step up; the password is for them, too.
 func (s sessionServer) RevokeSession(ctx context.Context, req *authv1.RevokeSessionRequest) (*authv1.RevokeSessionResponse, error) {
 	ids, err := names.ParseField("name", store.SessionName, req.GetName())
 	if err != nil {
 		return nil, err
 	}
+	var own session.Session
+	var holder account.Account
+	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
+		own, holder, err = s.ending(ctx, tx, ids[0])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if ids[0] != own.ID && !s.Now().Before(own.StepUpUntil) {
+		if req.GetPassword() == "" {
+			return nil, errPasswordRequired
+		}
+		if err := s.SignIn.Confirm(ctx, holder, req.GetPassword(), addressOf(ctx)); err != nil {
+			return nil, tell(err)
+		}
+	}
+	checked := holder.Password
 	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.RevokeSessionResponse, error) {
-		own, holder, err := s.mine(ctx, tx)
+		_, holder, err := s.ending(ctx, tx, ids[0])
 		if err != nil {
 			return nil, err
 		}
-		target, err := store.Session(tx, ids[0])
-		if err != nil {
-			return nil, orNotFound(err)
+		if holder.Password != checked {
+			return nil, errRefused // given another one while it was being checked
 		}
-		if target.Account != holder.ID || (own.Kind == session.AddIn && target.ID != own.ID) {
-			return nil, errNotFound
-		}
-		_, err = store.Ended(tx, store.End{Session: target.ID}, s.Now())
+		_, err = store.Ended(tx, store.End{Session: ids[0]}, s.Now())
 		return &authv1.RevokeSessionResponse{}, err
 	})
+}
+
+// ending returns the session of the call and its holder when they may end the session of an id.
+func (s *Server) ending(ctx context.Context, tx *sqldb.Tx, id string) (session.Session, account.Account, error) {
+	own, holder, err := s.mine(ctx, tx)
+	if err != nil {
+		return own, holder, err
+	}
+	target, err := store.Session(tx, id)
+	if err == nil && (target.Account != holder.ID || (own.Kind == session.AddIn && target.ID != own.ID)) {
+		err = errNotFound
+	}
+	return own, holder, orNotFound(err)
 }
 
 // SignOut implements authv1.SessionServiceServer.

@@ -85,6 +85,8 @@ const (
 	ErrorReason_ERROR_REASON_SIGNATURE_INVALID ErrorReason = 27
 	// The account is not one that can be treated this way, for example the caller's own.
 	ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE ErrorReason = 28
+	// Whoever does this confirms anew who they are: send it again with the password, or after a step-up.
+	ErrorReason_ERROR_REASON_PASSWORD_REQUIRED ErrorReason = 29
 )
 
 // Enum value maps for ErrorReason.
@@ -119,6 +121,7 @@ var (
 		26: "ERROR_REASON_CLIENT_UNKNOWN",
 		27: "ERROR_REASON_SIGNATURE_INVALID",
 		28: "ERROR_REASON_ACCOUNT_UNSUITABLE",
+		29: "ERROR_REASON_PASSWORD_REQUIRED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                       0,
@@ -150,6 +153,7 @@ var (
 		"ERROR_REASON_CLIENT_UNKNOWN":                    26,
 		"ERROR_REASON_SIGNATURE_INVALID":                 27,
 		"ERROR_REASON_ACCOUNT_UNSUITABLE":                28,
+		"ERROR_REASON_PASSWORD_REQUIRED":                 29,
 	}
 )
 
@@ -420,7 +424,7 @@ var File_concord_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\xf2\a\n" +
+	"\x1aconcord/auth/v1/auth.proto\x12\x0fconcord.auth.v1*\x96\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_SIGN_IN_REFUSED\x10\x01\x12\"\n" +
@@ -451,7 +455,8 @@ const file_concord_auth_v1_auth_proto_rawDesc = "" +
 	"\x1aERROR_REASON_GRANT_INVALID\x10\x19\x12\x1f\n" +
 	"\x1bERROR_REASON_CLIENT_UNKNOWN\x10\x1a\x12\"\n" +
 	"\x1eERROR_REASON_SIGNATURE_INVALID\x10\x1b\x12#\n" +
-	"\x1fERROR_REASON_ACCOUNT_UNSUITABLE\x10\x1c*a\n" +
+	"\x1fERROR_REASON_ACCOUNT_UNSUITABLE\x10\x1c\x12\"\n" +
+	"\x1eERROR_REASON_PASSWORD_REQUIRED\x10\x1d*a\n" +
 	"\bStrength\x12\x18\n" +
 	"\x14STRENGTH_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTRENGTH_SINGLE\x10\x01\x12\x11\n" +

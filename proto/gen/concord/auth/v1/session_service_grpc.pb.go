@@ -41,7 +41,7 @@ type SessionServiceClient interface {
 	GetCurrentSession(ctx context.Context, in *GetCurrentSessionRequest, opts ...grpc.CallOption) (*GetCurrentSessionResponse, error)
 	// ListSessions lists the caller's own sessions.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
-	// RevokeSession ends one of the caller's own sessions.
+	// RevokeSession ends one of the caller's own sessions. Another one than that of the call asks for the password, unless the session of the call was confirmed within ten minutes.
 	RevokeSession(ctx context.Context, in *RevokeSessionRequest, opts ...grpc.CallOption) (*RevokeSessionResponse, error)
 	// SignOut ends the session of the call.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
@@ -177,7 +177,7 @@ type SessionServiceServer interface {
 	GetCurrentSession(context.Context, *GetCurrentSessionRequest) (*GetCurrentSessionResponse, error)
 	// ListSessions lists the caller's own sessions.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
-	// RevokeSession ends one of the caller's own sessions.
+	// RevokeSession ends one of the caller's own sessions. Another one than that of the call asks for the password, unless the session of the call was confirmed within ten minutes.
 	RevokeSession(context.Context, *RevokeSessionRequest) (*RevokeSessionResponse, error)
 	// SignOut ends the session of the call.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
