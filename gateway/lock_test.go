@@ -88,3 +88,14 @@ func TestTryingPasswordsAtTheLockIsBounded(t *testing.T) {
 	}
 	require.Equal(t, http.StatusTooManyRequests, last)
 }
+
+// A page that was left open reads on no longer than the session could be used without anybody there.
+func TestProgressIsNotToldBeyondTheLock(t *testing.T) {
+	s := start(t, nil)
+	s.locks = time.Now().Add(700 * time.Millisecond)
+	resp, body := s.do(t, "GET", "/v1/"+firm+"/runs/"+other+":watch", "", "Authorization", "Bearer "+token)
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+	require.Contains(t, body, "event: run\n")
+	require.Contains(t, body, "event: error\ndata: {\"reason\":\"DEADLINE_EXCEEDED\"", "whoever is there asks again")
+	require.WithinDuration(t, s.locks, time.Now(), 5*time.Second)
+}

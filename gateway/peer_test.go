@@ -63,6 +63,8 @@ type peer struct {
 	unlock   *authv1.UnlockSessionRequest
 	texts    *textPeer
 	receive  func(context.Context) error
+	// locks is when the session is locked; with it, a watched run goes on until its reader is gone.
+	locks time.Time
 }
 
 func (p *peer) note(ctx context.Context, method string) {
@@ -92,8 +94,15 @@ func (p *peer) ResolveSession(_ context.Context, r *authv1.ResolveSessionRequest
 	}
 	return &authv1.ResolveSessionResponse{
 		InternalToken: internal, ExpireTime: timestamppb.New(time.Now().Add(2 * time.Minute)),
-		Session: &authv1.Session{Name: "sessions/" + other},
+		Session: &authv1.Session{Name: "sessions/" + other, LockTime: p.lockTime()},
 	}, nil
+}
+
+func (p *peer) lockTime() *timestamppb.Timestamp {
+	if p.locks.IsZero() {
+		return nil
+	}
+	return timestamppb.New(p.locks)
 }
 
 func (p *peer) VerifyPin(ctx context.Context, _ *authv1.VerifyPinRequest) (*authv1.VerifyPinResponse, error) {
@@ -170,6 +179,10 @@ func (p *peer) WatchRun(r *syncv1.WatchRunRequest, s grpc.ServerStreamingServer[
 		if err := s.Send(&syncv1.WatchRunResponse{Run: &syncv1.Run{Name: r.GetName(), Done: done}}); err != nil {
 			return err
 		}
+	}
+	if !p.locks.IsZero() {
+		<-s.Context().Done()
+		return s.Context().Err()
 	}
 	return nil
 }

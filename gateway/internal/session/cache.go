@@ -34,6 +34,8 @@ type entry struct {
 	internal string
 	session  string
 	until    time.Time
+	// locks is when the session is locked, or over, unless it is used before; zero when it has no such time.
+	locks time.Time
 }
 
 // Cache turns session tokens into internal tokens, asking auth once a minute per session, service and address.
@@ -53,11 +55,11 @@ func NewCache(auth authv1.SessionServiceClient, now func() time.Time) *Cache {
 	return &Cache{auth: auth, now: now, entries: map[cacheKey]entry{}, gone: map[string]time.Time{}}
 }
 
-// Resolve answers an internal token for audience.
-func (c *Cache) Resolve(ctx context.Context, token, audience, address string) (string, error) {
+// resolve answers an internal token for audience, and when its session is locked.
+func (c *Cache) resolve(ctx context.Context, token, audience, address string) (entry, error) {
 	key := cacheKey{sha256.Sum256([]byte(token)), audience, address}
 	if e, ok := c.get(key); ok {
-		return e.internal, nil
+		return e, nil
 	}
 	resp, err := c.auth.ResolveSession(ctx, &authv1.ResolveSessionRequest{
 		SessionToken: token, Audience: audience, Address: address,
@@ -65,16 +67,20 @@ func (c *Cache) Resolve(ctx context.Context, token, audience, address string) (s
 	if err != nil {
 		if status.Code(err) == codes.InvalidArgument {
 			// A token that isn't one: to its bearer it is the same as one that has ended.
-			return "", status.Error(codes.Unauthenticated, "the session has ended; sign in again")
+			err = status.Error(codes.Unauthenticated, "the session has ended; sign in again")
 		}
-		return "", err
+		return entry{}, err
 	}
 	until := resp.GetExpireTime().AsTime().Add(-margin)
 	if m := c.now().Add(maxAge); until.After(m) {
 		until = m
 	}
-	c.put(key, entry{resp.GetInternalToken(), idOf(resp.GetSession().GetName()), until})
-	return resp.GetInternalToken(), nil
+	e := entry{internal: resp.GetInternalToken(), session: idOf(resp.GetSession().GetName()), until: until}
+	if at := resp.GetSession().GetLockTime(); at != nil {
+		e.locks = at.AsTime()
+	}
+	c.put(key, e)
+	return e, nil
 }
 
 // Forget drops what is known of a session.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -18,18 +19,18 @@ import (
 // Forward makes calls on conn with the token of whoever made the request: an internal token for audience, or, when
 // nobody is signed in, none but the address they came from.
 func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) grpc.ClientConnInterface {
-	return unlocking{wrapped{conn, func(ctx context.Context, method string) (context.Context, error) {
+	return unlocking{wrapped{conn, func(ctx context.Context, method string) (context.Context, time.Time, error) {
 		token := Token(ctx)
 		// Whoever signs in is nobody yet, whatever session the browser still holds: it may have ended, or be another
 		// person's.
 		if token == "" || forNobody(method) {
-			return dial.AsNobody(ctx, Address(ctx)), nil
+			return dial.AsNobody(ctx, Address(ctx)), time.Time{}, nil
 		}
-		internal, err := sessions.Resolve(ctx, token, audience, Address(ctx))
+		known, err := sessions.resolve(ctx, token, audience, Address(ctx))
 		if err != nil {
-			return nil, err
+			return nil, time.Time{}, err
 		}
-		return dial.WithToken(ctx, internal), nil
+		return dial.WithToken(ctx, known.internal), known.locks, nil
 	}}}
 }
 
@@ -46,42 +47,51 @@ func (u unlocking) Invoke(ctx context.Context, method string, args, reply any, o
 
 // AsGateway makes calls on conn as the gateway itself, whoever made the request.
 func AsGateway(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, error) { return dial.AsSelf(ctx, "gateway"), nil }}
+	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, time.Time, error) {
+		return dial.AsSelf(ctx, "gateway"), time.Time{}, nil
+	}}
 }
 
 // Anonymous makes calls on conn as nobody.
 func Anonymous(conn grpc.ClientConnInterface) grpc.ClientConnInterface {
-	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, error) {
-		return dial.AsNobody(ctx, Address(ctx)), nil
+	return wrapped{conn, func(ctx context.Context, _ string) (context.Context, time.Time, error) {
+		return dial.AsNobody(ctx, Address(ctx)), time.Time{}, nil
 	}}
 }
 
-// wrapped decides for each call as whom it is made.
+// wrapped decides for each call as whom it is made, and until when a stream may last; zero for as long as it takes.
 type wrapped struct {
 	grpc.ClientConnInterface
-	as func(ctx context.Context, method string) (context.Context, error)
+	as func(ctx context.Context, method string) (context.Context, time.Time, error)
 }
 
 // identify sets who makes the call. grpc-gateway puts the request's Authorization and forwarding headers into the call's
 // metadata by itself; they end here, so that a session token goes no further than the gateway.
-func (w wrapped) identify(ctx context.Context, method string) (context.Context, error) {
+func (w wrapped) identify(ctx context.Context, method string) (context.Context, time.Time, error) {
 	return w.as(metadata.NewOutgoingContext(ctx, metadata.MD{}), method)
 }
 
 func (w wrapped) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx, err := w.identify(ctx, method)
+	ctx, _, err := w.identify(ctx, method)
 	if err != nil {
 		return err
 	}
 	return w.ClientConnInterface.Invoke(ctx, method, args, reply, opts...)
 }
 
+// NewStream implements grpc.ClientConnInterface. A stream is checked when it begins, and a session that nobody uses is
+// locked later: it ends then at the latest, and whoever is there asks again.
 func (w wrapped) NewStream(
 	ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	ctx, err := w.identify(ctx, method)
+	ctx, until, err := w.identify(ctx, method)
 	if err != nil {
 		return nil, err
+	}
+	if !until.IsZero() {
+		bounded, cancel := context.WithDeadline(ctx, until)
+		context.AfterFunc(ctx, cancel) // the request's end, if that comes first
+		ctx = bounded
 	}
 	return w.ClientConnInterface.NewStream(ctx, desc, method, opts...)
 }
