@@ -197,17 +197,31 @@ func fail(tx *sqldb.Tx, key subjectKey, now time.Time, wait func(int) time.Durat
 	return store.PutAttempts(tx, key[:], a)
 }
 
-// forgive forgets the failures of an origin that knew the password, and knows it from now on.
+// forgive forgets the failures of an origin that knew the password, and knows it from now on. Those at an address of several
+// accounts stay until they are a day old: whoever knows the password of one could else guess at the others between.
 func (s *Service) forgive(tx *sqldb.Tx, email, address string) error {
-	now := s.Now()
+	accounts, err := store.AccountsByEmail(tx, email)
+	switch {
+	case err != nil:
+		return err
+	case len(accounts) <= 1:
+		return s.Welcome(tx, email, address)
+	}
 	pair := pairOf(email, address)
-	return store.PutAttempts(tx, pair[:], store.Attempts{Failed: now, TrustedUntil: now.Add(trustFor)})
+	before, err := store.AttemptsOf(tx, pair[:])
+	if err != nil {
+		return err
+	}
+	before.TrustedUntil = s.Now().Add(trustFor)
+	return store.PutAttempts(tx, pair[:], before)
 }
 
 // Welcome is for whoever has just proven, by the mailbox, to be the person: their origin is known from now on. So there is
 // always a way past the waits that strangers cause.
 func (s *Service) Welcome(tx *sqldb.Tx, email, address string) error {
-	return s.forgive(tx, email, address)
+	now := s.Now()
+	pair := pairOf(email, address)
+	return store.PutAttempts(tx, pair[:], store.Attempts{Failed: now, TrustedUntil: now.Add(trustFor)})
 }
 
 // lines lets one password at a time be tried per subject in this process, so that a thousand guesses sent at once are
