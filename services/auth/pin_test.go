@@ -400,7 +400,8 @@ func TestTextMessagesAreCapped(t *testing.T) {
 		require.Equal(t, authv1.Channel_CHANNEL_SMS, s.begin(admin).GetChannel())
 		s.clock.forward(31 * time.Second)
 	}
-	require.Equal(t, authv1.Channel_CHANNEL_EMAIL, s.begin(admin).GetChannel())
+	_, err := s.trySignIn(admin.email, passphrase, "192.0.2.7")
+	is(t, err, codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_TOO_MANY_ATTEMPTS)
 	s.clock.forward(time.Hour)
 	require.Equal(t, authv1.Channel_CHANNEL_SMS, s.begin(admin).GetChannel())
 	require.Equal(t, 4, s.inbox.count(admin.mobile))

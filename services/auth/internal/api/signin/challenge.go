@@ -93,7 +93,7 @@ func told(err error) error {
 	case !ok:
 		return err
 	case refused.Why == messages.ErrPause || refused.Why == messages.ErrHour:
-		return &WaitError{Until: refused.Until}
+		return &WaitError{Until: refused.Until, Why: refused.Why}
 	}
 	return &UndeliverableError{Why: refused.Why, Temporary: !refused.Until.IsZero()}
 }

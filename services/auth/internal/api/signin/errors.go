@@ -25,7 +25,11 @@ var (
 )
 
 // WaitError says when to try again.
-type WaitError struct{ Until time.Time }
+type WaitError struct {
+	Until time.Time
+	// Why may be nil. It is messages.ErrHour when the account has had its text messages: other factors need not wait.
+	Why error
+}
 
 // Error implements error.
 func (e *WaitError) Error() string { return "signin: too many attempts" }

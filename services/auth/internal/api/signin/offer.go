@@ -85,10 +85,11 @@ func (s *Service) offer(tx *sqldb.Tx, in *asked, now time.Time) (offer, error) {
 }
 
 // standsForCodes tells whether a recovery code helps where a PIN or a time-based code does not. Having to wait is no such
-// thing: recovery codes wait as well.
+// thing: recovery codes wait as well, unless it is for the next hour's text messages.
 func standsForCodes(err error) bool {
 	_, undeliverable := err.(*UndeliverableError)
-	return undeliverable || err == ErrDisabled
+	wait, waits := err.(*WaitError)
+	return undeliverable || err == ErrDisabled || (waits && wait.Why == messages.ErrHour)
 }
 
 func (s *Service) offerFirst(tx *sqldb.Tx, in *asked, now time.Time) (offer, error) {
@@ -146,8 +147,8 @@ func (s *Service) choose(tx *sqldb.Tx, in asked) (factor.Channel, error) {
 		}
 		ways.SMS = refused == nil
 	}
-	if ways.Mobile && refused != nil && refused.Why == messages.ErrPause {
-		return "", told(refused) // hurrying weakens no sign-in
+	if ways.Mobile && refused != nil && (refused.Why == messages.ErrPause || refused.Why == messages.ErrHour) {
+		return "", told(refused) // neither hurrying nor asking often weakens a sign-in
 	}
 	channel, err := ways.Choose()
 	switch {
