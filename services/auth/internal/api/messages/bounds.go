@@ -96,14 +96,16 @@ type alarm struct{ kind, block, firm string }
 
 // May tells whether a text message may go to a mobile for an account now. The error is a *RefusedError.
 func (d *Desk) May(tx *sqldb.Tx, a account.Account, mobile string) error {
-	_, err := d.check(tx, a, mobile)
+	_, err := d.check(tx, a, mobile, false)
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		d.add(tx.Context(), func(c *Counts) metric.Int64Counter { return c.refused }, attribute.String("bound", reasons[refused.Why]))
 	}
 	return err
 }
 
-func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string) (messages.Settings, error) {
+// check is May, for a notice without what the account asked for before: whoever does what it tells of could else keep it
+// from being sent.
+func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string, notice bool) (messages.Settings, error) {
 	settings, err := messages.SettingsOf(tx, a.Firm)
 	if err != nil {
 		return settings, err
@@ -119,17 +121,10 @@ func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string) (messages.S
 	default:
 		return settings, &RefusedError{Why: ErrNumber}
 	}
-	recent, err := messages.Since(tx, a.ID, now.Add(-hour), d.Limits.PerHour)
-	if err != nil {
-		return settings, err
-	}
-	// Those of the future were sent by a clock that has been put back since.
-	recent = slices.DeleteFunc(recent, func(m messages.Text) bool { return m.Created.After(now) })
-	if n := len(recent); n > 0 && underWay(recent[n-1]) && now.Sub(recent[n-1].Created) < pause {
-		return settings, &RefusedError{Why: ErrPause, Until: recent[n-1].Created.Add(pause)}
-	}
-	if len(recent) >= d.Limits.PerHour {
-		return settings, &RefusedError{Why: ErrHour, Until: recent[0].Created.Add(hour)}
+	if !notice {
+		if err := d.checkAccount(tx, a, now); err != nil {
+			return settings, err
+		}
 	}
 	until, err := messages.StoppedUntil(tx, blockOf(mobile))
 	if err != nil {
@@ -143,6 +138,23 @@ func (d *Desk) check(tx *sqldb.Tx, a account.Account, mobile string) (messages.S
 		err = &RefusedError{Why: ErrDay, Until: now.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)}
 	}
 	return settings, err
+}
+
+// checkAccount is about what the account had before.
+func (d *Desk) checkAccount(tx *sqldb.Tx, a account.Account, now time.Time) error {
+	recent, err := messages.Since(tx, a.ID, now.Add(-hour), d.Limits.PerHour)
+	if err != nil {
+		return err
+	}
+	// Those of the future were sent by a clock that has been put back since.
+	recent = slices.DeleteFunc(recent, func(m messages.Text) bool { return m.Created.After(now) })
+	if n := len(recent); n > 0 && underWay(recent[n-1]) && now.Sub(recent[n-1].Created) < pause {
+		return &RefusedError{Why: ErrPause, Until: recent[n-1].Created.Add(pause)}
+	}
+	if len(recent) >= d.Limits.PerHour {
+		return &RefusedError{Why: ErrHour, Until: recent[0].Created.Add(hour)}
+	}
+	return nil
 }
 
 // underWay tells whether a text message may still be on its way: its PIN did not come back, and somebody took it.
@@ -175,13 +187,14 @@ func (d *Desk) Count(tx *sqldb.Tx, a account.Account, mobile string, challenge [
 // noticeLife is how long a notice is worth sending.
 const noticeLife = 24 * time.Hour
 
-// CountNotice counts a text message that nobody answers.
+// CountNotice counts a text message that nobody answers. What the account may have in an hour does not bound it: each follows
+// a change that is bounded itself.
 func (d *Desk) CountNotice(tx *sqldb.Tx, a account.Account, mobile string) (Ticket, error) {
 	return d.count(tx, messages.Text{Account: a.ID, Firm: a.Firm, Answered: true}, a, mobile, noticeLife)
 }
 
 func (d *Desk) count(tx *sqldb.Tx, row messages.Text, a account.Account, mobile string, life time.Duration) (Ticket, error) {
-	settings, err := d.check(tx, a, mobile)
+	settings, err := d.check(tx, a, mobile, row.Answered)
 	if err != nil {
 		return Ticket{}, err
 	}
