@@ -60,30 +60,34 @@ func (s *Server) waiting(tx *sqldb.Tx, c caller, id string, kind account.Factor)
 	return e, nil
 }
 
-// close finishes an enrolment: once, and with it the approval that it rests on. Then codes may be used again, and a session
-// that was good for enrolling only ends: its holder signs in with the new factor.
-func (s *Server) close(tx *sqldb.Tx, c caller, e factors.Enrolment) error {
+// close finishes an enrolment: once, and with it an approval, whatever the enrolment rests on. Then codes may be used again,
+// sessions end that may rest on what it replaced, and so does one that was good for enrolling only: its holder signs in with
+// the new factor.
+func (s *Server) close(tx *sqldb.Tx, c caller, e factors.Enrolment, replaced bool) error {
 	now := s.Now()
 	e.Closed = now
 	if ok, err := factors.UpdateEnrolment(tx, e); err != nil || !ok {
 		return orExpired(err)
 	}
-	if e.Approval {
-		ok, err := factors.UseApproval(tx, c.account.ID, now)
-		if err == nil && !ok {
-			err = errEnrolment
-		}
-		if err != nil {
-			return err
-		}
+	used, err := factors.UseApproval(tx, c.account.ID, now)
+	if err == nil && e.Approval && !used {
+		err = errEnrolment
+	}
+	if err != nil {
+		return err
 	}
 	if err := rebound(tx, c.account); err != nil {
 		return err
 	}
+	if replaced {
+		if err := s.endOthers(tx, c); err != nil {
+			return err
+		}
+	}
 	if !c.session.MustEnrol {
 		return nil
 	}
-	_, err := store.Ended(tx, store.End{Session: c.session.ID}, now)
+	_, err = store.Ended(tx, store.End{Session: c.session.ID}, now)
 	return err
 }
 

@@ -99,7 +99,8 @@ func (s *Server) FinishMobileChange(ctx context.Context, req *authv1.FinishMobil
 		}
 		changed := c
 		changed.account.Mobile, changed.account.MobileValidated = e.Mobile, s.Now()
-		if err := s.close(tx, changed, e); err != nil {
+		replaced := c.account.Mobile != "" && c.account.Mobile != e.Mobile
+		if err := s.close(tx, changed, e, replaced); err != nil {
 			return nil, err
 		}
 		if err := store.CloseChallenges(tx, c.account.ID, s.Now()); err != nil { // their PINs went to the old one

@@ -129,7 +129,7 @@ func (s *Server) FinishPasskeyEnrolment(ctx context.Context, req *authv1.FinishP
 		if err != nil {
 			return err
 		}
-		if err := s.close(tx, c, e); err != nil {
+		if err := s.close(tx, c, e, false); err != nil {
 			return err
 		}
 		if resp.RecoveryCodes, err = s.firstCodes(tx, c); err != nil {

@@ -82,10 +82,14 @@ func (s *Server) FinishTotpEnrolment(ctx context.Context, req *authv1.FinishTotp
 		if !ok {
 			return errRefused, s.missed(tx, e)
 		}
+		replaced, err := s.Proofs.HasTOTP(tx, c.account.ID)
+		if err != nil {
+			return nil, err
+		}
 		if err := s.Proofs.EnrolTOTP(tx, c.account, secret, step, s.Now()); err != nil {
 			return nil, err
 		}
-		if err := s.close(tx, c, e); err != nil {
+		if err := s.close(tx, c, e, replaced); err != nil {
 			return nil, err
 		}
 		if resp.RecoveryCodes, err = s.firstCodes(tx, c); err != nil {
