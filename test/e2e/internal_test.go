@@ -147,6 +147,8 @@ func decided(err error, want verdict) verdict {
 		return unauthenticated
 	case reason == "STEP_UP_REQUIRED":
 		return stepUp
+	case reason == "ENROLMENT_NOT_ALLOWED":
+		return admitted // permission let it pass; how the session was opened did not
 	case code == codes.PermissionDenied:
 		return denied
 	case code == codes.NotFound && want == notFound:

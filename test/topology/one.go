@@ -9,9 +9,9 @@ import (
 func (s *Suite) oneProcess(t testing.TB, world []string, o Options) {
 	t.Helper()
 	http, grpc := freeAddr(t), freeAddr(t)
-	s.URL = "http://" + http
+	_, port, _ := net.SplitHostPort(http) // freeAddr's own
+	s.URL = "http://" + net.JoinHostPort("localhost", port) // by the name, as the program prints it
 	if o.Host != "" {
-		_, port, _ := net.SplitHostPort(http) // freeAddr's own
 		s.Public = "http://" + net.JoinHostPort(o.Host, port)
 		world = append(world, "CONCORD_AUTH_PUBLIC_URL="+s.Public, "CONCORD_GATEWAY_PUBLIC_URL="+s.Public)
 	}
