@@ -16,8 +16,8 @@ export function guarded(session, home) {
       answer = await call(allowed);
     } catch (error) {
       again = (more = {}) => guard(call, then, more);
-      enough = error.reason === 'PASSWORD_REQUIRED';
-      if (enough || error.reason === 'STEP_UP_REQUIRED') return confirmFirst(error);
+      if (error.reason === 'STEP_UP_REQUIRED') return confirmFirst(error, false);
+      if (error.reason === 'PASSWORD_REQUIRED') return confirmFirst(error, true);
       if (error.reason === 'ENROLMENT_NOT_ALLOWED' && !allowed.recoveryCode) return show('allow');
       throw error;
     }
@@ -25,7 +25,8 @@ export function guarded(session, home) {
   }
 
   // People with a portal login have their password only; for more they sign in anew.
-  function confirmFirst(error) {
+  function confirmFirst(error, byPassword) {
+    enough = byPassword;
     const contact = session().kind === 'PRINCIPAL_KIND_CONTACT';
     if (contact && !enough) return signIn();
     alone.hidden = contact || !passkey.supported();
