@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -236,6 +237,11 @@ func TestOneAddressInSeveralFirms(t *testing.T) {
 		_, err := s.signIn.StartSignIn(s.nobody("192.0.2.7"), &authv1.StartSignInRequest{Email: "ada@both.example", Password: passphrase})
 		e := is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_FIRM_AMBIGUOUS)
 		require.ElementsMatch(t, []string{harbour.firm, bridge.firm}, strings.Fields(e.Metadata()["firms"]))
+		var shown []string
+		require.NoError(t, json.Unmarshal([]byte(e.Metadata()["firm_names"]), &shown), "a person chooses by the name")
+		for i, firm := range strings.Fields(e.Metadata()["firms"]) {
+			require.Equal(t, map[string]string{harbour.firm: "Harbour Tax", bridge.firm: "Bridge Audit"}[firm], shown[i])
+		}
 		require.Equal(t, bridge.firm, s.signInAs(bridge).GetFirm())
 		require.Equal(t, harbour.firm, s.signInAs(harbour).GetFirm())
 	})

@@ -16,6 +16,7 @@ const words = {
   CHALLENGE_EXPIRED: 'This took too long, or was used already. Start again.',
   ENROLMENT_EXPIRED: 'This took too long, or was used already. Start again.',
   SESSION_ENDED: 'You are not signed in any more.',
+  INVITATION_INVALID: 'This invitation was used already, or is too old. If you have chosen a password, sign in; otherwise ask for another invitation.',
   PASSKEY_INVALID: 'This passkey was not taken. Try again, or use another way.',
   FACTOR_NOT_ALLOWED: 'Your firm does not allow this way to sign in.',
   RESET_INVALID: 'This code is not valid (any more). Ask for a new one.',
@@ -27,6 +28,8 @@ function sentence(p) {
   const fields = (p.fields ?? []).map((f) => f.detail).filter(Boolean);
   if (p.reason === 'PASSWORD_REFUSED' && fields.length) return `Choose another password: ${fields.join('; ')}.`;
   if (p.reason === 'TOO_MANY_ATTEMPTS' && p.metadata?.retry_time) return `Too many attempts. Try again after ${clock(p.metadata.retry_time)}.`;
+  if (p.reason === 'INVITATION_INVALID' && p.metadata?.renewed) return 'This invitation was too old. Another one is on its way to you by e-mail.';
+  if (p.reason === 'INVALID_REQUEST' && fields.length) return `Check what you entered: it ${fields.join('; it ')}.`;
   if (words[p.reason]) return words[p.reason];
   const said = [p.detail, ...fields].filter(Boolean).join(': ') || 'Something went wrong. Try again.';
   return said[0].toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? '' : '.');

@@ -27,24 +27,26 @@ function written(credential) {
   return JSON.stringify({ id: credential.id, rawId: text(credential.rawId), type: credential.type, clientExtensionResults: {}, response });
 }
 
-// words says what a browser's refusal means for the person.
-function words(error) {
+// words says what a browser's refusal means for the person. Passkeys belong to a name: who came by another one, or by a
+// network address, is told which.
+function words(error, options) {
   switch (error.name) {
     case 'InvalidStateError': return 'This device holds a passkey for your account already.';
     case 'NotAllowedError': return 'No passkey was shown: it was cancelled, or took too long.';
-    case 'SecurityError': return 'Passkeys do not work at this address.';
+    case 'SecurityError': return `Passkeys do not work at this address. Open this page at ${options.rp?.id ?? options.rpId}.`;
     default: return 'Your browser could not use a passkey here.';
   }
 }
 
-async function ask(run) {
+async function ask(json, run) {
+  const options = JSON.parse(json);
   try {
-    return written(await run());
+    return written(await run(options));
   } catch (error) {
-    throw new Error(words(error));
+    throw new Error(words(error, options));
   }
 }
 
 // create makes a passkey, get shows one; both answer the text for the API.
-export const create = (json) => ask(() => navigator.credentials.create({ publicKey: creation(JSON.parse(json)) }));
-export const get = (json) => ask(() => navigator.credentials.get({ publicKey: request(JSON.parse(json)) }));
+export const create = (json) => ask(json, (options) => navigator.credentials.create({ publicKey: creation(options) }));
+export const get = (json) => ask(json, (options) => navigator.credentials.get({ publicKey: request(options) }));

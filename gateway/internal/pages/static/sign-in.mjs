@@ -26,6 +26,12 @@ const ask = ready(async (challenge, proof) => {
   }
 });
 
+// choices pairs the firms somebody may sign in to with their names.
+function choices({ firms, firm_names }) {
+  const shown = JSON.parse(firm_names);
+  return firms.split(' ').map((name, i) => [name, shown[i]]);
+}
+
 async function begin(firm) {
   try {
     const answer = await post('/v1/sign-in', { ...credentials, ...(firm && { firm }) });
@@ -36,7 +42,7 @@ async function begin(firm) {
     } else opened(answer.session);
   } catch (error) {
     if (error.reason !== 'FIRM_AMBIGUOUS') throw error;
-    find('#firm').replaceChildren(...error.metadata.firms.split(' ').map((name) => make('option', { value: name }, name.slice('firms/'.length))));
+    find('#firm').replaceChildren(...choices(error.metadata).map(([name, shown]) => make('option', { value: name }, shown)));
     show('firm');
   }
 }
@@ -64,6 +70,7 @@ submit(find('#unlock-form'), async (fields) => {
 });
 
 press(find('#forgot'), () => show('forgot'));
+press(find('#reset-again'), () => show('forgot'));
 press(find('#other'), () => show('password'));
 for (const back of document.querySelectorAll('.back')) press(back, () => { credentials = {}; tell(''); show('password'); });
 submit(find('#forgot-form'), async (fields) => {

@@ -172,7 +172,7 @@ func (s *Server) cleanMobile(field, text string) (string, error) {
 		return "", violation(field, "mobile_country", "is in a country to which no text messages are sent; allowed are "+
 			strings.Join(s.Countries, ", "))
 	}
-	return "", violation(field, "mobile", "is a mobile number in international form, such as +61 491 570 156")
+	return "", violation(field, "mobile", "must be a mobile number in international form, such as +61 491 570 156")
 }
 
 // salted makes sure that an address has its salt, before the first account with it.

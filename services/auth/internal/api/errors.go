@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -115,7 +116,11 @@ func tell(err error) error {
 		for _, f := range several.Firms {
 			firms = append(firms, names.Format(store.FirmName, f))
 		}
-		return errAmbiguous.With("firms", strings.Join(firms, " "))
+		shown, err := json.Marshal(several.Names)
+		if err != nil {
+			return err
+		}
+		return errAmbiguous.With("firms", strings.Join(firms, " ")).With("firm_names", string(shown))
 	}
 	if lost, ok := errors.AsType[*signin.UndeliverableError](err); ok {
 		return errUndeliverable.With("why", lost.Why.Error()).With("temporary", strconv.FormatBool(lost.Temporary))

@@ -28,7 +28,7 @@ func (s *Server) cleanMobile(text string) (string, error) {
 			"is in a country to which no text messages are sent; allowed are "+strings.Join(s.Countries, ", "))
 	case err != nil:
 		return "", rpcerr.Default(codes.InvalidArgument).Field("mobile", "mobile",
-			"is a mobile number in international form, such as +61 491 570 156")
+			"must be a mobile number in international form, such as +61 491 570 156")
 	}
 	return mobile, nil
 }

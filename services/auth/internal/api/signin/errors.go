@@ -19,6 +19,8 @@ var (
 	ErrPasskey = errors.New("signin: no answer of a passkey to this challenge")
 	// errStrongFactor: a PIN by e-mail would make the session no stronger than it is, or weaker.
 	errStrongFactor = errors.New("step-up needs a PIN by text message, and the account has no mobile, or none can be reached now")
+	// errMailed: PINs are sent to the mailbox and none comes back.
+	errMailed = errors.New("too many PINs went to the mailbox")
 	// errSpent: the password was reset by the mailbox, which does not count twice.
 	errSpent = errors.New("the password was set anew by e-mail, so no PIN goes there as well; " +
 		"use another factor, or have an administrator hand out a recovery code")
@@ -27,15 +29,15 @@ var (
 // WaitError says when to try again.
 type WaitError struct {
 	Until time.Time
-	// Why may be nil. It is messages.ErrHour when the account has had its text messages: other factors need not wait.
+	// Why may be nil. With messages.ErrHour and errMailed the account has had its messages: other factors need not wait.
 	Why error
 }
 
 // Error implements error.
 func (e *WaitError) Error() string { return "signin: too many attempts" }
 
-// AmbiguousError says that address and password fit several firms.
-type AmbiguousError struct{ Firms []string }
+// AmbiguousError says that address and password fit several firms: their ids, and their names in the same order.
+type AmbiguousError struct{ Firms, Names []string }
 
 // Error implements error.
 func (e *AmbiguousError) Error() string { return "signin: the address fits several firms" }

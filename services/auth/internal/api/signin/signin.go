@@ -11,6 +11,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -127,9 +128,28 @@ func (s *Service) Start(ctx context.Context, c Credentials) (Outcome, error) {
 		}
 		return Outcome{}, err
 	case err != nil:
-		return Outcome{}, err
+		return Outcome{}, s.named(ctx, err)
 	}
 	return s.proceed(ctx, chosen, rehashed, password.Short(c.Password), c.Address)
+}
+
+// named adds the names of the firms to an error that asks to choose one: the password was right, and people know names.
+func (s *Service) named(ctx context.Context, err error) error {
+	several, ok := errors.AsType[*AmbiguousError](err)
+	if !ok {
+		return err
+	}
+	return cmp.Or(s.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		several.Names = nil
+		for _, id := range several.Firms {
+			firm, err := store.Firm(tx, id)
+			if err != nil {
+				return err
+			}
+			several.Names = append(several.Names, firm.DisplayName)
+		}
+		return nil
+	}), err)
 }
 
 // candidatesOf returns the accounts a sign-in is for.
