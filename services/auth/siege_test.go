@@ -80,3 +80,38 @@ func TestConsentTakesNoTextThatCannotBeKept(t *testing.T) {
 		require.Equal(t, codes.NotFound, rpcerr.From(err).Code(), "%v", err)
 	})
 }
+
+// leftOut requires that a policy was refused for what it forbids.
+func leftOut(t *testing.T, err error) {
+	t.Helper()
+	require.Equal(t, codes.InvalidArgument, rpcerr.From(err).Code(), "%v", err)
+	require.Equal(t, "policy.forbidden_factors", rpcerr.From(err).Violations()[0].Field)
+}
+
+// A policy that accepts nothing would leave everybody able to enrol nothing, whoever made it included.
+func TestAPolicyAcceptsSomething(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.strong()
+	change := func(enforced, exempt, mailed bool) error {
+		p := s.policy(admin)
+		p.ForbiddenFactors = []authv1.FactorKind{
+			authv1.FactorKind_FACTOR_KIND_PASSKEY, authv1.FactorKind_FACTOR_KIND_TOTP, authv1.FactorKind_FACTOR_KIND_SMS_PIN,
+		}
+		p.TwoFactorEnforced, p.ContactsExempt, p.EmailPinAllowed = enforced, exempt, mailed
+		_, err := s.firms.UpdateSecurityPolicy(s.as(admin.token), &authv1.UpdateSecurityPolicyRequest{Policy: p})
+		return err
+	}
+	leftOut(t, change(true, false, false))
+	leftOut(t, change(false, true, false)) // a connection may switch it on
+	leftOut(t, change(true, false, true))  // nobody could confirm anew
+}
+
+// What this installation has not got does not count among what is left.
+func TestAPolicyAcceptsSomethingThatThereIs(t *testing.T) {
+	s := onSQLite(t, options{run: true, environ: []string{"CONCORD_AUTH_PUBLIC_URL=http://127.0.0.1:8080"}})
+	admin := s.strong()
+	p := s.policy(admin)
+	p.ForbiddenFactors = []authv1.FactorKind{authv1.FactorKind_FACTOR_KIND_TOTP, authv1.FactorKind_FACTOR_KIND_SMS_PIN}
+	_, err := s.firms.UpdateSecurityPolicy(s.as(admin.token), &authv1.UpdateSecurityPolicyRequest{Policy: p})
+	leftOut(t, err)
+}

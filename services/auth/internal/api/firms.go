@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -118,6 +119,9 @@ func (s firmServer) GetSecurityPolicy(ctx context.Context, req *authv1.GetSecuri
 // UpdateSecurityPolicy implements authv1.FirmServiceServer.
 func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.UpdateSecurityPolicyRequest) (*authv1.UpdateSecurityPolicyResponse, error) {
 	wanted := req.GetPolicy()
+	if err := s.strongLeft(forbiddenOf(wanted)); err != nil {
+		return nil, err
+	}
 	return idem.Do(ctx, s.Memory, req, func(tx *sqldb.Tx) (*authv1.UpdateSecurityPolicyResponse, error) {
 		f, now, err := readPolicy(tx, firmOf(wanted.GetName()))
 		if err != nil {
@@ -139,6 +143,22 @@ func (s firmServer) UpdateSecurityPolicy(ctx context.Context, req *authv1.Update
 		_, changed, err := readPolicy(tx, f.ID)
 		return &authv1.UpdateSecurityPolicyResponse{Policy: changed}, err
 	})
+}
+
+// strongLeft refuses a policy under which nobody could enrol anything strong in this installation: then nobody could confirm
+// anew either, and so nobody could change it again.
+func (s *Server) strongLeft(forbidden []account.Factor) error {
+	here := []account.Factor{account.TOTP}
+	if s.Factors.Passkeys != nil {
+		here = append(here, account.Passkey)
+	}
+	if s.Messages.Desk.SMS != nil {
+		here = append(here, account.SMSPIN)
+	}
+	if slices.ContainsFunc(here, func(k account.Factor) bool { return !slices.Contains(forbidden, k) }) {
+		return nil
+	}
+	return violation("policy.forbidden_factors", "factor_left", "leaves at least one kind that people can have here")
 }
 
 // wantedPolicy is the firm with the policy that an administrator wants. Enforcement that goes on keeps its time.
