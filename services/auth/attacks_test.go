@@ -199,3 +199,45 @@ func TestGuessesOfAllKindsByAllWaysAreOneCount(t *testing.T) {
 		require.EqualValues(t, 5, looked.Load())
 	})
 }
+
+// Whoever knows the password does not fill the person's mailbox with PINs, and the person has a way in beside them.
+func TestNoMailboxIsFilledWithPINs(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.strong()
+		member := s.member(admin, "")
+		before := s.inbox.count(member.email)
+		var last error
+		for range 60 {
+			_, last = s.trySignIn(member.email, passphrase, "192.0.2.7")
+		}
+		is(t, last, codes.ResourceExhausted, tooMany)
+		require.LessOrEqual(t, s.inbox.count(member.email)-before, 30)
+		s.stepUpAgain(admin)
+		reset, err := s.accounts.ResetStaff(s.as(admin.token), &authv1.ResetStaffRequest{Name: member.account, Factors: true, RequestId: requestID()})
+		require.NoError(t, err)
+		c := s.begin(member)
+		require.Equal(t, []authv1.FactorKind{recoveryKind}, c.GetFactors())
+		_, err = s.showRecovery(c.GetChallenge(), reset.GetRecoveryCode())
+		require.NoError(t, err)
+		s.clock.forward(2 * time.Minute)
+		for range 40 { // PINs that come back are nobody's flood
+			require.Equal(t, weakStrength, s.signInAs(member).GetStrength())
+		}
+	})
+}
+
+// A firm that forbids passkeys alone while one is asked to confirm a session takes none.
+func TestAStepUpByAPasskeyAloneReadsThePolicyAgain(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	admin := s.strong()
+	d := newDevice(t)
+	s.enrolPasskey(admin, d)
+	up, err := s.sessions.StartStepUp(s.as(admin.token), &authv1.StartStepUpRequest{})
+	require.NoError(t, err)
+	assertion := d.show(relyingParty, up.GetChallenge().GetPasskeyOptions())
+	s.changePolicy(admin, func(p *authv1.SecurityPolicy) { p.PasskeyAloneForbidden = true })
+	_, err = s.sessions.VerifyStepUp(s.as(admin.token), &authv1.VerifyStepUpRequest{
+		Challenge: up.GetChallenge().GetChallenge(), PasskeyAssertion: assertion,
+	})
+	is(t, err, codes.FailedPrecondition, notAllowed)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // sending is a challenge whose PINs, if it has any, are to be sent once its transaction is committed. It is the only place
@@ -78,8 +79,14 @@ func (s *Service) mayStandIn(tx *sqldb.Tx, out *sending, in asked) error {
 	return err
 }
 
-// count counts the text message that a challenge is about to cost.
+// count counts the messages that a challenge is about to cost.
 func (s *Service) count(tx *sqldb.Tx, out *sending) (err error) {
+	if out.challenge.Channel.UsesEmail() {
+		b := mailed(out.account)
+		if err := people.Pour(tx, b.key[:], b.every, b.most, s.Now()); err != nil {
+			return err
+		}
+	}
 	if out.challenge.Channel.UsesSMS() {
 		out.ticket, err = s.Messages.Count(tx, out.account, out.account.Mobile, out.challenge.Hash, factor.Life)
 	}

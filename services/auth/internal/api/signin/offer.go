@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -85,11 +86,11 @@ func (s *Service) offer(tx *sqldb.Tx, in *asked, now time.Time) (offer, error) {
 }
 
 // standsForCodes tells whether a recovery code helps where a PIN or a time-based code does not. Having to wait is no such
-// thing: recovery codes wait as well, unless it is for the next hour's text messages.
+// thing: recovery codes wait as well, unless it is for the PINs of others to be few again.
 func standsForCodes(err error) bool {
 	_, undeliverable := err.(*UndeliverableError)
 	wait, waits := err.(*WaitError)
-	return undeliverable || err == ErrDisabled || (waits && wait.Why == messages.ErrHour)
+	return undeliverable || err == ErrDisabled || (waits && (wait.Why == messages.ErrHour || wait.Why == errMailed))
 }
 
 func (s *Service) offerFirst(tx *sqldb.Tx, in *asked, now time.Time) (offer, error) {
@@ -161,7 +162,25 @@ func (s *Service) choose(tx *sqldb.Tx, in asked) (factor.Channel, error) {
 	case err != nil:
 		return "", &UndeliverableError{Why: err}
 	}
-	return channel, nil
+	if channel.UsesEmail() {
+		err = mayMail(tx, a, s.Now())
+	}
+	return channel, err
+}
+
+// mailed is what the PINs go into that went to the mailbox of an account and did not come back: thirty at once, and one every
+// two minutes after that. More are no sign-ins, but somebody who fills a mailbox.
+func mailed(a account.Account) bucket {
+	return bucket{sha256.Sum256([]byte("mailed\x00" + a.ID)), 30, 2 * time.Minute}
+}
+
+// mayMail returns a *WaitError when too many PINs went to the mailbox of an account.
+func mayMail(tx *sqldb.Tx, a account.Account, now time.Time) error {
+	until, err := mailed(a).full(tx)
+	if err == nil && factor.Waiting(until, now) {
+		err = &WaitError{Until: until, Why: errMailed}
+	}
+	return err
 }
 
 // emailMay tells whether a PIN may go by e-mail alone, or why not: when the mailbox has not reset the password, when it

@@ -9,6 +9,7 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // redeem opens what a right answer opens.
@@ -41,6 +42,12 @@ func (s *Service) redeem(tx *sqldb.Tx, c store.Challenge, how asked, got shown, 
 	}
 	if got.kinds.Has(account.SMSPIN) {
 		if err := messages.Answered(tx, a.ID); err != nil {
+			return Opened{}, err
+		}
+	}
+	if got.kinds.Has(account.EmailPIN) {
+		key := mailed(a).key
+		if err := people.Drain(tx, key[:]); err != nil {
 			return Opened{}, err
 		}
 	}

@@ -52,6 +52,12 @@ func Pour(tx *sqldb.Tx, subject []byte, every time.Duration, most int, now time.
 	return err
 }
 
+// Drain empties a bucket.
+func Drain(tx *sqldb.Tx, subject []byte) error {
+	_, err := tx.Exec(`DELETE FROM counters WHERE subject = $1`, subject)
+	return err
+}
+
 // EmptyAt is when a bucket will be empty; in the past when it is.
 func EmptyAt(tx *sqldb.Tx, subject []byte) (time.Time, error) {
 	var us int64
