@@ -177,19 +177,19 @@ func FindFirm(ctx context.Context, db *sqldb.DB, text string) (string, error) {
 // limits are those in force.
 func limits(cfg Config) []pack.Fact {
 	return []pack.Fact{
-		{What: "longest session", Value: session.Life.String()},
-		{What: "session locks after", Value: session.Idle.String() + " without use, unlocked by the password within the " + session.Life.String()},
+		{What: "longest session", Value: pack.Span(session.Life)},
+		{What: "session locks after", Value: pack.Span(session.Idle) + " without use, unlocked by the password within the " + pack.Span(session.Life)},
 		{What: "wrong passwords at the lock before the session ends", Value: fmt.Sprint(session.MaxUnlocks)},
 		{What: "trusted devices", Value: "none: each sign-in asks for the second factor"},
-		{What: "step-up counts for", Value: session.StepUp.String()},
-		{What: "PIN is good for", Value: factor.Life.String() + ", once, for the request it was made for"},
+		{What: "step-up counts for", Value: pack.Span(session.StepUp)},
+		{What: "PIN is good for", Value: pack.Span(factor.Life) + ", once, for the request it was made for"},
 		{What: "wrong answers that end a challenge", Value: fmt.Sprint(factor.MaxTries)},
 		{What: "wrong codes in a row that switch PINs and codes off", Value: fmt.Sprint(factor.MaxFailures) + ", over all channels and challenges, with growing waits before"},
 		{What: "text messages of one account in an hour", Value: fmt.Sprint(cfg.SMS.PerHour)},
 		{What: "countries text messages go to", Value: strings.Join(cfg.SMS.Countries, ", ")},
 		{What: "password", Value: fmt.Sprintf("%d characters at least beside a second factor, %d alone; up to %d bytes; no common, breached or guessable one", password.MinLength, password.MinAlone, password.MaxLength)},
-		{What: "access token of an Add-In", Value: addin.AccessLife.String() + ", refreshed within the sign-in it came from"},
-		{What: "key that signs internal tokens is replaced", Value: "every " + cfg.KeyRotation.String()},
+		{What: "access token of an Add-In", Value: pack.Span(addin.AccessLife) + ", refreshed within the sign-in it came from"},
+		{What: "key that signs internal tokens is replaced", Value: "every " + pack.Span(cfg.KeyRotation)},
 	}
 }
 

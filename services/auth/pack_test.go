@@ -49,7 +49,7 @@ func TestTheEvidencePackIsAPageAndADocument(t *testing.T) {
 		require.NotContains(t, string(page), "<script")
 		require.NotContains(t, string(page), "http-equiv=\"refresh\"")
 		require.Contains(t, string(page), "Harbour &lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;Tax&#34;")
-		for _, want := range []string{"TLS 1.3", "TLS_AES_128_GCM_SHA256", "Strict-Transport-Security", ">N13<", "12h0m0s", "signs internal tokens",
+		for _, want := range []string{"TLS 1.3", "TLS_AES_128_GCM_SHA256", "Strict-Transport-Security", ">N13<", "12 hours", "every 30 days", "signs internal tokens",
 			"whole"} {
 			require.Contains(t, string(page), want)
 		}

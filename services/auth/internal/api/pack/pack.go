@@ -76,7 +76,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"moment":   moment,
 	"stamp":    func(t interface{ AsTime() time.Time }) string { return moment(t.AsTime()) },
 	"yesno":    yesno,
-	"duration": func(seconds int64) string { return (time.Duration(seconds) * time.Second).String() },
+	"duration": func(seconds int64) string { return Span(time.Duration(seconds) * time.Second) },
+	"methods":  methods,
 	"join":     func(all []string) string { return strings.Join(all, ", ") },
 	"factor":   func(k authv1.FactorKind) string { return strings.TrimPrefix(k.String(), "FACTOR_KIND_") },
 }).Parse(pageText))
