@@ -119,3 +119,23 @@ func (p process) evidence(ctx context.Context, args []string) (err error) {
 		return auth.WriteEvidence(ctx, cfg, deps, e, p.out)
 	})
 }
+
+// operator makes a recovery code for an operator who lost every factor, beside a running suite or on what a stopped one left.
+func (p process) operator(ctx context.Context, args []string) error {
+	word, extra, args := words(args)
+	if word != "recover" {
+		return &wrongUsage{"operator needs recover"}
+	}
+	var file string
+	var r auth.OperatorRecovery
+	f := flag.NewFlagSet("operator recover", flag.ContinueOnError)
+	f.StringVar(&file, "config", "", "a YAML file with the settings, one section per service")
+	r.Register(f)
+	return p.ledger(ctx, f, args, extra, func() error { return r.Check() }, func(deps auth.Deps) (bool, error) {
+		cfg, err := node.AuthSettings(p.environ, file)
+		if err != nil {
+			return false, err
+		}
+		return true, r.Run(ctx, cfg, deps, p.out)
+	})
+}

@@ -73,6 +73,27 @@ func TestEvidenceIsWritten(t *testing.T) {
 	require.Contains(t, string(page), "Security evidence: Harbour Tax")
 }
 
+func TestOperatorsAreRecoveredAtTheConsole(t *testing.T) {
+	dir := auditedDir(t)
+	code, _, errs := command(t, "operator", "recover", "--data-dir", dir)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "no operator yet")
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: "sqlite:" + filepath.Join(dir, "auth.db")})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	require.NoError(t, db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO addresses (email, salt) VALUES ('olive@host.example', $1)`, []byte("salt")); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO accounts (id, firm, kind, role, contact, email, display_name, mobile, state, created_at)
+			VALUES ($1, '', 'OPERATOR', '', '', 'olive@host.example', 'Olive', '', 'ACTIVE', 1)`, someConnection)
+		return err
+	}))
+	code, told, errs := command(t, "operator", "recover", "--data-dir", dir, "--email", "olive@host.example")
+	require.Equal(t, exitOK, code, errs)
+	require.Regexp(t, `^recovery code  ([0-9a-z]{4}-){3}[0-9a-z]{4}  \(for olive@host.example, beside the password: once, until .*Z\)\n$`, told)
+}
+
 func TestAuditCommandMistakes(t *testing.T) {
 	dir := auditedDir(t)
 	for name, args := range map[string][]string{
@@ -88,6 +109,8 @@ func TestAuditCommandMistakes(t *testing.T) {
 		"evidence of nobody":   {"evidence", "--data-dir", dir},
 		"no address":           {"evidence", "--data-dir", dir, "--firm", "x", "--scan", "app.example.com"},
 		"an argument too many": {"evidence", "x", "--data-dir", dir, "--firm", "x"},
+		"no operator command":  {"operator"},
+		"no address at all":    {"operator", "recover", "--data-dir", dir, "--email", "olive"},
 	} {
 		code, out, errs := command(t, args...)
 		require.Equal(t, exitSettings, code, "%s: %s", name, out)

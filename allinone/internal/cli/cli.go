@@ -33,6 +33,8 @@ const usage = `usage: concord COMMAND [FLAGS]
                  check such a file, on any machine; without one, the ledgers of --data-dir DIR
   audit follow   copy entries of the ledger as lines of JSON as they come, with --state FILE
   evidence       write what a security assessor asks for about a firm, with --firm FIRM, --scan https://HOST
+  operator recover
+                 make a recovery code for an operator who lost every factor, once and for a day, with --email ADDRESS
   config check   check the settings of every service, and end
   config print   print the settings in force, secrets left out
   config doc     print a table of all settings
@@ -76,6 +78,8 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 		err = p.audit(ctx, rest)
 	case "evidence":
 		err = p.evidence(ctx, rest)
+	case "operator":
+		err = p.operator(ctx, rest)
 	case "keys":
 		err = p.keys(ctx, rest)
 	case "version":

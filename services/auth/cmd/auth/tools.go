@@ -9,7 +9,7 @@ import (
 	"github.com/concord-suite/concord/services/auth"
 )
 
-// tools are the commands about the audit ledger and the evidence of a firm.
+// tools are the commands about the audit ledger, the evidence of a firm, and operators who have lost every factor.
 func tools() []boot.Option {
 	var options []boot.Option
 	for _, t := range []boot.Tool{
@@ -21,6 +21,8 @@ func tools() []boot.Option {
 			Flags: func(f *flag.FlagSet) boot.ToolRun { return register(&follow{}, f) }},
 		{Word: "evidence", Help: "write the evidence an assessor asks for; --firm FIRM, --out FOLDER, --scan https://host",
 			Flags: func(f *flag.FlagSet) boot.ToolRun { return register(&evidence{}, f) }},
+		{Word: "operator recover", Help: "make a recovery code for an operator who lost every factor, once and for a day; --email ADDRESS",
+			Flags: func(f *flag.FlagSet) boot.ToolRun { return register(&recovery{}, f) }},
 	} {
 		options = append(options, boot.WithTool(t))
 	}
@@ -68,11 +70,25 @@ func (l *follow) Run(ctx context.Context, env boot.ToolEnv) (bool, error) {
 
 type evidence struct{ auth.EvidenceRequest }
 
+// errSettings is a mistake in this program.
+var errSettings = errors.New("the settings are another service's")
+
 // Run implements boot.ToolRun.
 func (e *evidence) Run(ctx context.Context, env boot.ToolEnv) (bool, error) {
 	cfg, ok := env.Config.(*auth.Config)
 	if !ok {
-		return false, errors.New("the settings are another service's")
+		return false, errSettings
 	}
 	return auth.WriteEvidence(ctx, *cfg, deps(env), e.EvidenceRequest, env.Out)
+}
+
+type recovery struct{ auth.OperatorRecovery }
+
+// Run implements boot.ToolRun.
+func (r *recovery) Run(ctx context.Context, env boot.ToolEnv) (bool, error) {
+	cfg, ok := env.Config.(*auth.Config)
+	if !ok {
+		return false, errSettings
+	}
+	return true, r.OperatorRecovery.Run(ctx, *cfg, deps(env), env.Out)
 }

@@ -104,6 +104,13 @@ func Approvers(tx *sqldb.Tx, firm, id string) ([]account.Account, error) {
 		AND kind = 'OPERATOR' AND state = 'ACTIVE' ORDER BY id LIMIT $2`, id, maxApprovers)
 }
 
+// Operators returns the operators who can sign in, up to a number that no installation has.
+func Operators(tx *sqldb.Tx) ([]account.Account, error) {
+	const most = 100
+	return sqldb.Collect(tx, scanAccount, `SELECT `+accountColumns+` FROM accounts WHERE firm = '' AND kind = 'OPERATOR'
+		AND state = 'ACTIVE' ORDER BY id LIMIT $1`, most)
+}
+
 // ReinstateOperators lets operators use PINs again, and answers how many could not.
 func ReinstateOperators(tx *sqldb.Tx) (int64, error) {
 	return tx.Exec(`UPDATE accounts SET pin_disabled_at = 0, pin_failures = 0, pin_blocked_until = 0

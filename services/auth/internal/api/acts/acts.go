@@ -36,6 +36,14 @@ func Repaired(tx *sqldb.Tx, firm, connection string, now time.Time) error {
 	})
 }
 
+// OperatorRecovered records that whoever runs the machine made a recovery code for an operator there.
+func OperatorRecovered(tx *sqldb.Tx, a account.Account, now time.Time) error {
+	return record(tx, &auditeventsv1.AuditEntry{
+		OccurredAt: timestamppb.New(now), ActorKind: access.Service, Actor: "console", Action: "operator.recovery_issued",
+		Permission: "operator.recover", Resource: who.Name(a.Kind, a.Firm, a.ID), Success: true,
+	})
+}
+
 func record(tx *sqldb.Tx, e *auditeventsv1.AuditEntry) error {
 	e.UserAgent = access.AgentOf(tx.Context())
 	e.EntryId, e.Service, e.Kind = uuid.Must(uuid.NewV7()).String(), "auth", optionsv1.AuditKind_AUDIT_KIND_CHANGE
