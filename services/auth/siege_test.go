@@ -2,8 +2,10 @@ package auth_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -114,4 +116,61 @@ func TestAPolicyAcceptsSomethingThatThereIs(t *testing.T) {
 	p.ForbiddenFactors = []authv1.FactorKind{authv1.FactorKind_FACTOR_KIND_TOTP, authv1.FactorKind_FACTOR_KIND_SMS_PIN}
 	_, err := s.firms.UpdateSecurityPolicy(s.as(admin.token), &authv1.UpdateSecurityPolicyRequest{Policy: p})
 	leftOut(t, err)
+}
+
+// However an end and a refresh, a redeemed code and a step-up fall together: afterwards nothing of the person is left.
+func TestNothingOutlivesAnEndThatComesAtTheSameTime(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.strong()
+		for round := range 4 {
+			mo := s.hire(admin, fmt.Sprintf("mo%d@harbour.example", round), newMobile(), authv1.Role_ROLE_STAFF)
+			s.signInAs(mo)
+			first := s.addInTokens(mo, "")
+			verifier, challenge := pkce()
+			code := s.consent(mo, challenge)
+			var mu sync.Mutex
+			tokens := []string{mo.token, first.GetAccessToken()}
+			grants := []string{first.GetRefreshToken()}
+			got := func(resp *authv1.IssueAddInTokenResponse, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					tokens, grants = append(tokens, resp.GetAccessToken()), append(grants, resp.GetRefreshToken())
+				}
+			}
+			var work sync.WaitGroup
+			work.Go(func() {
+				grant := first.GetRefreshToken()
+				for range 4 {
+					resp, err := s.refresh(grant)
+					got(resp, err)
+					grant = resp.GetRefreshToken()
+				}
+			})
+			work.Go(func() { got(s.refresh(first.GetRefreshToken())) })
+			work.Go(func() { got(s.exchange(code, verifier, redirect)) })
+			work.Go(func() { // another replica would do no more than these statements
+				var err error
+				if round%2 == 0 {
+					_, err = s.sessions.EndStaffSessions(s.as(admin.token), &authv1.EndStaffSessionsRequest{Name: mo.account, RequestId: requestID()})
+				} else {
+					_, err = s.accounts.DisableStaff(s.as(admin.token), &authv1.DisableStaffRequest{Name: mo.account})
+				}
+				require.NoError(t, err)
+			})
+			work.Wait()
+			for _, token := range tokens {
+				_, err := s.resolve(token, "documents")
+				is(t, err, codes.Unauthenticated, ended)
+			}
+			for _, grant := range grants {
+				_, err := s.refresh(grant)
+				grantRefused(t, err)
+			}
+			var left int
+			require.NoError(t, s.db.QueryRow(t.Context(), `SELECT count(*) FROM sessions WHERE ended_at = 0 AND account = $1`,
+				mo.account[strings.LastIndex(mo.account, "/")+1:]).Scan(&left))
+			require.Zero(t, left)
+		}
+	})
 }
