@@ -78,9 +78,6 @@ type PINState struct {
 	BlockedUntil time.Time
 	// Disabled is when PINs were switched off for this account; zero when they are not.
 	Disabled time.Time
-	// SMSWindow is when the hour began in which SMSSent text messages went out.
-	SMSWindow time.Time
-	SMSSent   int
 }
 
 // MayUse tells whether the account may be signed in with or may be soon: an open invitation counts.

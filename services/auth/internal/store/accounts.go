@@ -7,33 +7,35 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/account"
 )
 
+// accountColumns leaves out sms_window and sms_sent: what they counted is in text_messages, and a release before that may run
+// beside this one.
 const accountColumns = `id, firm, kind, role, contact, email, display_name, mobile, mobile_validated_at, state, password,
-	created_at, last_sign_in_at, revision, pin_failures, pin_blocked_until, pin_disabled_at, sms_window, sms_sent`
+	created_at, last_sign_in_at, revision, pin_failures, pin_blocked_until, pin_disabled_at`
 
 func scanAccount(r *sqldb.Rows) (account.Account, error) {
 	var a account.Account
 	err := r.Scan(&a.ID, &a.Firm, &a.Kind, &a.Role, &a.Contact, &a.Email, &a.DisplayName, &a.Mobile,
 		when{&a.MobileValidated}, &a.State, &a.Password, when{&a.Created}, when{&a.LastSignIn}, &a.Revision,
-		&a.PIN.Failures, when{&a.PIN.BlockedUntil}, when{&a.PIN.Disabled}, when{&a.PIN.SMSWindow}, &a.PIN.SMSSent)
+		&a.PIN.Failures, when{&a.PIN.BlockedUntil}, when{&a.PIN.Disabled})
 	return a, err
 }
 
 // InsertAccount adds an account. It answers false when the firm has one with this address or for this contact.
 func InsertAccount(tx *sqldb.Tx, a account.Account) (bool, error) {
 	return changedOne(tx.Exec(`INSERT INTO accounts (`+accountColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`,
 		a.ID, a.Firm, a.Kind, a.Role, a.Contact, a.Email, a.DisplayName, a.Mobile, micros(a.MobileValidated), a.State,
 		a.Password, micros(a.Created), micros(a.LastSignIn), a.Revision, a.PIN.Failures, micros(a.PIN.BlockedUntil),
-		micros(a.PIN.Disabled), micros(a.PIN.SMSWindow), a.PIN.SMSSent))
+		micros(a.PIN.Disabled)))
 }
 
 // UpdateAccount writes everything about an account but its id, firm, kind, contact and address.
 func UpdateAccount(tx *sqldb.Tx, a account.Account) error {
 	_, err := tx.Exec(`UPDATE accounts SET role = $3, display_name = $4, mobile = $5, mobile_validated_at = $6, state = $7,
 		password = $8, last_sign_in_at = $9, revision = $10, pin_failures = $11, pin_blocked_until = $12,
-		pin_disabled_at = $13, sms_window = $14, sms_sent = $15 WHERE id = $1 AND firm = $2`,
+		pin_disabled_at = $13 WHERE id = $1 AND firm = $2`,
 		a.ID, a.Firm, a.Role, a.DisplayName, a.Mobile, micros(a.MobileValidated), a.State, a.Password, micros(a.LastSignIn),
-		a.Revision, a.PIN.Failures, micros(a.PIN.BlockedUntil), micros(a.PIN.Disabled), micros(a.PIN.SMSWindow), a.PIN.SMSSent)
+		a.Revision, a.PIN.Failures, micros(a.PIN.BlockedUntil), micros(a.PIN.Disabled))
 	return err
 }
 

@@ -117,7 +117,7 @@ func (k *Keeper) Reset(tx *sqldb.Tx, a account.Account, pass, second bool, addre
 	what := "An administrator reset your second factors."
 	a.Revision++
 	if second {
-		a.MobileValidated, a.PIN = time.Time{}, account.PINState{SMSWindow: a.PIN.SMSWindow, SMSSent: a.PIN.SMSSent}
+		a.MobileValidated, a.PIN = time.Time{}, account.PINState{}
 		if err := k.forget(tx, a.ID); err != nil {
 			return "", err
 		}
