@@ -149,7 +149,9 @@ func TestT07_TheOperatorHelpsTheLastAdministrator(t *testing.T) {
 	admin := s.newFirm(operator, "Harbour Tax", "ada@harbour.example", newMobile())
 	s.stepUp(admin)
 	s.enforce(admin)
-	s.changePolicy(admin, func(p *authv1.SecurityPolicy) { p.EmailPinAllowed, p.ForbiddenFactors = false, []authv1.FactorKind{smsKind} })
+	s.changePolicy(admin, func(p *authv1.SecurityPolicy) {
+		p.EmailPinAllowed, p.ForbiddenFactors = false, []authv1.FactorKind{smsKind}
+	})
 	limited := s.signInAs(admin)
 	require.True(t, limited.GetMustEnrol())
 	s.inbox.seen()

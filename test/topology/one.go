@@ -9,7 +9,7 @@ import (
 func (s *Suite) oneProcess(t testing.TB, world []string, o Options) {
 	t.Helper()
 	http, grpc := freeAddr(t), freeAddr(t)
-	_, port, _ := net.SplitHostPort(http) // freeAddr's own
+	_, port, _ := net.SplitHostPort(http)                   // freeAddr's own
 	s.URL = "http://" + net.JoinHostPort("localhost", port) // by the name, as the program prints it
 	if o.Host != "" {
 		s.Public = "http://" + net.JoinHostPort(o.Host, port)
