@@ -112,8 +112,12 @@ func (s Session) Locked(now time.Time) bool { return s.Kind != AddIn && s.stays(
 // stays tells whether the session's time is not over and nobody has ended it. One of the future was opened by a clock that
 // has been put back since, and would last longer than any other.
 func (s Session) stays(now time.Time) bool {
-	return s.Ended.IsZero() && now.Before(s.Expires) && !s.Created.After(now.Add(Apart))
+	return s.Ended.IsZero() && now.Before(s.Expires) && !Ahead(s.Created, now)
 }
+
+// Ahead tells whether something was made by a clock that has been put back since. What lives for a while is over then: it
+// would live longer than it may.
+func Ahead(made, now time.Time) bool { return made.After(now.Add(Apart)) }
 
 // Locks is when the session is locked, or, an Add-In's, over, unless it is used before.
 func (s Session) Locks() time.Time {

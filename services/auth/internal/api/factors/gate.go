@@ -52,7 +52,7 @@ func (s *Server) waiting(tx *sqldb.Tx, c caller, id string, kind account.Factor)
 	case err != nil:
 		return e, cmpNotFound(err, errExpired)
 	case e.Account != c.account.ID || e.Session != c.session.ID || e.Kind != kind, !e.Closed.IsZero(),
-		!s.Now().Before(e.Expires):
+		!s.Now().Before(e.Expires), session.Ahead(e.Created, s.Now()):
 		return e, errExpired
 	case !c.firm.Allows(c.account, kind):
 		return e, errNotAllowed

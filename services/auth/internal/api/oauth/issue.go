@@ -116,7 +116,8 @@ func (s *Server) redeemCode(tx *sqldb.Tx, req *authv1.IssueAddInTokenRequest) (i
 // open opens the session of an Add-In for a consent, or answers errGrant.
 func (s *Server) open(tx *sqldb.Tx, c store.Consent, req *authv1.IssueAddInTokenRequest) (issued, error) {
 	now := s.Now()
-	if !now.Before(c.Expires) || c.AddIn != req.GetClientId() || c.RedirectURI != req.GetRedirectUri() ||
+	if !now.Before(c.Expires) || session.Ahead(c.Expires.Add(-session.ConsentLife), now) || c.AddIn != req.GetClientId() ||
+		c.RedirectURI != req.GetRedirectUri() ||
 		!session.ProvesChallenge(req.GetCodeVerifier(), c.Challenge) {
 		return issued{}, errGrant
 	}

@@ -273,7 +273,7 @@ func (b *Book) owner(tx *sqldb.Tx, hash []byte) (account.Account, error) {
 	if err != nil {
 		return account.Account{}, err
 	}
-	if !r.Closed.IsZero() || !b.Now().Before(r.Expires) {
+	if now := b.Now(); !r.Closed.IsZero() || !now.Before(r.Expires) || session.Ahead(r.Created, now) {
 		return account.Account{}, ErrInvalid
 	}
 	a, err := store.AnyAccount(tx, r.Account)

@@ -190,7 +190,7 @@ func (s *Service) waiting(tx *sqldb.Tx, id string, now time.Time) (store.Challen
 	if err != nil {
 		return c, account.Account{}, err
 	}
-	if !c.Closed.IsZero() || !now.Before(c.Expires) {
+	if !c.Closed.IsZero() || !now.Before(c.Expires) || session.Ahead(c.Created, now) {
 		return c, account.Account{}, ErrExpired
 	}
 	if c.Account == "" {
