@@ -145,7 +145,7 @@ func childOf(pattern, name string) (firm, id string) {
 func cleanName(field, text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if text == "" || strings.ContainsFunc(text, account.Unseen) {
-		return "", violation(field, "display_name", "is a name on one line, of characters that can be seen")
+		return "", violation(field, "display_name", "must be a name on one line, of characters that can be seen")
 	}
 	return text, nil
 }
@@ -154,7 +154,7 @@ func cleanName(field, text string) (string, error) {
 func cleanEmail(field, text string) (string, error) {
 	email, err := account.NormalizeEmail(text)
 	if err != nil {
-		return "", violation(field, "email", "is an e-mail address")
+		return "", violation(field, "email", "must be an e-mail address")
 	}
 	return email, nil
 }

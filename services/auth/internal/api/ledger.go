@@ -93,7 +93,7 @@ func moment(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	case t == nil:
 		return time.Time{}, nil
 	case !t.IsValid():
-		return time.Time{}, violation(field, field, "is a time of the years 1 to 9999")
+		return time.Time{}, violation(field, field, "must be a time of the years 1 to 9999")
 	}
 	return t.AsTime(), nil
 }
@@ -109,7 +109,7 @@ func (s ledgerServer) ExportAuditEntries(
 	w := &pieces{out: out}
 	err := keys.Export(out.Context(), w, firmOf(req.GetParent()), req.GetFirstSequence(), telemetry.ReadBuild().String())
 	if errors.Is(err, trail.ErrBeyond) {
-		return violation("first_sequence", "first_sequence", "is a place in the chain, or the one behind its end")
+		return violation("first_sequence", "first_sequence", "must be a place in the chain, or the one behind its end")
 	}
 	if err != nil {
 		return err

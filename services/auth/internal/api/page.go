@@ -37,7 +37,7 @@ func readToken(text, kind string, cursor any) error {
 	if text == "" {
 		return nil
 	}
-	wrong := violation("page_token", "page_token", "is the next_page_token of an answer to the same request")
+	wrong := violation("page_token", "page_token", "must be the next_page_token of an answer to the same request")
 	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return wrong

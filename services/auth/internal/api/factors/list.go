@@ -70,7 +70,7 @@ func readToken(text string) (string, error) {
 	name, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || !factorName.Match(name) {
 		return "", rpcerr.Default(codes.InvalidArgument).Field("page_token", "page_token",
-			"is the next_page_token of an answer to the same request")
+			"must be the next_page_token of an answer to the same request")
 	}
 	return string(name), nil
 }

@@ -67,7 +67,7 @@ func shownName(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if text == "" || strings.ContainsFunc(text, account.Unseen) {
 		return "", rpcerr.Default(codes.InvalidArgument).Field("display_name", "display_name",
-			"is a name on one line, of characters that can be seen")
+			"must be a name on one line, of characters that can be seen")
 	}
 	return text, nil
 }

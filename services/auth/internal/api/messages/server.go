@@ -48,7 +48,7 @@ func (s *Server) ReceiveDeliveryReport(ctx context.Context, req *authv1.ReceiveD
 		s.Desk.Logger.WarnContext(ctx, "a report about a text message was not signed by its provider", "provider", req.GetProvider())
 		return nil, errSignature
 	case errors.Is(err, delivery.ErrReport):
-		return nil, rpcerr.Default(codes.InvalidArgument).Field("body", "report", "is a report of the provider about a message")
+		return nil, rpcerr.Default(codes.InvalidArgument).Field("body", "report", "must be a report of the provider about a message")
 	case err != nil:
 		return nil, err
 	}
@@ -137,24 +137,24 @@ func (s *Server) wanted(in *authv1.MessageSettings) (messages.Settings, error) {
 		}
 	}
 	if out.SMSPerDay > s.Desk.Limits.PerDay {
-		wrong = wrong.Field("settings.sms_per_day", "bound", "is at most the installation's bound of "+strconv.Itoa(s.Desk.Limits.PerDay))
+		wrong = wrong.Field("settings.sms_per_day", "bound", "must be at most the installation's bound of "+strconv.Itoa(s.Desk.Limits.PerDay))
 	}
 	if out.SMSSender != "" && !strings.HasPrefix(out.SMSSender, "+") && !strings.ContainsFunc(out.SMSSender, unicode.IsLetter) {
-		wrong = wrong.Field("settings.sms_sender", "sender", "is a number in international form, or a name with a letter in it")
+		wrong = wrong.Field("settings.sms_sender", "sender", "must be a number in international form, or a name with a letter in it")
 	}
 	if strings.ContainsFunc(out.MailSenderName, account.Unseen) || strings.ContainsAny(out.MailSenderName, "<>@") {
-		wrong = wrong.Field("settings.mail_sender_name", "name", "is a name on one line, of characters that can be seen, and no address")
+		wrong = wrong.Field("settings.mail_sender_name", "name", "must be a name on one line, of characters that can be seen, and no address")
 	}
 	if out.MailReplyTo != "" {
 		address, err := account.NormalizeEmail(out.MailReplyTo)
 		if err != nil {
-			wrong = wrong.Field("settings.mail_reply_to", "email", "is an e-mail address")
+			wrong = wrong.Field("settings.mail_reply_to", "email", "must be an e-mail address")
 		}
 		out.MailReplyTo = address
 	}
 	out.MailSignature = strings.Trim(strings.ReplaceAll(in.GetMailSignature(), "\r\n", "\n"), "\n")
 	if strings.ContainsFunc(out.MailSignature, func(r rune) bool { return r != '\n' && account.Unseen(r) }) {
-		wrong = wrong.Field("settings.mail_signature", "text", "is lines of characters that can be seen")
+		wrong = wrong.Field("settings.mail_signature", "text", "must be lines of characters that can be seen")
 	}
 	if len(wrong.Violations()) > 0 {
 		return out, wrong
