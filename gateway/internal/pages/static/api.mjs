@@ -30,6 +30,7 @@ function sentence(p) {
   if (p.reason === 'TOO_MANY_ATTEMPTS' && p.metadata?.retry_time) return `Too many attempts. Try again after ${clock(p.metadata.retry_time)}.`;
   if (p.reason === 'INVITATION_INVALID' && p.metadata?.renewed) return 'This invitation was too old. Another one is on its way to you by e-mail.';
   if (p.reason === 'INVALID_REQUEST' && fields.length) return `Check what you entered: it ${fields.join('; it ')}.`;
+  if (p.reason === 'PIN_UNDELIVERABLE' && p.metadata?.why) return `No PIN could be sent: ${p.metadata.why}.`;
   if (words[p.reason]) return words[p.reason];
   const said = [p.detail, ...fields].filter(Boolean).join(': ') || 'Something went wrong. Try again.';
   return said[0].toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? '' : '.');

@@ -58,8 +58,9 @@ export function ready(verify) {
     find('#pin-form').hidden = !pins;
     find('#totp-form').hidden = !has(asked, 'TOTP');
     find('#passkey-form').hidden = !asked.passkeyOptions || !passkey.supported();
-    find('#recovery-form').hidden = true;
-    find('#use-recovery').hidden = !has(asked, 'RECOVERY_CODE');
+    const nothingElse = ['#pin-form', '#totp-form', '#passkey-form'].every((form) => find(form).hidden); // factors lost, or no passkeys in this browser
+    find('#recovery-form').hidden = !nothingElse || !has(asked, 'RECOVERY_CODE');
+    find('#use-recovery').hidden = nothingElse || !has(asked, 'RECOVERY_CODE');
     find('#pin-hint').textContent = `A PIN was sent to ${asked.destinationHint}. It works once, for ten minutes.`;
     find('#pin-label').textContent = bySMS ? 'PIN from the text message' : 'PIN from the e-mail';
     find('#email-pin-part').hidden = !both;

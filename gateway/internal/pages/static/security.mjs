@@ -15,6 +15,7 @@ const shown = {
 const fixed = ['factors/email', 'factors/recovery-codes']; // what nobody removes here
 
 let session = {};
+let firm = '';
 let enrolment = '';
 
 const home = async () => {
@@ -29,9 +30,10 @@ const home = async () => {
 const guard = guarded(() => session, home);
 
 async function fill() {
-  find('#who').textContent = `Signed in as ${session.displayName}, until ${when(session.expireTime)}.`;
+  find('#who').textContent = `Signed in as ${session.displayName}${firm && ` at ${firm}`}, until ${when(session.expireTime)}.`;
   const { factors } = await get('/v1/factors?page_size=100');
   find('#factors').replaceChildren(...factors.map(factorItem));
+  find('#change-mobile').textContent = factors.some((f) => f.kind === 'FACTOR_KIND_SMS_PIN') ? 'Change the mobile' : 'Add a mobile';
   find('#sessions').replaceChildren();
   await moreSessions('');
 }
@@ -87,6 +89,7 @@ function sessionItem(s) {
 // Recovery codes come with the first factor of one's own, and when they are asked for.
 async function finished(answer, words) {
   tell(words);
+  find('#must').hidden = !session.mustEnrol;
   if (!answer.recoveryCodes?.length) return home();
   find('#code-list').replaceChildren(...answer.recoveryCodes.map((code) => make('li', {}, code)));
   show('codes');
@@ -142,6 +145,12 @@ press(find('#sign-out'), async () => {
 });
 for (const back of document.querySelectorAll('.back')) press(back, async () => { tell(''); await home(); });
 
+// firmName is what the person's firm is called; nothing for operators, and while all they may do is to add a factor.
+async function firmName() {
+  if (!session.firm || session.mustEnrol) return '';
+  return get(`/v1/${session.firm}`).then((answer) => answer.firm.displayName, () => '');
+}
+
 async function start() {
   try {
     session = (await get('/v1/session')).session;
@@ -149,13 +158,14 @@ async function start() {
     if (error.status === 401) return signIn(error.reason === 'SESSION_LOCKED' ? 'unlock' : '');
     throw error;
   }
+  firm = await firmName();
   find('#username').value = session.displayName;
   find('#add-passkey').hidden = !passkey.supported();
   const must = find('#must');
   must.hidden = !session.mustEnrol && location.hash !== '#recovered';
   must.textContent = session.mustEnrol
     ? 'Your firm asks for another way to confirm that it is you. Add one below, then sign in with it: until then, this page is all there is.'
-    : 'You signed in with a recovery code. Add another way now, while you may: for ten minutes.';
+    : 'You signed in with a recovery code. Add another way now, while you may: for ten minutes. Then remove what you have lost.';
   await home();
 }
 start().catch((error) => alarm(error.message));
