@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -98,4 +99,16 @@ func TestProgressIsNotToldBeyondTheLock(t *testing.T) {
 	require.Contains(t, body, "event: run\n")
 	require.Contains(t, body, "event: error\ndata: {\"reason\":\"DEADLINE_EXCEEDED\"", "whoever is there asks again")
 	require.WithinDuration(t, s.locks, time.Now(), 5*time.Second)
+}
+
+// What everybody may ask is answered to whoever's session is locked or over as well: the consent page asks it first, and then
+// says which of the two it is.
+func TestWhatEverybodyMayAskNeedsNoSession(t *testing.T) {
+	s := start(t, nil)
+	for _, cookie := range []string{lockedToken, "of-a-session-that-ended"} {
+		resp, body := s.do(t, "GET", "/v1/addIns/word?redirect_uri="+url.QueryEscape(loopback), "", "Cookie", "concord_session="+cookie)
+		require.Equal(t, http.StatusOK, resp.StatusCode, body)
+		require.Contains(t, body, "Concord for Word")
+		require.Empty(t, resp.Cookies())
+	}
 }

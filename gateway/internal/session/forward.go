@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -23,10 +25,15 @@ func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) gr
 		token := Token(ctx)
 		// Whoever signs in is nobody yet, whatever session the browser still holds: it may have ended, or be another
 		// person's.
-		if token == "" || forNobody(method) {
+		nobody, others := admits(method)
+		if token == "" || (nobody && !others) {
 			return dial.AsNobody(ctx, Address(ctx)), time.Time{}, nil
 		}
 		known, err := sessions.resolve(ctx, token, audience, Address(ctx))
+		// What everybody may ask is not refused for a session that is over, or locked.
+		if nobody && status.Code(err) == codes.Unauthenticated {
+			return dial.AsNobody(ctx, Address(ctx)), time.Time{}, nil
+		}
 		if err != nil {
 			return nil, time.Time{}, err
 		}
@@ -96,14 +103,20 @@ func (w wrapped) NewStream(
 	return w.ClientConnInterface.NewStream(ctx, desc, method, opts...)
 }
 
-// forNobody says whether the contract admits nobody but those who are not signed in to a method.
-func forNobody(method string) bool {
+// admits says whether the contract admits those who are not signed in to a method, and whether it admits any others.
+func admits(method string) (nobody, others bool) {
 	name := protoreflect.FullName(strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", "."))
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 	if err != nil {
-		return false
+		return false, true
 	}
 	rule, _ := proto.GetExtension(d.Options(), optionsv1.E_Rule).(*optionsv1.Rule)
-	allow := rule.GetAllow()
-	return len(allow) == 1 && allow[0] == optionsv1.PrincipalKind_PRINCIPAL_KIND_ANONYMOUS
+	for _, kind := range rule.GetAllow() {
+		if kind == optionsv1.PrincipalKind_PRINCIPAL_KIND_ANONYMOUS {
+			nobody = true
+		} else {
+			others = true
+		}
+	}
+	return nobody, others
 }
