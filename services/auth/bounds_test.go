@@ -74,6 +74,27 @@ func TestC7_OneTextMessageAtATime(t *testing.T) {
 	})
 }
 
+// What tells the mobile of before that it is not any more is no PIN, and takes none from the hour's.
+func TestC7_ANoticeTakesNoPINFromTheHour(t *testing.T) {
+	each(t, options{run: true, environ: []string{"CONCORD_AUTH_SMS_PER_HOUR=3"}}, func(t *testing.T, s *suite) {
+		admin := s.textFirm("ada@harbour.example")
+		s.clock.forward(time.Hour)
+		s.signInAs(admin)
+		old, mobile := admin.mobile, newMobile()
+		start, err := s.factors().StartMobileChange(s.as(admin.token), &authv1.StartMobileChangeRequest{Mobile: mobile})
+		require.NoError(t, err)
+		_, err = s.factors().FinishMobileChange(s.as(admin.token), &authv1.FinishMobileChangeRequest{Enrolment: start.GetEnrolment(), Pin: s.inbox.pin(mobile)})
+		require.NoError(t, err)
+		s.inbox.about(old, "was changed")
+		channel, err := s.try(admin)
+		require.NoError(t, err)
+		require.Equal(t, authv1.Channel_CHANNEL_SMS, channel, "at once, and the third of the hour")
+		s.clock.forward(time.Minute)
+		_, err = s.try(admin)
+		require.Error(t, err, "and there are no more")
+	})
+}
+
 func TestC7_AFirmsTextMessagesOfADay(t *testing.T) {
 	each(t, options{run: true, environ: []string{"CONCORD_AUTH_SMS_PER_DAY=50", "CONCORD_AUTH_SMS_PER_HOUR=100"}}, func(t *testing.T, s *suite) {
 		s.clock.forward(s.clock.Now().Truncate(24 * time.Hour).Add(24*time.Hour + time.Hour).Sub(s.clock.Now())) // one o'clock

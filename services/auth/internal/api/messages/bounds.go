@@ -187,10 +187,11 @@ func (d *Desk) Count(tx *sqldb.Tx, a account.Account, mobile string, challenge [
 // noticeLife is how long a notice is worth sending.
 const noticeLife = 24 * time.Hour
 
-// CountNotice counts a text message that nobody answers. What the account may have in an hour does not bound it: each follows
-// a change that is bounded itself.
+// CountNotice counts a text message that nobody answers, for the firm and its day alone. What the account may have does not
+// bound it, since each follows a change that is bounded itself, and it takes no PIN from the account: it is written down as
+// one of no account.
 func (d *Desk) CountNotice(tx *sqldb.Tx, a account.Account, mobile string) (Ticket, error) {
-	return d.count(tx, messages.Text{Account: a.ID, Firm: a.Firm, Answered: true}, a, mobile, noticeLife)
+	return d.count(tx, messages.Text{Firm: a.Firm, Answered: true}, a, mobile, noticeLife)
 }
 
 func (d *Desk) count(tx *sqldb.Tx, row messages.Text, a account.Account, mobile string, life time.Duration) (Ticket, error) {

@@ -14,7 +14,7 @@ import (
 
 // Text is a text message. What it says is kept nowhere.
 type Text struct {
-	// ID is ours; Message is the id of the Provider that took it.
+	// ID is ours; Message is the id of the Provider that took it. Account is empty for a notice, which is no account's PIN.
 	ID, Account, Firm string
 	// Challenge is the hash of the challenge it carries the PIN of; empty for another purpose.
 	Challenge []byte
