@@ -22,10 +22,6 @@ func Words(v *protovalidate.Violation) string {
 		if f := v.FieldDescriptor; f != nil && f.Enum() != nil {
 			return said(v, "one of "+strings.Join(values(f.Enum()), ", "))
 		}
-	case rule == "enum.in":
-		if f := v.FieldDescriptor; f != nil && f.Enum() != nil {
-			return said(v, "one of "+strings.Join(named(f.Enum(), v.RuleValue), ", "))
-		}
 	case rule == "string.in":
 		return said(v, "one of "+list(v.RuleValue))
 	case rule == "string.pattern":
@@ -72,20 +68,6 @@ func empty(v *protovalidate.Violation) bool {
 func values(e protoreflect.EnumDescriptor) (names []string) {
 	for i := range e.Values().Len() {
 		if v := e.Values().Get(i); v.Number() != 0 {
-			names = append(names, string(v.Name()))
-		}
-	}
-	return names
-}
-
-// named are those of an enum's values that a rule lists by number.
-func named(e protoreflect.EnumDescriptor, numbers protoreflect.Value) (names []string) {
-	all, ok := numbers.Interface().(protoreflect.List)
-	if !ok {
-		return values(e)
-	}
-	for i := range all.Len() {
-		if v := e.Values().ByNumber(protoreflect.EnumNumber(all.Get(i).Int())); v != nil {
 			names = append(names, string(v.Name()))
 		}
 	}

@@ -44,7 +44,7 @@ message_type {
   field { name: "clients" number: 9 type: TYPE_STRING label: LABEL_REPEATED
     options { [buf.validate.field] { repeated { min_items: 1 items { string { pattern: "^firms/` + id + `/clients/` + id + `$" } } } } } }
   field { name: "kinds" number: 10 type: TYPE_ENUM type_name: ".concord.test.v1.Kind" label: LABEL_REPEATED
-    options { [buf.validate.field] { repeated { max_items: 1 items { enum { in: [2] } } } } } }
+    options { [buf.validate.field] { repeated { max_items: 1 } } } }
   oneof_decl { name: "_size" }
 }`
 
@@ -79,7 +79,6 @@ func TestWhatIsMissingIsRequired(t *testing.T) {
 func TestWhatIsWrongSaysWhatIsRight(t *testing.T) {
 	got := broken(t, `kind: 7 client: "x" account: "x" hash: "x" word: "C" email: "x" size: 0 text: "long enough" clients: "x" kinds: [KIND_MANUAL, KIND_FULL]`)
 	require.Equal(t, "must hold at most 1", got["kinds"])
-	require.Equal(t, "must be one of KIND_FULL", got["kinds[0]"])
 	require.Equal(t, "must be one of KIND_MANUAL, KIND_FULL", got["kind"])
 	require.Equal(t, `must be a name like "firms/{firm}/clients/{client}", with UUIDs in lower case`, got["client"])
 	require.Equal(t, got["client"], got["clients[0]"])
