@@ -112,3 +112,24 @@ func TestWhatEverybodyMayAskNeedsNoSession(t *testing.T) {
 		require.Empty(t, resp.Cookies())
 	}
 }
+
+// Whoever signs in anew in a browser leaves no session behind there that nobody holds any more. A program that sends its
+// tokens itself keeps what it has.
+func TestSigningInAnewEndsTheSessionOfTheBrowser(t *testing.T) {
+	s := start(t, nil)
+	const path, body = "/v1/sign-in/challenges/{challenge}:verify", `{"challenge":"c","pin":"123456"}`
+	resp, answer := s.do(t, "POST", path, body, "Authorization", "Bearer "+token)
+	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Empty(t, s.authorization("SignOut"))
+	resp, answer = s.do(t, "POST", path, body, session.ModeHeader, "cookie")
+	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Empty(t, s.authorization("SignOut"), "there was none")
+
+	for jar, want := range map[string]string{token: "Bearer internal-for-auth", lockedToken: ""} { // a locked one is worth nothing without the password
+		s.note(t.Context(), "SignOut")
+		resp, answer = s.do(t, "POST", path, body, "Cookie", "concord_session="+jar, session.CSRFHeader, session.CSRF(jar))
+		require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+		require.NotEmpty(t, resp.Cookies())
+		require.Equal(t, want, s.authorization("SignOut"))
+	}
+}

@@ -112,7 +112,8 @@ func (p *peer) VerifyPin(ctx context.Context, _ *authv1.VerifyPinRequest) (*auth
 	}}, nil
 }
 
-func (p *peer) SignOut(context.Context, *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+func (p *peer) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+	p.note(ctx, "SignOut")
 	return &authv1.SignOutResponse{}, nil
 }
 

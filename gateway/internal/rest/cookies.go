@@ -12,9 +12,14 @@ import (
 	connectorv1 "github.com/concord-suite/concord/proto/gen/concord/connector/v1"
 )
 
+// endWait is how long a sign-in waits for the end of the session before it.
+const endWait = 2 * time.Second
+
 // cookieAnswers moves secrets of an answer from its body into cookies: the session token when a browser asked for that,
 // the browser binding of a connect attempt always.
-func cookieAnswers(cookies session.Cookies, sessions *session.Cache) func(context.Context, http.ResponseWriter, proto.Message) error {
+func cookieAnswers(
+	cookies session.Cookies, sessions *session.Cache, auth authv1.SessionServiceClient,
+) func(context.Context, http.ResponseWriter, proto.Message) error {
 	give := func(ctx context.Context, w http.ResponseWriter, token *string, expires time.Time) {
 		if *token == "" || !session.WantsCookie(ctx) {
 			return
@@ -22,14 +27,25 @@ func cookieAnswers(cookies session.Cookies, sessions *session.Cache) func(contex
 		cookies.SetSession(w, *token, expires)
 		*token = ""
 	}
+	// signedIn ends the session that the browser held before: its token is overwritten, so nobody could (OWASP ASVS 5, 7.2.4).
+	// One that is locked or over can't be ended this way, and opens nothing. Either way the person is signed in.
+	signedIn := func(ctx context.Context, w http.ResponseWriter, token *string, expires time.Time) {
+		if *token != "" && session.FromCookie(ctx) {
+			bounded, cancel := context.WithTimeout(ctx, endWait)
+			_, _ = auth.SignOut(bounded, &authv1.SignOutRequest{})
+			cancel()
+			sessions.ForgetToken(session.Token(ctx))
+		}
+		give(ctx, w, token, expires)
+	}
 	return func(ctx context.Context, w http.ResponseWriter, msg proto.Message) error {
 		switch m := msg.(type) {
 		case *authv1.StartSignInResponse:
-			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+			signedIn(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.VerifyPinResponse:
-			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+			signedIn(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.VerifyFactorResponse:
-			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
+			signedIn(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
 		case *authv1.UnlockSessionResponse:
 			sessions.ForgetToken(session.Token(ctx))
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())

@@ -38,7 +38,7 @@ func New(conns Conns, cookies session.Cookies, sessions *session.Cache) (http.Ha
 		runtime.WithMiddlewares(known(request.Contract("concord."))),
 		runtime.WithErrorHandler(handleError),
 		runtime.WithRoutingErrorHandler(handleRouting),
-		runtime.WithForwardResponseOption(cookieAnswers(cookies, sessions)),
+		runtime.WithForwardResponseOption(cookieAnswers(cookies, sessions, authv1.NewSessionServiceClient(conns.Auth))),
 		// No header of the outside reaches a service: identity travels by token only.
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),

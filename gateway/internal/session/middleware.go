@@ -62,6 +62,9 @@ func Address(ctx context.Context) string {
 // WantsCookie says whether the session token of an answer belongs into a cookie.
 func WantsCookie(ctx context.Context) bool { return callerOf(ctx).wantCookie }
 
+// FromCookie says whether a browser's cookie brought the session of the request.
+func FromCookie(ctx context.Context) bool { return callerOf(ctx).fromCookie }
+
 // Token is the opaque session token of the request, empty when there is none.
 func Token(ctx context.Context) string { return callerOf(ctx).token }
 
