@@ -120,6 +120,30 @@ func TestPasswordAloneWithoutEnforcement(t *testing.T) {
 	})
 }
 
+// Whoever confirms by a PIN that is sent is told what the risk is, and what to enrol instead; nobody else is.
+func TestN17_WhoUsesPINsIsToldOfTheRiskAndOfTheSaferWay(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		operator := s.operator()
+		admin := s.newFirm(operator, "Harbour Tax", "ada@harbour.example", newMobile())
+		notice := func(p *person) string {
+			now, err := s.sessions.GetCurrentSession(s.as(p.token), &authv1.GetCurrentSessionRequest{})
+			require.NoError(t, err)
+			return now.GetSession().GetRiskNotice()
+		}
+		require.Empty(t, notice(admin), "no PIN was sent yet")
+		told := s.stepUp(admin).GetRiskNotice()
+		for _, word := range []string{"text message", "e-mail", "takes over your number", "passkey", "authenticator program"} {
+			require.Contains(t, told, word)
+		}
+		require.Equal(t, told, notice(admin))
+		require.Equal(t, told, notice(operator), "by e-mail as well")
+		prog := s.enrolTOTP(admin)
+		opened, err := s.showTOTP(s.begin(admin).GetChallenge(), prog.code())
+		require.NoError(t, err)
+		require.Empty(t, opened.GetSession().GetRiskNotice())
+	})
+}
+
 func TestN17_MobileEnteredBySomebodyElseIsValidatedOnce(t *testing.T) {
 	each(t, options{run: true}, func(t *testing.T, s *suite) {
 		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())

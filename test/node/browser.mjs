@@ -152,6 +152,14 @@ await step('keep the session where no script reads it', async () => {
   assert.equal(refused, 403, 'a change without the proof of the page');
 });
 
+await step('be told of the risk of PINs, and take the safer way', async () => {
+  await page.getByText('can be read by whoever takes over your number').waitFor();
+  await button('Set up the safer way').click();
+  await heading('Add a passkey');
+  await button('Cancel').filter({ visible: true }).click();
+  await heading('Account security');
+});
+
 await step('add a passkey and keep the recovery codes', async () => {
   await button('Add a passkey').click();
   await field('A name to recognise it by').fill('Laptop of the test');
@@ -161,6 +169,7 @@ await step('add a passkey and keep the recovery codes', async () => {
   assert.equal(kept.length, 10);
   await button('I have kept them').click();
   await page.getByText('Laptop of the test').waitFor();
+  assert.ok(await page.locator('#risk').isHidden(), 'there is a safer way now');
   const { credentials } = await devtools.send('WebAuthn.getCredentials', { authenticatorId });
   assert.equal(credentials.length, 1);
   assert.equal(credentials[0].rpId, 'localhost');

@@ -173,6 +173,17 @@ func TestN29_PasskeysAreOfferedToEverybody(t *testing.T) {
 	require.Contains(t, body, "A text message can be read by whoever takes over your number. A passkey can't.")
 }
 
+// Whoever signed in by a PIN that was sent meets a notice of the risk on the page that follows, before everything else there,
+// with the safer way a button away. What it says comes from the API.
+func TestN17_TheRiskOfPINsIsNamedBesideTheSaferWay(t *testing.T) {
+	_, body := serve(t)("/account/security")
+	require.Regexp(t, `(?s)<div id="risk" hidden>\s*<p class="hint" id="risk-notice"></p>.{0,60}<button type="button" id="safer" aria-describedby="risk-notice">Set up the safer way<`, body)
+	require.Less(t, strings.Index(body, `id="risk"`), strings.Index(body, "<h2"))
+	script, err := os.ReadFile("static/security.mjs")
+	require.NoError(t, err)
+	require.Contains(t, string(script), "session.riskNotice")
+}
+
 // The browser keeps nothing of a session but the cookies of the gateway, and gets no token in words.
 func TestN36_NothingIsStoredByScripts(t *testing.T) {
 	scripts, err := filepath.Glob("static/*.mjs")

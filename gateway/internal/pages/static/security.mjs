@@ -14,6 +14,8 @@ const shown = {
 };
 const fixed = ['factors/email', 'factors/recovery-codes']; // what nobody removes here
 
+const stronger = ['FACTOR_KIND_PASSKEY', 'FACTOR_KIND_TOTP'];
+
 let session = {};
 let firm = '';
 let enrolment = '';
@@ -34,6 +36,8 @@ async function fill() {
   const { factors } = await get('/v1/factors?page_size=100');
   find('#factors').replaceChildren(...factors.map(factorItem));
   find('#change-mobile').textContent = factors.some((f) => f.kind === 'FACTOR_KIND_SMS_PIN') ? 'Change the mobile' : 'Add a mobile';
+  find('#risk').hidden = !session.riskNotice || factors.some((f) => stronger.includes(f.kind) && f.allowed);
+  find('#risk-notice').textContent = session.riskNotice ?? '';
   find('#sessions').replaceChildren();
   await moreSessions('');
 }
@@ -107,6 +111,9 @@ submit(find('#name-form'), async ({ displayName }) => {
   const passkeyAttestation = await passkey.create(enrolment.passkeyOptions);
   await finished(await post('/v1/factors:finishPasskey', { enrolment: enrolment.enrolment, displayName, passkeyAttestation }), 'Your passkey is ready.');
 });
+
+// The safer way of those there are on this device.
+press(find('#safer'), () => find(passkey.supported() ? '#add-passkey' : '#add-totp').click());
 
 press(find('#add-totp'), () => guard((allowed) => post('/v1/factors:startTotp', allowed), (answer) => {
   enrolment = answer;

@@ -143,6 +143,14 @@ func forbiddenOf(p *authv1.SecurityPolicy) (out []account.Factor) {
 	return out
 }
 
+// riskNotice is what people are told who use PINs that are sent: the risk, and the way that is without it (NIST SP 800-63B-4
+// §3.2.9 asks for both, and for a way that everybody can take).
+const riskNotice = "A PIN by text message or e-mail can be read by whoever takes over your number or your mailbox. " +
+	"A passkey or an authenticator program is safer, and quicker."
+
+// sent tells whether a kind of factor travels to the person, where others may read it.
+func sent(k account.Factor) bool { return k == account.SMSPIN || k == account.EmailPIN }
+
 // sessionMessage describes a session and its holder.
 func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
 	m := &authv1.Session{
@@ -154,6 +162,9 @@ func sessionMessage(s session.Session, h store.Holder) *authv1.Session {
 	}
 	if s.Firm != "" {
 		m.Firm = names.Format(store.FirmName, s.Firm)
+	}
+	if s.Kind != session.AddIn && slices.ContainsFunc(s.Shown(), sent) {
+		m.RiskNotice = riskNotice
 	}
 	if s.Kind == session.AddIn {
 		m.Kind, m.DisplayName, m.StepUpExpireTime = access.AddIn, h.DisplayName+" ("+s.AddIn+")", nil

@@ -1151,7 +1151,9 @@ type Session struct {
 	// True for the session of the call.
 	Current bool `protobuf:"varint,17,opt,name=current,proto3" json:"current,omitempty"`
 	// When it was used last, to the minute.
-	LastUseTime   *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
+	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
+	// A sentence to show the person who confirmed by a PIN that was sent: what the risk is, and what to enrol instead. Empty after anything stronger.
+	RiskNotice    string `protobuf:"bytes,19,opt,name=risk_notice,json=riskNotice,proto3" json:"risk_notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1312,6 +1314,13 @@ func (x *Session) GetLastUseTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Session) GetRiskNotice() string {
+	if x != nil {
+		return x.RiskNotice
+	}
+	return ""
+}
+
 var File_concord_auth_v1_sign_in_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
@@ -1385,7 +1394,7 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\vdisplayName\"7\n" +
 	"\x19ClaimInstallationResponse\x12\x1a\n" +
-	"\boperator\x18\x01 \x01(\tR\boperator\"\xfc\x05\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\"\x9d\x06\n" +
 	"\aSession\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.concord.options.v1.PrincipalKindR\x04kind\x12\x18\n" +
@@ -1408,7 +1417,9 @@ const file_concord_auth_v1_sign_in_service_proto_rawDesc = "" +
 	"\x11enrol_expire_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x0fenrolExpireTime\x12\x15\n" +
 	"\x06add_in\x18\x10 \x01(\tR\x05addIn\x12\x18\n" +
 	"\acurrent\x18\x11 \x01(\bR\acurrent\x12>\n" +
-	"\rlast_use_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime2\xd1\n" +
+	"\rlast_use_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime\x12\x1f\n" +
+	"\vrisk_notice\x18\x13 \x01(\tR\n" +
+	"riskNotice2\xd1\n" +
 	"\n" +
 	"\rSignInService\x12\x88\x01\n" +
 	"\vStartSignIn\x12#.concord.auth.v1.StartSignInRequest\x1a$.concord.auth.v1.StartSignInResponse\".\x8a\xb5\x18\x14\n" +
