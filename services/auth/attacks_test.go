@@ -43,6 +43,21 @@ func TestOnePasswordOfAnAddressForgivesNoGuessesAtAnother(t *testing.T) {
 	})
 }
 
+// Who has one password for all their accounts mistypes it as often as others.
+func TestARightPasswordForgivesWhereItIsThatOfEveryAccount(t *testing.T) {
+	s := onSQLite(t, options{run: true})
+	operator := s.operator()
+	one := s.newFirm(operator, "Harbour Tax", "ada@both.example", "")
+	s.newFirm(operator, "Bridge Audit", "ada@both.example", "")
+	for range 3 {
+		for range 4 {
+			_, err := s.signIn.StartSignIn(s.nobody("192.0.2.7"), &authv1.StartSignInRequest{Email: one.email, Password: "mistyped " + passphrase, Firm: one.firm})
+			is(t, err, codes.Unauthenticated, refused)
+		}
+		s.signInAs(one)
+	}
+}
+
 // Whoever has asked for all the text messages of an hour does not get the PIN by e-mail for that: it waits, or a recovery
 // code is shown.
 func TestUsingUpTheTextMessagesOfAnHourWeakensNoSignIn(t *testing.T) {

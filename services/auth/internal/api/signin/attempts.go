@@ -197,14 +197,10 @@ func fail(tx *sqldb.Tx, key subjectKey, now time.Time, wait func(int) time.Durat
 	return store.PutAttempts(tx, key[:], a)
 }
 
-// forgive forgets the failures of an origin that knew the password, and knows it from now on. Those at an address of several
-// accounts stay until they are a day old: whoever knows the password of one could else guess at the others between.
-func (s *Service) forgive(tx *sqldb.Tx, email, address string) error {
-	accounts, err := store.AccountsByEmail(tx, email)
-	switch {
-	case err != nil:
-		return err
-	case len(accounts) <= 1:
+// forgive forgets the failures of an origin that knew the password, and knows it from now on. A password that is not that of
+// every account of the address leaves the failures until they are a day old: whoever knows it could else guess at the others.
+func (s *Service) forgive(tx *sqldb.Tx, email, address string, every bool) error {
+	if every {
 		return s.Welcome(tx, email, address)
 	}
 	pair := pairOf(email, address)

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -109,28 +110,28 @@ func (s *Service) Start(ctx context.Context, c Credentials) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer leave()
-	var candidates []account.Account
+	var all []account.Account
 	err = s.DB.Read(ctx, func(tx *sqldb.Tx) (err error) {
 		if err := s.mayTry(tx, email, c.Address); err != nil {
 			return err
 		}
-		candidates, err = candidatesOf(tx, email, c.Firm)
+		all, err = store.AccountsByEmail(tx, email)
 		return err
 	})
 	if err != nil {
 		return Outcome{}, err
 	}
-	chosen, rehashed, err := s.compare(ctx, c, candidates)
+	got, err := s.compare(ctx, c, all)
 	switch {
 	case errors.Is(err, ErrRefused):
-		if noted := s.wrongPassword(ctx, email, c.Address, candidates); noted != nil {
+		if noted := s.wrongPassword(ctx, email, c.Address, slices.DeleteFunc(all, c.leaves)); noted != nil {
 			return Outcome{}, noted
 		}
 		return Outcome{}, err
 	case err != nil:
 		return Outcome{}, s.named(ctx, err)
 	}
-	return s.proceed(ctx, chosen, rehashed, password.Short(c.Password), c.Address)
+	return s.proceed(ctx, got, password.Short(c.Password), c.Address)
 }
 
 // named adds the names of the firms to an error that asks to choose one: the password was right, and people know names.
@@ -152,78 +153,80 @@ func (s *Service) named(ctx context.Context, err error) error {
 	}), err)
 }
 
-// candidatesOf returns the accounts a sign-in is for.
-func candidatesOf(tx *sqldb.Tx, email, firm string) ([]account.Account, error) {
-	all, err := store.AccountsByEmail(tx, email)
-	if err != nil || firm == "" {
-		return all, err
-	}
-	var out []account.Account
-	for _, a := range all {
-		if a.Firm == firm {
-			out = append(out, a)
-		}
-	}
-	return out, nil
+// leaves tells whether an account is none of those a sign-in is for.
+func (c Credentials) leaves(a account.Account) bool { return c.Firm != "" && a.Firm != c.Firm }
+
+// match is the account whose password was shown.
+type match struct {
+	account account.Account
+	// rehashed takes the place of its hash; empty when that is good.
+	rehashed string
+	// every is true when the password is that of all accounts of the address.
+	every bool
 }
 
 // compare finds the account whose password it is, and hashes the password anew when its hash is of old costs. Without a
-// firm named, the operator's account goes before those of firms, since it cannot be named.
-func (s *Service) compare(ctx context.Context, c Credentials, candidates []account.Account) (chosen account.Account, rehashed string, err error) {
-	hashes := make([]string, len(candidates))
-	for i, a := range candidates {
+// firm named, the operator's account goes before those of firms, since it cannot be named. All accounts of the address are
+// compared, whatever firm is named: they share their salt, so that costs nothing.
+func (s *Service) compare(ctx context.Context, c Credentials, all []account.Account) (got match, err error) {
+	hashes := make([]string, len(all))
+	for i, a := range all {
 		hashes[i] = a.Password
 	}
 	var fits []account.Account
 	err = s.Hasher.Do(ctx, func(slot *password.Slot) error {
+		got.every = true
 		for i, r := range slot.Check(c.Password, hashes) {
-			if !r.Match {
+			got.every = got.every && r.Match
+			if !r.Match || c.leaves(all[i]) {
 				continue
 			}
-			fits = append(fits, candidates[i])
+			fits = append(fits, all[i])
 			if r.Stale {
-				rehashed = slot.Rehash(c.Password, hashes[i])
+				got.rehashed = slot.Rehash(c.Password, hashes[i])
 			}
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return chosen, "", err
+		return match{}, err
 	case len(fits) == 0:
-		return chosen, "", ErrRefused
+		return match{}, ErrRefused
 	case len(fits) == 1:
-		return fits[0], rehashed, nil
+		got.account = fits[0]
+		return got, nil
 	}
 	several := &AmbiguousError{}
 	for _, a := range fits {
 		if a.Kind == account.Operator {
-			return a, rehashed, nil
+			got.account = a
+			return got, nil
 		}
 		several.Firms = append(several.Firms, a.Firm)
 	}
-	return chosen, "", several
+	return match{}, several
 }
 
 // proceed goes on after the right password. One that is too short to stand alone was chosen beside a second factor, which is
 // asked for also when the firm has stopped to.
-func (s *Service) proceed(ctx context.Context, chosen account.Account, rehashed string, short bool, address string) (Outcome, error) {
+func (s *Service) proceed(ctx context.Context, got match, short bool, address string) (Outcome, error) {
 	var out Outcome
 	var sending *sending
 	err := s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
 		out, sending = Outcome{}, nil
 		now := s.Now()
-		a, err := store.Account(tx, chosen.Firm, chosen.ID)
+		a, err := store.Account(tx, got.account.Firm, got.account.ID)
 		if err != nil {
 			return err
 		}
-		if a.State != account.Active || a.Password != chosen.Password {
+		if a.State != account.Active || a.Password != got.account.Password {
 			return ErrRefused // disabled, or given another password, while it was being checked
 		}
-		if rehashed != "" {
-			a.Password = rehashed
+		if got.rehashed != "" {
+			a.Password = got.rehashed
 		}
-		if err := s.forgive(tx, a.Email, address); err != nil {
+		if err := s.forgive(tx, a.Email, address, got.every); err != nil {
 			return err
 		}
 		firm, err := store.FirmOf(tx, a.Firm)

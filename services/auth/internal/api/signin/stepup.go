@@ -91,7 +91,11 @@ func (s *Service) beginStepUp(ctx context.Context, current session.Session, chec
 			out, err = s.newChallenge(tx, in, offer{factors: factor.Kinds{account.Passkey}, alone: true}, now)
 			return err
 		}
-		if err := s.forgive(tx, a.Email, address); err != nil {
+		accounts, err := store.AccountsByEmail(tx, a.Email)
+		if err != nil {
+			return err
+		}
+		if err := s.forgive(tx, a.Email, address, len(accounts) == 1); err != nil {
 			return err
 		}
 		out, err = s.challenge(tx, in, now)
