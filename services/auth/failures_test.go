@@ -99,7 +99,7 @@ func TestC6_CodesAreSwitchedOffAndNotTheAccount(t *testing.T) {
 			_, err := s.showRecovery(c.GetChallenge(), "0000-0000-0000-0000")
 			return err
 		})
-		c = s.beginPatiently(member)
+		_ = s.beginPatiently(member)
 		s.clock.forward(15 * time.Minute)
 		c = s.beginPatiently(member)
 		opened, err := s.showRecovery(c.GetChallenge(), prog.codes[0])
