@@ -62,6 +62,10 @@ func Run(ctx context.Context, args, environ []string, out, errs io.Writer) int {
 	if len(args) > 0 {
 		command, rest = args[0], args[1:]
 	}
+	if text := usageOf(command, rest); text != "" {
+		fmt.Fprint(out, text)
+		return exitOK
+	}
 	var err error
 	switch command {
 	case "run":
