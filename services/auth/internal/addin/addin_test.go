@@ -64,6 +64,8 @@ func TestWhatBecomesOfARefreshToken(t *testing.T) {
 	require.Equal(t, Repeat, Judge(rotated, Tokens{}, now.Add(RetryFor-1)))
 	require.Equal(t, End, Judge(rotated, Tokens{}, now.Add(RetryFor)))
 	require.Equal(t, Refuse, Judge(rotated, Tokens{Used: now}, now.Add(RetryFor-1)), "the answer arrived")
+	require.Equal(t, Repeat, Judge(rotated, Tokens{}, now.Add(-time.Minute)), "another replica's clock is a bit behind")
+	require.Equal(t, End, Judge(rotated, Tokens{}, now.Add(-time.Hour)), "a clock was put back")
 	require.Equal(t, End, Judge(rotated, Tokens{Used: now}, now.Add(RetryFor)))
 	require.Equal(t, End, Judge(rotated, Tokens{Used: now, Rotated: now}, now.Add(1)), "its successor was redeemed, too")
 	require.Equal(t, Refuse, Judge(Tokens{Rotated: now}, Tokens{}, now), "the salt is gone: it can't be made again")

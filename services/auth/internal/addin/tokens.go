@@ -11,6 +11,9 @@ import (
 const (
 	// AccessLife is how long an access token is good.
 	AccessLife = 10 * time.Minute
+	// apart is the most by which the clocks of two replicas may differ. What was redeemed by one that has been put back since
+	// was redeemed nobody knows how long ago: its answer is not given again.
+	apart = 5 * time.Minute
 	// RetryFor is how long a refresh token that was redeemed may be asked about again: as long as programs commonly wait
 	// for an answer, and so until they know that it was lost.
 	RetryFor = 30 * time.Second
@@ -63,7 +66,7 @@ func Judge(own, next Tokens, now time.Time) Verdict {
 		return Refuse
 	case own.Rotated.IsZero():
 		return Rotate
-	case !now.Before(own.Rotated.Add(RetryFor)) || !next.Rotated.IsZero():
+	case !now.Before(own.Rotated.Add(RetryFor)) || !next.Rotated.IsZero() || own.Rotated.After(now.Add(apart)):
 		return End
 	case next.Used.IsZero() && len(own.Salt) > 0:
 		return Repeat

@@ -13,6 +13,7 @@ import (
 	"github.com/concord-suite/concord/platform/vault"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/recovery"
+	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store/factors"
 	"github.com/concord-suite/concord/services/auth/internal/totp"
 )
@@ -48,6 +49,10 @@ func (b Book) EnrolTOTP(tx *sqldb.Tx, a account.Account, secret []byte, step int
 	})
 }
 
+// keepSteps is for how long accepted codes are remembered one by one: longer than any step of a clock that happens by
+// mistake, which mostly is a day.
+const keepSteps = int64(7 * 24 * time.Hour / totp.Period)
+
 // AcceptTOTP tells whether a code is one that the account's program shows now, and takes it: the same code does not
 // count again.
 func (b Book) AcceptTOTP(tx *sqldb.Tx, a account.Account, code string, now time.Time) (bool, error) {
@@ -62,11 +67,15 @@ func (b Book) AcceptTOTP(tx *sqldb.Tx, a account.Account, code string, now time.
 	if err != nil {
 		return false, err
 	}
-	step, ok := totp.Check(secret, code, now, t.LastStep)
+	last := t.LastStep
+	if last > totp.StepOf(now.Add(session.Apart)) {
+		last = 0 // by a clock that has been put back since: the codes that were accepted are known one by one
+	}
+	step, ok := totp.Check(secret, code, now, last)
 	if !ok {
 		return false, nil
 	}
-	return factors.AcceptStep(tx, a.ID, step, now)
+	return factors.AcceptStep(tx, a.ID, step, t.LastStep, step-keepSteps, now)
 }
 
 // MakeRecovery makes recovery codes for the account, in place of those it keeps, and returns them for their one showing.

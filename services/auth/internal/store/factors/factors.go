@@ -34,6 +34,7 @@ func Sweep(tx *sqldb.Tx, now time.Time) error {
 func Forget(tx *sqldb.Tx, account string) error {
 	for _, query := range []string{
 		`DELETE FROM totps WHERE account = $1`,
+		`DELETE FROM totp_steps WHERE account = $1`,
 		`DELETE FROM recovery_codes WHERE account = $1`,
 		`DELETE FROM recovery_keys WHERE account = $1`,
 		`DELETE FROM enrolments WHERE account = $1`,
