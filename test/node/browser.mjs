@@ -153,7 +153,7 @@ await step('keep the session where no script reads it', async () => {
 });
 
 await step('be told of the risk of PINs, and take the safer way', async () => {
-  await page.getByText('can be read by whoever takes over your number').waitFor();
+  await page.locator('#risk-notice').getByText('can be read by whoever takes over your number').waitFor(); // the step that adds a mobile says so, too
   await button('Set up the safer way').click();
   await heading('Add a passkey');
   await button('Cancel').filter({ visible: true }).click();
