@@ -66,8 +66,10 @@ func (c *contract) readReasons(e protoreflect.EnumDescriptor) {
 	for i := range e.Values().Len() {
 		v := e.Values().Get(i)
 		name := strings.TrimPrefix(string(v.Name()), "ERROR_REASON_")
-		if v.Number() != 0 && c.reasons[name] == "" {
-			c.reasons[name] = strings.TrimSpace(e.ParentFile().SourceLocations().ByDescriptor(v).LeadingComments)
+		meaning := strings.TrimSpace(e.ParentFile().SourceLocations().ByDescriptor(v).LeadingComments)
+		// Files come in no order; where two packages say it in different words, the same one counts each time.
+		if known := c.reasons[name]; v.Number() != 0 && (known == "" || meaning < known) {
+			c.reasons[name] = meaning
 		}
 	}
 }

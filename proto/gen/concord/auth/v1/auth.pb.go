@@ -81,7 +81,7 @@ const (
 	ErrorReason_ERROR_REASON_GRANT_INVALID ErrorReason = 25
 	// No Add-In is registered under this client id, or not with this kind of redirect address.
 	ErrorReason_ERROR_REASON_CLIENT_UNKNOWN ErrorReason = 26
-	// The report of a delivery is not signed by the provider.
+	// The signature of a webhook does not fit its bytes.
 	ErrorReason_ERROR_REASON_SIGNATURE_INVALID ErrorReason = 27
 	// The account is not one that can be treated this way, for example the caller's own.
 	ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE ErrorReason = 28
