@@ -255,3 +255,38 @@ func TestWhoIsInvitedAnewHasNoFactorsFromBefore(t *testing.T) {
 		require.Error(t, err)
 	})
 }
+
+// Who is a firm's only administrator and has lost everything is helped by the operator, who can do so for nobody else.
+func TestTheOperatorHelpsTheOnlyAdministrator(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		operator := s.operator()
+		key := s.enrolTOTP(operator)
+		began := s.begin(operator)
+		shown, err := s.showTOTP(began.GetChallenge(), key.code())
+		require.NoError(t, err)
+		operator.token = shown.GetSessionToken()
+		admin := s.newFirm(operator, "Harbour Tax", "ada@harbour.example", newMobile())
+		s.stepUp(admin)
+		s.enforce(admin)
+		reset := func(name string) (*authv1.ResetStaffResponse, error) {
+			return s.accounts.ResetStaff(s.as(operator.token), &authv1.ResetStaffRequest{Name: name, Factors: true})
+		}
+		mo := s.hire(admin, "mo@harbour.example", "", authv1.Role_ROLE_STAFF)
+		_, err = reset(mo.account)
+		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE)
+		bo := s.hire(admin, "bo@harbour.example", "", authv1.Role_ROLE_ADMINISTRATOR)
+		_, err = reset(admin.account)
+		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ACCOUNT_UNSUITABLE)
+
+		_, err = s.accounts.DisableStaff(s.as(admin.token), &authv1.DisableStaffRequest{Name: bo.account, RequestId: requestID()})
+		require.NoError(t, err)
+		handed, err := reset(admin.account)
+		require.NoError(t, err)
+		require.NotEmpty(t, handed.GetRecoveryCode())
+		_, err = s.resolve(admin.token, "auth")
+		is(t, err, codes.Unauthenticated, authv1.ErrorReason_ERROR_REASON_SESSION_ENDED)
+		began = s.begin(admin)
+		_, err = s.showRecovery(began.GetChallenge(), handed.GetRecoveryCode())
+		require.NoError(t, err)
+	})
+}

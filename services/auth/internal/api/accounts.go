@@ -124,10 +124,7 @@ func (s *Server) staffMessages(tx *sqldb.Tx, f account.Firm, staff ...account.Ac
 		return nil, err
 	}
 	for _, a := range staff {
-		m := staffMessage(a)
-		m.Factors, m.Etag = factorsOf(staffing.Showable(a, f, enrolled[a.ID])), staffing.ETag(a)
-		m.EnrolmentRequestTime = stamp(enrolled[a.ID].Asked)
-		out = append(out, m)
+		out = append(out, staffMessage(a, f, enrolled[a.ID]))
 	}
 	return out, nil
 }
@@ -333,9 +330,27 @@ func (s accountServer) ResetStaff(ctx context.Context, req *authv1.ResetStaffReq
 		if a.State != account.Active {
 			return nil, errUnsuitable.Messagef("the account is not active; invite the person anew")
 		}
+		if err := mayReset(ctx, tx, a); err != nil {
+			return nil, err
+		}
 		code, err := s.Staffing.Reset(tx, a, req.GetPassword(), req.GetFactors(), addressOf(ctx))
 		return &authv1.ResetStaffResponse{RecoveryCode: code}, err
 	})
+}
+
+// mayReset leaves a firm's people to its administrators: the operator helps the only one, whom nobody else could help.
+func mayReset(ctx context.Context, tx *sqldb.Tx, a account.Account) error {
+	if access.From(ctx).Kind != access.Operator {
+		return nil
+	}
+	if a.Role != account.Administrator {
+		return errUnsuitable.Messagef("an administrator of the firm resets this account")
+	}
+	others, err := store.OtherAdministrators(tx, a.Firm, a.ID)
+	if err == nil && others > 0 {
+		err = errUnsuitable.Messagef("the firm has another administrator, who resets this account")
+	}
+	return err
 }
 
 // ReinstatePin implements authv1.AccountServiceServer.

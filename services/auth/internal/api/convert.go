@@ -12,11 +12,13 @@ import (
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
+	"github.com/concord-suite/concord/services/auth/internal/api/staffing"
 	"github.com/concord-suite/concord/services/auth/internal/api/who"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
 	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
 	"github.com/concord-suite/concord/services/auth/internal/store"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // stamp is a time on the wire; the zero time is unset.
@@ -65,11 +67,13 @@ func channelOf(c factor.Channel) authv1.Channel {
 	return authv1.Channel_CHANNEL_UNSPECIFIED
 }
 
-func staffMessage(a account.Account) *authv1.Staff {
+// staffMessage describes a member of a firm's staff, with what they can show second.
+func staffMessage(a account.Account, f account.Firm, has people.Enrolled) *authv1.Staff {
 	return &authv1.Staff{
 		Name: names.Format(store.StaffName, a.Firm, a.ID), DisplayName: a.DisplayName, Email: a.Email, Mobile: a.Mobile,
 		MobileValidated: !a.MobileValidated.IsZero(), Role: roleOf(a.Role), State: stateOf(a.State),
 		CreateTime: stamp(a.Created), LastSignInTime: stamp(a.LastSignIn), PinDisabled: !a.PIN.Disabled.IsZero(),
+		Factors: factorsOf(staffing.Showable(a, f, has)), EnrolmentRequestTime: stamp(has.Asked), Etag: staffing.ETag(a),
 	}
 }
 

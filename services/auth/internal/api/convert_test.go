@@ -11,7 +11,9 @@ import (
 	"github.com/concord-suite/concord/services/auth/internal/account"
 	"github.com/concord-suite/concord/services/auth/internal/api/signin"
 	"github.com/concord-suite/concord/services/auth/internal/factor"
+	"github.com/concord-suite/concord/services/auth/internal/receipt"
 	"github.com/concord-suite/concord/services/auth/internal/session"
+	"github.com/concord-suite/concord/services/auth/internal/store/people"
 )
 
 // A field that is added to the contract and forgotten here stays empty, and this test says which.
@@ -26,12 +28,15 @@ func TestEveryFieldIsFilled(t *testing.T) {
 		PasskeyAloneForbidden: true, Forbidden: account.Forbiddable(),
 	}
 	s := session.Session{
-		ID: "s", Firm: "f", Account: "a", Kind: session.Person, Strength: session.Strong, Methods: []string{"pwd"}, Created: now,
+		ID: "s", Firm: "f", Account: "a", Kind: session.Person, Strength: session.Strong, Methods: []string{"pwd", "otp", "sms"}, Created: now,
 		Expires: now.Add(session.Life), Used: now, StepUpUntil: now, Address: "192.0.2.7", MustEnrol: true, EnrolUntil: now, AddIn: "word",
 	}
 	for _, m := range []proto.Message{
-		staffMessage(a), contactLoginMessage(a), firmMessage(f), policyMessage(f, []string{"c"}), (&Server{Now: func() time.Time { return now.Add(session.Idle) }}).listed(s, holderOf(a), "s"),
-		challengeMessage(&signin.Pending{ID: "c", Channel: factor.SMS, Hint: "h", Expires: now, Resend: now}),
+		staffMessage(a, f, people.Enrolled{Codes: 1, Asked: now}), contactLoginMessage(a), firmMessage(f), policyMessage(f, []string{"c"}), (&Server{Now: func() time.Time { return now.Add(session.Idle) }}).listed(s, holderOf(a), "s"),
+		challengeMessage(&signin.Pending{
+			ID: "c", Channel: factor.SMS, Hint: "h", Expires: now, Resend: now, Factors: factor.Kinds{account.Passkey},
+			PasskeyOptions: "{}", Text: receipt.Undelivered, EmailOpen: true,
+		}),
 	} {
 		r := m.ProtoReflect()
 		for i := range r.Descriptor().Fields().Len() {

@@ -2433,7 +2433,7 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ACCOUNT_STATE_INVITED\x10\x01\x12\x18\n" +
 	"\x14ACCOUNT_STATE_ACTIVE\x10\x02\x12\x1a\n" +
-	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xbe\x16\n" +
+	"\x16ACCOUNT_STATE_DISABLED\x10\x032\xbf\x16\n" +
 	"\x0eAccountService\x12\xa7\x01\n" +
 	"\vInviteStaff\x12#.concord.auth.v1.InviteStaffRequest\x1a$.concord.auth.v1.InviteStaffResponse\"M\x8a\xb5\x18\x1d\n" +
 	"\fstaff.invite\x12\x01\x03 \x01*\x06parent0\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{parent=firms/*}/staff:invite\x12\x95\x01\n" +
@@ -2447,10 +2447,10 @@ const file_concord_auth_v1_account_service_proto_rawDesc = "" +
 	"\fReinstatePin\x12$.concord.auth.v1.ReinstatePinRequest\x1a%.concord.auth.v1.ReinstatePinResponse\"\x89\x01\x8a\xb5\x18\x1d\n" +
 	"\rpin.reinstate\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02b:\x01*Z4:\x01*\"//v1/{name=firms/*/contactLogins/*}:reinstatePin\"'/v1/{name=firms/*/staff/*}:reinstatePin\x12\x9e\x01\n" +
 	"\vUpdateStaff\x12#.concord.auth.v1.UpdateStaffRequest\x1a$.concord.auth.v1.UpdateStaffResponse\"D\x8a\xb5\x18\x1b\n" +
-	"\fstaff.update\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02\x1f:\x01*2\x1a/v1/{name=firms/*/staff/*}\x12\xa0\x01\n" +
+	"\fstaff.update\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02\x1f:\x01*2\x1a/v1/{name=firms/*/staff/*}\x12\xa1\x01\n" +
 	"\n" +
-	"ResetStaff\x12\".concord.auth.v1.ResetStaffRequest\x1a#.concord.auth.v1.ResetStaffResponse\"I\x8a\xb5\x18\x1a\n" +
-	"\vstaff.reset\x12\x01\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/{name=firms/*/staff/*}:reset\x12\xff\x01\n" +
+	"ResetStaff\x12\".concord.auth.v1.ResetStaffRequest\x1a#.concord.auth.v1.ResetStaffResponse\"J\x8a\xb5\x18\x1b\n" +
+	"\vstaff.reset\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02%:\x01*\" /v1/{name=firms/*/staff/*}:reset\x12\xff\x01\n" +
 	"\x10ApproveEnrolment\x12(.concord.auth.v1.ApproveEnrolmentRequest\x1a).concord.auth.v1.ApproveEnrolmentResponse\"\x95\x01\x8a\xb5\x18!\n" +
 	"\x11enrolment.approve\x12\x02\x02\x03 \x01*\x04name0\x03\x82\xd3\xe4\x93\x02j:\x01*Z8:\x01*\"3/v1/{name=firms/*/contactLogins/*}:approveEnrolment\"+/v1/{name=firms/*/staff/*}:approveEnrolment\x12\xce\x01\n" +
 	"\x13DisableContactLogin\x12+.concord.auth.v1.DisableContactLoginRequest\x1a,.concord.auth.v1.DisableContactLoginResponse\"\\\x8a\xb5\x18#\n" +

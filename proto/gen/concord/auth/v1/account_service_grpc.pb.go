@@ -55,7 +55,7 @@ type AccountServiceClient interface {
 	ReinstatePin(ctx context.Context, in *ReinstatePinRequest, opts ...grpc.CallOption) (*ReinstatePinResponse, error)
 	// UpdateStaff changes name, mobile or role. Another role ends the sessions; a mobile entered by somebody else is validated at its first sign-in; the mobile before is told. A firm keeps at least one administrator who can sign in.
 	UpdateStaff(ctx context.Context, in *UpdateStaffRequest, opts ...grpc.CallOption) (*UpdateStaffResponse, error)
-	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password.
+	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password. The operator does so for a firm's only administrator, and for nobody else.
 	ResetStaff(ctx context.Context, in *ResetStaffRequest, opts ...grpc.CallOption) (*ResetStaffResponse, error)
 	// ApproveEnrolment lets a weak session of the account enrol one stronger factor within a day. The caller makes sure that it speaks with the person, and is not that person.
 	ApproveEnrolment(ctx context.Context, in *ApproveEnrolmentRequest, opts ...grpc.CallOption) (*ApproveEnrolmentResponse, error)
@@ -263,7 +263,7 @@ type AccountServiceServer interface {
 	ReinstatePin(context.Context, *ReinstatePinRequest) (*ReinstatePinResponse, error)
 	// UpdateStaff changes name, mobile or role. Another role ends the sessions; a mobile entered by somebody else is validated at its first sign-in; the mobile before is told. A firm keeps at least one administrator who can sign in.
 	UpdateStaff(context.Context, *UpdateStaffRequest) (*UpdateStaffResponse, error)
-	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password.
+	// ResetStaff starts a reset of a member of staff's password, second factors or both, and ends the sessions. The person chooses the new password with the code of an e-mail; the administrator hands over a recovery code by another way and never learns the password. The operator does so for a firm's only administrator, and for nobody else.
 	ResetStaff(context.Context, *ResetStaffRequest) (*ResetStaffResponse, error)
 	// ApproveEnrolment lets a weak session of the account enrol one stronger factor within a day. The caller makes sure that it speaks with the person, and is not that person.
 	ApproveEnrolment(context.Context, *ApproveEnrolmentRequest) (*ApproveEnrolmentResponse, error)
