@@ -120,16 +120,29 @@ func TestSigningInAnewEndsTheSessionOfTheBrowser(t *testing.T) {
 	const path, body = "/v1/sign-in/challenges/{challenge}:verify", `{"challenge":"c","pin":"123456"}`
 	resp, answer := s.do(t, "POST", path, body, "Authorization", "Bearer "+token)
 	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
-	require.Empty(t, s.authorization("SignOut"))
 	resp, answer = s.do(t, "POST", path, body, session.ModeHeader, "cookie")
 	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
-	require.Empty(t, s.authorization("SignOut"), "there was none")
+	require.Empty(t, s.discarded, "there was none")
 
-	for jar, want := range map[string]string{token: "Bearer internal-for-auth", lockedToken: ""} { // a locked one is worth nothing without the password
-		s.note(t.Context(), "SignOut")
+	for _, jar := range []string{token, lockedToken} {
 		resp, answer = s.do(t, "POST", path, body, "Cookie", "concord_session="+jar, session.CSRFHeader, session.CSRF(jar))
 		require.Equal(t, http.StatusOK, resp.StatusCode, answer)
 		require.NotEmpty(t, resp.Cookies())
-		require.Equal(t, want, s.authorization("SignOut"))
+	}
+	require.Equal(t, []string{token, lockedToken}, s.discarded)
+}
+
+// Whoever does not want to unlock a session signs out of it: the browser forgets it, and so does auth.
+func TestALockedSessionIsDiscarded(t *testing.T) {
+	s := start(t, nil)
+	resp, _ := s.do(t, "POST", "/v1/session:discard", `{}`, "Cookie", "concord_session="+lockedToken)
+	require.Equal(t, http.StatusForbidden, resp.StatusCode, "without the page's proof")
+	resp, answer := s.do(t, "POST", "/v1/session:discard", `{}`, "Cookie", "concord_session="+lockedToken,
+		session.CSRFHeader, session.CSRF(lockedToken))
+	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Equal(t, []string{lockedToken}, s.discarded)
+	require.Len(t, resp.Cookies(), 2)
+	for _, c := range resp.Cookies() {
+		require.Negative(t, c.MaxAge, c.Name)
 	}
 }

@@ -51,18 +51,19 @@ type peer struct {
 	syncv1.UnimplementedRunServiceServer
 	documentsv1.UnimplementedDocumentServiceServer
 
-	resolved atomic.Int32
-	mu       sync.Mutex
-	seen     map[string]metadata.MD
-	complete *connectorv1.CompleteConnectAttemptRequest
-	listErr  error
-	uploads  []*documentsv1.InitiateUploadRequest
-	created  *syncv1.CreateClientRequest
-	run      *syncv1.StartRunRequest
-	notices  []*connectorv1.ReceiveWebhookRequest
-	unlock   *authv1.UnlockSessionRequest
-	texts    *textPeer
-	receive  func(context.Context) error
+	resolved  atomic.Int32
+	mu        sync.Mutex
+	seen      map[string]metadata.MD
+	complete  *connectorv1.CompleteConnectAttemptRequest
+	listErr   error
+	uploads   []*documentsv1.InitiateUploadRequest
+	created   *syncv1.CreateClientRequest
+	run       *syncv1.StartRunRequest
+	notices   []*connectorv1.ReceiveWebhookRequest
+	unlock    *authv1.UnlockSessionRequest
+	discarded []string
+	texts     *textPeer
+	receive   func(context.Context) error
 	// locks is when the session is locked; with it, a watched run goes on until its reader is gone.
 	locks time.Time
 }
@@ -110,6 +111,14 @@ func (p *peer) VerifyPin(ctx context.Context, _ *authv1.VerifyPinRequest) (*auth
 	return &authv1.VerifyPinResponse{SessionToken: token, Session: &authv1.Session{
 		Name: "sessions/" + other, ExpireTime: timestamppb.New(time.Now().Add(time.Hour)),
 	}}, nil
+}
+
+func (p *peer) DiscardSession(ctx context.Context, r *authv1.DiscardSessionRequest) (*authv1.DiscardSessionResponse, error) {
+	p.note(ctx, "DiscardSession")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.discarded = append(p.discarded, r.GetSessionToken())
+	return &authv1.DiscardSessionResponse{}, nil
 }
 
 func (p *peer) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {

@@ -116,6 +116,7 @@ var onceAnyway = map[protoreflect.FullName]string{
 	"concord.auth.v1.SessionService.SignOut":               "signing out twice is signing out",
 	"concord.auth.v1.SignInService.StartPasskeySignIn":     "a second attempt is a second challenge",
 	"concord.auth.v1.SignInService.VerifyFactor":           "the challenge is redeemed once",
+	"concord.auth.v1.SessionService.DiscardSession":        "discarding twice is discarding",
 	"concord.auth.v1.SessionService.UnlockSession":         "the old token opens once",
 	"concord.auth.v1.FactorService.StartTotpEnrolment":     "a second start is a second secret; nothing is enrolled by it",
 	"concord.auth.v1.FactorService.FinishTotpEnrolment":    "the enrolment is finished once",

@@ -217,3 +217,36 @@ func TestUnlockingReadsThePolicy(t *testing.T) {
 		is(t, err, codes.Unauthenticated, ended)
 	})
 }
+
+// Whoever does not come back to a locked session can end it without the password, and with it its Add-Ins; so can a
+// browser in which somebody else signs in.
+func TestALockedSessionIsDiscardedByItsToken(t *testing.T) {
+	each(t, options{run: true}, func(t *testing.T, s *suite) {
+		admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", newMobile())
+		s.stepUp(admin)
+		word := s.addInTokens(admin, "")
+		s.clock.forward(25 * time.Minute)
+		word, err := s.refresh(word.GetRefreshToken())
+		require.NoError(t, err)
+		s.clock.forward(6 * time.Minute)
+		_, err = s.resolve(admin.token, "documents")
+		is(t, err, codes.Unauthenticated, locked)
+		discard := func(token string) {
+			t.Helper()
+			_, err := s.sessions.DiscardSession(s.nobody("192.0.2.7"), &authv1.DiscardSessionRequest{SessionToken: token})
+			require.NoError(t, err)
+		}
+		discard("")
+		discard(admin.token + "x")
+		_, err = s.resolve(admin.token, "documents")
+		is(t, err, codes.Unauthenticated, locked)
+		discard(admin.token)
+		discard(admin.token)
+		for _, token := range []string{admin.token, word.GetAccessToken()} {
+			_, err = s.resolve(token, "documents")
+			is(t, err, codes.Unauthenticated, ended)
+		}
+		_, err = s.unlock(admin.token, passphrase)
+		is(t, err, codes.Unauthenticated, ended)
+	})
+}

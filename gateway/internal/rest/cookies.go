@@ -28,11 +28,11 @@ func cookieAnswers(
 		*token = ""
 	}
 	// signedIn ends the session that the browser held before: its token is overwritten, so nobody could (OWASP ASVS 5, 7.2.4).
-	// One that is locked or over can't be ended this way, and opens nothing. Either way the person is signed in.
+	// Whether that succeeds or not, the person is signed in.
 	signedIn := func(ctx context.Context, w http.ResponseWriter, token *string, expires time.Time) {
 		if *token != "" && session.FromCookie(ctx) {
 			bounded, cancel := context.WithTimeout(ctx, endWait)
-			_, _ = auth.SignOut(bounded, &authv1.SignOutRequest{})
+			_, _ = auth.DiscardSession(bounded, &authv1.DiscardSessionRequest{})
 			cancel()
 			sessions.ForgetToken(session.Token(ctx))
 		}
@@ -52,7 +52,7 @@ func cookieAnswers(
 		case *authv1.VerifyStepUpResponse:
 			sessions.ForgetToken(session.Token(ctx))
 			give(ctx, w, &m.SessionToken, m.GetSession().GetExpireTime().AsTime())
-		case *authv1.SignOutResponse:
+		case *authv1.SignOutResponse, *authv1.DiscardSessionResponse:
 			sessions.ForgetToken(session.Token(ctx))
 			cookies.ClearSession(w)
 		case *connectorv1.StartConnectAttemptResponse:

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -41,13 +42,16 @@ func Forward(conn grpc.ClientConnInterface, sessions *Cache, audience string) gr
 	}}}
 }
 
-// unlocking gives UnlockSession the token of the request's session where the body has none: a page can't read the cookie
-// that holds it.
+// unlocking gives UnlockSession and DiscardSession the token of the request's session where the body has none: a page can't
+// read the cookie that holds it.
 type unlocking struct{ wrapped }
 
 func (u unlocking) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	if m, ok := args.(*authv1.UnlockSessionRequest); ok && m.GetSessionToken() == "" {
-		m.SessionToken = Token(ctx)
+	switch m := args.(type) {
+	case *authv1.UnlockSessionRequest:
+		m.SessionToken = cmp.Or(m.GetSessionToken(), Token(ctx))
+	case *authv1.DiscardSessionRequest:
+		m.SessionToken = cmp.Or(m.GetSessionToken(), Token(ctx))
 	}
 	return u.wrapped.Invoke(ctx, method, args, reply, opts...)
 }

@@ -71,7 +71,7 @@ submit(find('#unlock-form'), async (fields) => {
 
 press(find('#forgot'), () => show('forgot'));
 press(find('#reset-again'), () => show('forgot'));
-press(find('#other'), () => show('password'));
+press(find('#other'), async () => { await post('/v1/session:discard', {}); show('password'); });
 for (const back of document.querySelectorAll('.back')) press(back, () => { credentials = {}; tell(''); show('password'); });
 submit(find('#forgot-form'), async (fields) => {
   await post('/v1/password:startReset', { email: fields.email });

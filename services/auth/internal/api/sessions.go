@@ -237,6 +237,24 @@ func (s sessionServer) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*
 	return &authv1.SignOutResponse{}, nil
 }
 
+// DiscardSession implements authv1.SessionServiceServer. The token is proof enough to give up what it opens.
+func (s sessionServer) DiscardSession(ctx context.Context, req *authv1.DiscardSessionRequest) (*authv1.DiscardSessionResponse, error) {
+	found, _, err := store.SessionByToken(ctx, s.DB, session.Hash(req.GetSessionToken()))
+	if errors.Is(err, sqldb.ErrNotFound) {
+		return &authv1.DiscardSessionResponse{}, nil
+	}
+	if err == nil {
+		err = s.DB.Tx(ctx, func(tx *sqldb.Tx) error {
+			_, err := store.Ended(tx, store.End{Session: found.ID}, s.Now())
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.DiscardSessionResponse{}, nil
+}
+
 // StartStepUp implements authv1.SessionServiceServer.
 func (s sessionServer) StartStepUp(ctx context.Context, req *authv1.StartStepUpRequest) (*authv1.StartStepUpResponse, error) {
 	ctx, done := signin.Apart(ctx)

@@ -1089,6 +1089,89 @@ func (x *EndStaffSessionsResponse) GetEnded() int32 {
 	return 0
 }
 
+// DiscardSessionRequest brings the token.
+type DiscardSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The session's token. Browsers leave it out: the gateway takes it from the cookie.
+	SessionToken  string `protobuf:"bytes,1,opt,name=session_token,json=sessionToken,proto3" json:"session_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardSessionRequest) Reset() {
+	*x = DiscardSessionRequest{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardSessionRequest) ProtoMessage() {}
+
+func (x *DiscardSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardSessionRequest.ProtoReflect.Descriptor instead.
+func (*DiscardSessionRequest) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DiscardSessionRequest) GetSessionToken() string {
+	if x != nil {
+		return x.SessionToken
+	}
+	return ""
+}
+
+// DiscardSessionResponse confirms it.
+type DiscardSessionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardSessionResponse) Reset() {
+	*x = DiscardSessionResponse{}
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardSessionResponse) ProtoMessage() {}
+
+func (x *DiscardSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_concord_auth_v1_session_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardSessionResponse.ProtoReflect.Descriptor instead.
+func (*DiscardSessionResponse) Descriptor() ([]byte, []int) {
+	return file_concord_auth_v1_session_service_proto_rawDescGZIP(), []int{21}
+}
+
 var File_concord_auth_v1_session_service_proto protoreflect.FileDescriptor
 
 const file_concord_auth_v1_session_service_proto_rawDesc = "" +
@@ -1156,7 +1239,10 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"0\n" +
 	"\x18EndStaffSessionsResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xed\f\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended\"L\n" +
+	"\x15DiscardSessionRequest\x123\n" +
+	"\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\ar\x05\x10\x00\x18\x80\x04\x98\xb5\x18\x01R\fsessionToken\"\x18\n" +
+	"\x16DiscardSessionResponse2\x8b\x0e\n" +
 	"\x0eSessionService\x12\x9d\x01\n" +
 	"\x11GetCurrentSession\x12).concord.auth.v1.GetCurrentSessionRequest\x1a*.concord.auth.v1.GetCurrentSessionResponse\"1\x8a\xb5\x18\x1a\n" +
 	"\vsession.get\x12\a\x02\x03\x04\x05\x06\a\b0\x028\x01\x82\xd3\xe4\x93\x02\r\x12\v/v1/session\x12\x8e\x01\n" +
@@ -1171,7 +1257,9 @@ const file_concord_auth_v1_session_service_proto_rawDesc = "" +
 	"\fVerifyStepUp\x12$.concord.auth.v1.VerifyStepUpRequest\x1a%.concord.auth.v1.VerifyStepUpResponse\"I\x8a\xb5\x18\"\n" +
 	"\x16session.step_up_verify\x12\x04\x02\x03\x04\x050\x038\x01\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/session:verifyStepUp\x12\x96\x01\n" +
 	"\rUnlockSession\x12%.concord.auth.v1.UnlockSessionRequest\x1a&.concord.auth.v1.UnlockSessionResponse\"6\x8a\xb5\x18\x15\n" +
-	"\x0esession.unlock\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/session:unlock\x12\xbe\x01\n" +
+	"\x0esession.unlock\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/session:unlock\x12\x9b\x01\n" +
+	"\x0eDiscardSession\x12&.concord.auth.v1.DiscardSessionRequest\x1a'.concord.auth.v1.DiscardSessionResponse\"8\x8a\xb5\x18\x16\n" +
+	"\x0fsession.discard\x12\x01\x010\x03\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/session:discard\x12\xbe\x01\n" +
 	"\x11ListStaffSessions\x12).concord.auth.v1.ListStaffSessionsRequest\x1a*.concord.auth.v1.ListStaffSessionsResponse\"R\x8a\xb5\x18!\n" +
 	"\x12session.list_staff\x12\x01\x03*\x06parent0\x02\x82\xd3\xe4\x93\x02'\x12%/v1/{parent=firms/*/staff/*}/sessions\x12\xbe\x01\n" +
 	"\x10EndStaffSessions\x12(.concord.auth.v1.EndStaffSessionsRequest\x1a).concord.auth.v1.EndStaffSessionsResponse\"U\x8a\xb5\x18 \n" +
@@ -1191,7 +1279,7 @@ func file_concord_auth_v1_session_service_proto_rawDescGZIP() []byte {
 	return file_concord_auth_v1_session_service_proto_rawDescData
 }
 
-var file_concord_auth_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_concord_auth_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_concord_auth_v1_session_service_proto_goTypes = []any{
 	(*GetCurrentSessionRequest)(nil),  // 0: concord.auth.v1.GetCurrentSessionRequest
 	(*GetCurrentSessionResponse)(nil), // 1: concord.auth.v1.GetCurrentSessionResponse
@@ -1213,19 +1301,21 @@ var file_concord_auth_v1_session_service_proto_goTypes = []any{
 	(*ListStaffSessionsResponse)(nil), // 17: concord.auth.v1.ListStaffSessionsResponse
 	(*EndStaffSessionsRequest)(nil),   // 18: concord.auth.v1.EndStaffSessionsRequest
 	(*EndStaffSessionsResponse)(nil),  // 19: concord.auth.v1.EndStaffSessionsResponse
-	(*Session)(nil),                   // 20: concord.auth.v1.Session
-	(*Challenge)(nil),                 // 21: concord.auth.v1.Challenge
-	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
+	(*DiscardSessionRequest)(nil),     // 20: concord.auth.v1.DiscardSessionRequest
+	(*DiscardSessionResponse)(nil),    // 21: concord.auth.v1.DiscardSessionResponse
+	(*Session)(nil),                   // 22: concord.auth.v1.Session
+	(*Challenge)(nil),                 // 23: concord.auth.v1.Challenge
+	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
 }
 var file_concord_auth_v1_session_service_proto_depIdxs = []int32{
-	20, // 0: concord.auth.v1.GetCurrentSessionResponse.session:type_name -> concord.auth.v1.Session
-	20, // 1: concord.auth.v1.ListSessionsResponse.sessions:type_name -> concord.auth.v1.Session
-	21, // 2: concord.auth.v1.StartStepUpResponse.challenge:type_name -> concord.auth.v1.Challenge
-	20, // 3: concord.auth.v1.VerifyStepUpResponse.session:type_name -> concord.auth.v1.Session
-	22, // 4: concord.auth.v1.ResolveSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	20, // 5: concord.auth.v1.ResolveSessionResponse.session:type_name -> concord.auth.v1.Session
-	20, // 6: concord.auth.v1.UnlockSessionResponse.session:type_name -> concord.auth.v1.Session
-	20, // 7: concord.auth.v1.ListStaffSessionsResponse.sessions:type_name -> concord.auth.v1.Session
+	22, // 0: concord.auth.v1.GetCurrentSessionResponse.session:type_name -> concord.auth.v1.Session
+	22, // 1: concord.auth.v1.ListSessionsResponse.sessions:type_name -> concord.auth.v1.Session
+	23, // 2: concord.auth.v1.StartStepUpResponse.challenge:type_name -> concord.auth.v1.Challenge
+	22, // 3: concord.auth.v1.VerifyStepUpResponse.session:type_name -> concord.auth.v1.Session
+	24, // 4: concord.auth.v1.ResolveSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	22, // 5: concord.auth.v1.ResolveSessionResponse.session:type_name -> concord.auth.v1.Session
+	22, // 6: concord.auth.v1.UnlockSessionResponse.session:type_name -> concord.auth.v1.Session
+	22, // 7: concord.auth.v1.ListStaffSessionsResponse.sessions:type_name -> concord.auth.v1.Session
 	0,  // 8: concord.auth.v1.SessionService.GetCurrentSession:input_type -> concord.auth.v1.GetCurrentSessionRequest
 	2,  // 9: concord.auth.v1.SessionService.ListSessions:input_type -> concord.auth.v1.ListSessionsRequest
 	4,  // 10: concord.auth.v1.SessionService.RevokeSession:input_type -> concord.auth.v1.RevokeSessionRequest
@@ -1233,21 +1323,23 @@ var file_concord_auth_v1_session_service_proto_depIdxs = []int32{
 	8,  // 12: concord.auth.v1.SessionService.StartStepUp:input_type -> concord.auth.v1.StartStepUpRequest
 	10, // 13: concord.auth.v1.SessionService.VerifyStepUp:input_type -> concord.auth.v1.VerifyStepUpRequest
 	14, // 14: concord.auth.v1.SessionService.UnlockSession:input_type -> concord.auth.v1.UnlockSessionRequest
-	16, // 15: concord.auth.v1.SessionService.ListStaffSessions:input_type -> concord.auth.v1.ListStaffSessionsRequest
-	18, // 16: concord.auth.v1.SessionService.EndStaffSessions:input_type -> concord.auth.v1.EndStaffSessionsRequest
-	12, // 17: concord.auth.v1.SessionService.ResolveSession:input_type -> concord.auth.v1.ResolveSessionRequest
-	1,  // 18: concord.auth.v1.SessionService.GetCurrentSession:output_type -> concord.auth.v1.GetCurrentSessionResponse
-	3,  // 19: concord.auth.v1.SessionService.ListSessions:output_type -> concord.auth.v1.ListSessionsResponse
-	5,  // 20: concord.auth.v1.SessionService.RevokeSession:output_type -> concord.auth.v1.RevokeSessionResponse
-	7,  // 21: concord.auth.v1.SessionService.SignOut:output_type -> concord.auth.v1.SignOutResponse
-	9,  // 22: concord.auth.v1.SessionService.StartStepUp:output_type -> concord.auth.v1.StartStepUpResponse
-	11, // 23: concord.auth.v1.SessionService.VerifyStepUp:output_type -> concord.auth.v1.VerifyStepUpResponse
-	15, // 24: concord.auth.v1.SessionService.UnlockSession:output_type -> concord.auth.v1.UnlockSessionResponse
-	17, // 25: concord.auth.v1.SessionService.ListStaffSessions:output_type -> concord.auth.v1.ListStaffSessionsResponse
-	19, // 26: concord.auth.v1.SessionService.EndStaffSessions:output_type -> concord.auth.v1.EndStaffSessionsResponse
-	13, // 27: concord.auth.v1.SessionService.ResolveSession:output_type -> concord.auth.v1.ResolveSessionResponse
-	18, // [18:28] is the sub-list for method output_type
-	8,  // [8:18] is the sub-list for method input_type
+	20, // 15: concord.auth.v1.SessionService.DiscardSession:input_type -> concord.auth.v1.DiscardSessionRequest
+	16, // 16: concord.auth.v1.SessionService.ListStaffSessions:input_type -> concord.auth.v1.ListStaffSessionsRequest
+	18, // 17: concord.auth.v1.SessionService.EndStaffSessions:input_type -> concord.auth.v1.EndStaffSessionsRequest
+	12, // 18: concord.auth.v1.SessionService.ResolveSession:input_type -> concord.auth.v1.ResolveSessionRequest
+	1,  // 19: concord.auth.v1.SessionService.GetCurrentSession:output_type -> concord.auth.v1.GetCurrentSessionResponse
+	3,  // 20: concord.auth.v1.SessionService.ListSessions:output_type -> concord.auth.v1.ListSessionsResponse
+	5,  // 21: concord.auth.v1.SessionService.RevokeSession:output_type -> concord.auth.v1.RevokeSessionResponse
+	7,  // 22: concord.auth.v1.SessionService.SignOut:output_type -> concord.auth.v1.SignOutResponse
+	9,  // 23: concord.auth.v1.SessionService.StartStepUp:output_type -> concord.auth.v1.StartStepUpResponse
+	11, // 24: concord.auth.v1.SessionService.VerifyStepUp:output_type -> concord.auth.v1.VerifyStepUpResponse
+	15, // 25: concord.auth.v1.SessionService.UnlockSession:output_type -> concord.auth.v1.UnlockSessionResponse
+	21, // 26: concord.auth.v1.SessionService.DiscardSession:output_type -> concord.auth.v1.DiscardSessionResponse
+	17, // 27: concord.auth.v1.SessionService.ListStaffSessions:output_type -> concord.auth.v1.ListStaffSessionsResponse
+	19, // 28: concord.auth.v1.SessionService.EndStaffSessions:output_type -> concord.auth.v1.EndStaffSessionsResponse
+	13, // 29: concord.auth.v1.SessionService.ResolveSession:output_type -> concord.auth.v1.ResolveSessionResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -1265,7 +1357,7 @@ func file_concord_auth_v1_session_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_concord_auth_v1_session_service_proto_rawDesc), len(file_concord_auth_v1_session_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	SessionService_StartStepUp_FullMethodName       = "/concord.auth.v1.SessionService/StartStepUp"
 	SessionService_VerifyStepUp_FullMethodName      = "/concord.auth.v1.SessionService/VerifyStepUp"
 	SessionService_UnlockSession_FullMethodName     = "/concord.auth.v1.SessionService/UnlockSession"
+	SessionService_DiscardSession_FullMethodName    = "/concord.auth.v1.SessionService/DiscardSession"
 	SessionService_ListStaffSessions_FullMethodName = "/concord.auth.v1.SessionService/ListStaffSessions"
 	SessionService_EndStaffSessions_FullMethodName  = "/concord.auth.v1.SessionService/EndStaffSessions"
 	SessionService_ResolveSession_FullMethodName    = "/concord.auth.v1.SessionService/ResolveSession"
@@ -51,6 +52,8 @@ type SessionServiceClient interface {
 	VerifyStepUp(ctx context.Context, in *VerifyStepUpRequest, opts ...grpc.CallOption) (*VerifyStepUpResponse, error)
 	// UnlockSession opens a session that locked after half an hour without use: the password alone, within its twelve hours. Its token is new; the old one has ended. Five wrong passwords end it.
 	UnlockSession(ctx context.Context, in *UnlockSessionRequest, opts ...grpc.CallOption) (*UnlockSessionResponse, error)
+	// DiscardSession ends the session of a token, locked or not, for whoever has the token: to sign out without unlocking first. An unknown token is no error.
+	DiscardSession(ctx context.Context, in *DiscardSessionRequest, opts ...grpc.CallOption) (*DiscardSessionResponse, error)
 	// ListStaffSessions lists the sessions of a member of staff, its Add-Ins' included.
 	ListStaffSessions(ctx context.Context, in *ListStaffSessionsRequest, opts ...grpc.CallOption) (*ListStaffSessionsResponse, error)
 	// EndStaffSessions ends one session of a member of staff, or all of them.
@@ -137,6 +140,16 @@ func (c *sessionServiceClient) UnlockSession(ctx context.Context, in *UnlockSess
 	return out, nil
 }
 
+func (c *sessionServiceClient) DiscardSession(ctx context.Context, in *DiscardSessionRequest, opts ...grpc.CallOption) (*DiscardSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiscardSessionResponse)
+	err := c.cc.Invoke(ctx, SessionService_DiscardSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sessionServiceClient) ListStaffSessions(ctx context.Context, in *ListStaffSessionsRequest, opts ...grpc.CallOption) (*ListStaffSessionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListStaffSessionsResponse)
@@ -187,6 +200,8 @@ type SessionServiceServer interface {
 	VerifyStepUp(context.Context, *VerifyStepUpRequest) (*VerifyStepUpResponse, error)
 	// UnlockSession opens a session that locked after half an hour without use: the password alone, within its twelve hours. Its token is new; the old one has ended. Five wrong passwords end it.
 	UnlockSession(context.Context, *UnlockSessionRequest) (*UnlockSessionResponse, error)
+	// DiscardSession ends the session of a token, locked or not, for whoever has the token: to sign out without unlocking first. An unknown token is no error.
+	DiscardSession(context.Context, *DiscardSessionRequest) (*DiscardSessionResponse, error)
 	// ListStaffSessions lists the sessions of a member of staff, its Add-Ins' included.
 	ListStaffSessions(context.Context, *ListStaffSessionsRequest) (*ListStaffSessionsResponse, error)
 	// EndStaffSessions ends one session of a member of staff, or all of them.
@@ -223,6 +238,9 @@ func (UnimplementedSessionServiceServer) VerifyStepUp(context.Context, *VerifySt
 }
 func (UnimplementedSessionServiceServer) UnlockSession(context.Context, *UnlockSessionRequest) (*UnlockSessionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UnlockSession not implemented")
+}
+func (UnimplementedSessionServiceServer) DiscardSession(context.Context, *DiscardSessionRequest) (*DiscardSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiscardSession not implemented")
 }
 func (UnimplementedSessionServiceServer) ListStaffSessions(context.Context, *ListStaffSessionsRequest) (*ListStaffSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListStaffSessions not implemented")
@@ -380,6 +398,24 @@ func _SessionService_UnlockSession_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_DiscardSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiscardSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).DiscardSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_DiscardSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).DiscardSession(ctx, req.(*DiscardSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SessionService_ListStaffSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListStaffSessionsRequest)
 	if err := dec(in); err != nil {
@@ -468,6 +504,10 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UnlockSession",
 			Handler:    _SessionService_UnlockSession_Handler,
+		},
+		{
+			MethodName: "DiscardSession",
+			Handler:    _SessionService_DiscardSession_Handler,
 		},
 		{
 			MethodName: "ListStaffSessions",
