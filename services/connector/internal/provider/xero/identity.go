@@ -66,24 +66,27 @@ func (x *Identity) Issuer() string { return x.cfg.Issuer }
 func (x *Identity) Exchange(ctx context.Context, code, verifier string) (provider.Tokens, error) {
 	ctx, cancel := x.bounded(ctx)
 	defer cancel()
+	asked := x.now()
 	token, err := x.oauth.Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	return x.tokens(token, err)
+	return x.tokens(asked, token, err)
 }
 
 // Refresh spends a refresh token.
 func (x *Identity) Refresh(ctx context.Context, refreshToken string) (provider.Tokens, error) {
 	ctx, cancel := x.bounded(ctx)
 	defer cancel()
+	asked := x.now()
 	token, err := x.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
-	return x.tokens(token, err)
+	return x.tokens(asked, token, err)
 }
 
 func (x *Identity) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, x.client), x.cfg.Timeout)
 }
 
-// tokens reads an answer of the token endpoint.
-func (x *Identity) tokens(token *oauth2.Token, err error) (provider.Tokens, error) {
+// tokens reads an answer of the token endpoint. The token's life counts from when it was asked for: an answer that was
+// long on its way, or read late, is not taken for longer than the provider takes it.
+func (x *Identity) tokens(asked time.Time, token *oauth2.Token, err error) (provider.Tokens, error) {
 	if err != nil {
 		return provider.Tokens{}, x.refusal(err)
 	}
@@ -94,7 +97,7 @@ func (x *Identity) tokens(token *oauth2.Token, err error) (provider.Tokens, erro
 	if life <= 0 {
 		life = defaultLife
 	}
-	t := provider.Tokens{Access: token.AccessToken, Refresh: token.RefreshToken, Expires: x.now().Add(life)}
+	t := provider.Tokens{Access: token.AccessToken, Refresh: token.RefreshToken, Expires: asked.Add(life)}
 	c := read(token.AccessToken)
 	t.AuthEvent, t.Subject = c.AuthEvent, c.UserID
 	if t.Subject == "" {

@@ -173,3 +173,25 @@ func TestRemoveAndRevoke(t *testing.T) {
 	require.Equal(t, url.Values{"token": {"refresh"}}, said)
 	require.True(t, errors.Is(at(t, answer(503, "")).Revoke(t.Context(), "r"), provider.ErrUnavailable))
 }
+
+// An answer that was long on its way does not make its token live longer than the provider takes it.
+func TestATokensLifeCountsFromWhenItWasAskedFor(t *testing.T) {
+	var now atomic.Pointer[time.Time]
+	now.Store(&noon)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		late := now.Load().Add(10 * time.Minute)
+		now.Store(&late)
+		answer(http.StatusOK, `{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":1800}`)(w, r)
+	}))
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	x := New(Config{ClientID: "id", ClientSecret: "secret", AuthorizeURL: u, IdentityURL: u, APIURL: u, Timeout: 2 * time.Second},
+		server.Client(), func() time.Time { return *now.Load() })
+	tokens, err := x.Refresh(t.Context(), "old")
+	require.NoError(t, err)
+	require.Equal(t, noon.Add(30*time.Minute), tokens.Expires)
+	tokens, err = x.Exchange(t.Context(), "code", "verifier")
+	require.NoError(t, err)
+	require.Equal(t, noon.Add(40*time.Minute), tokens.Expires)
+}
