@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${FUZZTIME:-60s}
 count=0
+mkdir -p .cache # a fresh checkout has none
 while IFS=: read -r file target; do
 	count=$((count + 1))
 	printf '%-28s %s\n' "$target" "./$(dirname "$file")"
