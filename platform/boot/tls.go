@@ -39,18 +39,21 @@ func (s settings) httpPeer(name string) (host string, connect func(ctx context.C
 	if err != nil {
 		return "", nil, err
 	}
-	host = addresses[name+httpSuffix]
+	host, plain, err := httpTarget(addresses[name+httpSuffix])
+	if err != nil {
+		return "", nil, err
+	}
 	if s.base.Insecure {
 		if err := onLoopback(host); err != nil {
 			return "", nil, err
 		}
-		return host, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", host) }, nil
+		return host, func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", host) }, nil
 	}
 	authorities, err := s.authorities()
 	if err != nil {
 		return "", nil, err
 	}
-	dialer := &tls.Dialer{Config: &tls.Config{
+	dialer := &tls.Dialer{NetDialer: plain, Config: &tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: authorities, NextProtos: []string{"http/1.1"},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.certificate() },
 	}}
