@@ -51,6 +51,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -88,6 +89,7 @@ type DB struct {
 	dialect Dialect
 	write   *sql.DB
 	read    *sql.DB // the same pool as write on PostgreSQL
+	probe   *sql.DB // one connection for Ping, see there
 
 	mu       sync.Mutex
 	watchers map[string]map[chan struct{}]struct{}
@@ -149,7 +151,16 @@ func (db *DB) openSQLite(path string, maxConns int, wrap func(driver.Connector) 
 	db.read = sql.OpenDB(wrap(reader))
 	db.read.SetMaxOpenConns(maxConns)
 	db.read.SetMaxIdleConns(maxConns)
+	db.probe = probing(wrap(reader))
 	return nil
+}
+
+// probing makes the pool of Ping.
+func probing(connector driver.Connector) *sql.DB {
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(1)
+	pool.SetConnMaxLifetime(5 * time.Minute)
+	return pool
 }
 
 func (db *DB) openPostgres(url string, maxConns int, wrap func(driver.Connector) driver.Connector) error {
@@ -168,6 +179,7 @@ func (db *DB) openPostgres(url string, maxConns int, wrap func(driver.Connector)
 	// Renewed every half hour, so that a failover or a new address behind the same name is picked up.
 	db.write.SetConnMaxLifetime(30 * time.Minute)
 	db.read = db.write
+	db.probe = probing(wrap(connector))
 	return nil
 }
 
@@ -189,15 +201,18 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // whatever else it asks.
 const pingWait = 1500 * time.Millisecond
 
-// Ping reports whether the database answers now. It returns within 1.5 seconds, also when the server is frozen and when
-// every connection is taken.
+// Ping reports whether the database answers now, within 1.5 seconds also when the server is frozen.
+//
+// It asks on a connection of its own. With every other connection taken, a database that answers is not down: were that
+// told as one, a wave of slow calls would take all replicas out of service at once, and the calls that still end would
+// have nowhere to go. Stats shows a pool that is used up.
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingWait)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
 		var one int
-		done <- db.read.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+		done <- db.probe.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
 	}()
 	select {
 	case err := <-done:
@@ -207,9 +222,22 @@ func (db *DB) Ping(ctx context.Context) error {
 	}
 }
 
+// Stats is how the connections are used: on SQLite those of the readers.
+type Stats struct {
+	InUse, Idle, Max int
+	// Waits counts the times that somebody waited for a free connection, since the start.
+	Waits int64
+}
+
+// Stats returns how the connections are used now.
+func (db *DB) Stats() Stats {
+	s := db.read.Stats()
+	return Stats{InUse: s.InUse, Idle: s.Idle, Max: s.MaxOpenConnections, Waits: s.WaitCount}
+}
+
 // Close closes the connections that are idle now and the busy ones as they finish. Calling it again is harmless.
 func (db *DB) Close() error {
-	errRead := db.read.Close()
+	errRead := errors.Join(db.probe.Close(), db.read.Close())
 	if err := db.write.Close(); err != nil {
 		return db.dialect.classify(context.Background(), "close", err)
 	}

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"net"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // What an error of this package can match with errors.Is.
@@ -75,6 +78,19 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// Words says what is wrong in plain words, for whoever runs the program.
+func (e *Error) Words() string {
+	switch {
+	case errors.Is(e.cause, context.DeadlineExceeded):
+		return "it does not answer"
+	case e.note != "":
+		return e.note
+	case e.kind == ErrBusy:
+		return "it is busy, code " + e.Code
+	}
+	return e.Error()
+}
+
 // Is reports whether e is of the kind that target, one of the Err values, stands for.
 func (e *Error) Is(target error) bool { return e.kind == target }
 
@@ -126,6 +142,9 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 	if connectionLost(err) {
 		return &Error{Op: op, kind: ErrBusy, note: "no connection to the database", retry: true, lost: true}
 	}
+	if untrusted(err) {
+		return &Error{Op: op, kind: ErrBusy, note: "the certificate of the server is not trusted (sslrootcert, sslmode)"}
+	}
 	if text := err.Error(); strings.HasPrefix(text, "sql: ") {
 		return &Error{Op: op, kind: errUnknown, note: scanNote(text)}
 	}
@@ -148,7 +167,14 @@ func contextError(ctx context.Context, err error) error {
 func connectionLost(err error) bool {
 	var network net.Error
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.As(err, &network)
+		errors.Is(err, net.ErrClosed) || errors.As(err, &network) ||
+		pgconn.SafeToRetry(err) // nothing was sent: the connection had ended before
+}
+
+// untrusted tells whether the server's certificate was refused.
+func untrusted(err error) bool {
+	var verification *tls.CertificateVerificationError
+	return errors.As(err, &verification)
 }
 
 // scanNote keeps of database/sql's complaint what it says about the column; the rest quotes the value.

@@ -46,12 +46,7 @@ func Migrate(ctx context.Context, db *DB, migrations fs.FS) error {
 func SchemaVersion(ctx context.Context, db *DB) (int, error) {
 	var version int
 	err := db.Read(ctx, func(tx *Tx) error {
-		exists := `SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'`
-		if db.dialect == Postgres {
-			exists = `SELECT count(*) FROM pg_tables WHERE tablename = 'schema_migrations' AND schemaname = current_schema()`
-		}
-		var n int
-		if err := tx.QueryRow(exists).Scan(&n); err != nil || n == 0 {
+		if recorded, err := hasRecord(tx); err != nil || !recorded {
 			return err
 		}
 		return tx.QueryRow(`SELECT coalesce(max(version), 0) FROM schema_migrations WHERE part = ''`).Scan(&version)
