@@ -5,9 +5,13 @@ import (
 	"runtime/debug"
 )
 
+// version is the release's, which the linker sets in images: they know no commit, so that the same sources give the same
+// image wherever they lie.
+var version string
+
 // Build says which code a program was built from.
 type Build struct {
-	Version  string // module version, or "devel"
+	Version  string // of the release or the module, or "devel"
 	Revision string // commit, empty when the build did not record one (outside a clone, or with -buildvcs=false)
 	Time     string // when it was committed, RFC 3339, UTC
 	Modified bool   // true when the tree had changes that were not committed
@@ -20,12 +24,15 @@ func ReadBuild() Build {
 	if !ok {
 		return Build{Version: "devel"}
 	}
-	return buildOf(info)
+	return buildOf(info, version)
 }
 
-func buildOf(info *debug.BuildInfo) Build {
+func buildOf(info *debug.BuildInfo, release string) Build {
 	b := Build{Version: info.Main.Version, Go: info.GoVersion}
-	if b.Version == "" || b.Version == "(devel)" {
+	switch {
+	case release != "":
+		b.Version = release
+	case b.Version == "" || b.Version == "(devel)":
 		b.Version = "devel"
 	}
 	for _, s := range info.Settings {
