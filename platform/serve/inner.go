@@ -90,7 +90,7 @@ func (c *chain) validate(ctx context.Context, req any) error {
 	}
 	out := rpcerr.Default(codes.InvalidArgument)
 	for _, v := range broken.Violations {
-		out = out.Field(protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetRuleId(), violation.Words(v))
+		out = out.Field(protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetRuleId(), violation.Words(v, m.ProtoReflect().Descriptor()))
 	}
 	return out
 }

@@ -6,13 +6,14 @@ import (
 	"regexp"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Words says what is wrong with a field, for whoever made the request: the field is the sentence's subject. The
-// validator's own words speak of lists of numbers and of regular expressions.
-func Words(v *protovalidate.Violation) string {
+// validator's own words speak of lists of numbers and of regular expressions. of is the request's type.
+func Words(v *protovalidate.Violation, of protoreflect.MessageDescriptor) string {
 	rule := v.Proto.GetRuleId()
 	name := rule[strings.LastIndexByte(rule, '.')+1:]
 	switch {
@@ -21,6 +22,10 @@ func Words(v *protovalidate.Violation) string {
 	case rule == "enum.not_in" || rule == "enum.defined_only":
 		if f := v.FieldDescriptor; f != nil && f.Enum() != nil {
 			return said(v, "one of "+strings.Join(values(f.Enum()), ", "))
+		}
+	case rule == "enum.in":
+		if f := at(v.Proto.GetField(), of); f != nil && f.Enum() != nil {
+			return said(v, "one of "+named(f.Enum(), v.RuleValue))
 		}
 	case rule == "string.in":
 		return said(v, "one of "+list(v.RuleValue))
@@ -72,6 +77,37 @@ func values(e protoreflect.EnumDescriptor) (names []string) {
 		}
 	}
 	return names
+}
+
+// at is the field that a path leads to, or nil. The validator names the field of what stands alone, and none of what
+// stands in a list.
+func at(path *validate.FieldPath, of protoreflect.MessageDescriptor) (field protoreflect.FieldDescriptor) {
+	for _, e := range path.GetElements() {
+		if of == nil {
+			return nil
+		}
+		if field = of.Fields().ByNumber(protoreflect.FieldNumber(e.GetFieldNumber())); field == nil {
+			return nil
+		}
+		of = field.Message()
+	}
+	return field
+}
+
+// named are the names of the values of an enum that a rule lists by number.
+func named(e protoreflect.EnumDescriptor, rule protoreflect.Value) string {
+	all, ok := rule.Interface().(protoreflect.List)
+	if !ok {
+		return rule.String()
+	}
+	var names []string
+	for i := range all.Len() {
+		number := protoreflect.EnumNumber(all.Get(i).Int())
+		if v := e.Values().ByNumber(number); v != nil {
+			names = append(names, string(v.Name()))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func list(v protoreflect.Value) string {

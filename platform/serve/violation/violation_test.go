@@ -45,6 +45,8 @@ message_type {
     options { [buf.validate.field] { repeated { min_items: 1 items { string { pattern: "^firms/` + id + `/clients/` + id + `$" } } } } } }
   field { name: "kinds" number: 10 type: TYPE_ENUM type_name: ".concord.test.v1.Kind" label: LABEL_REPEATED
     options { [buf.validate.field] { repeated { max_items: 1 } } } }
+  field { name: "allowed" number: 11 type: TYPE_ENUM type_name: ".concord.test.v1.Kind" label: LABEL_REPEATED
+    options { [buf.validate.field] { repeated { items { enum { in: [1, 2] } } } } } }
   oneof_decl { name: "_size" }
 }`
 
@@ -61,7 +63,7 @@ func broken(t *testing.T, request string) map[string]string {
 	require.True(t, ok)
 	words := map[string]string{}
 	for _, v := range found.Violations {
-		words[protovalidate.FieldPathString(v.Proto.GetField())] = violation.Words(v)
+		words[protovalidate.FieldPathString(v.Proto.GetField())] = violation.Words(v, m.Descriptor())
 	}
 	return words
 }
@@ -77,7 +79,8 @@ func TestWhatIsMissingIsRequired(t *testing.T) {
 }
 
 func TestWhatIsWrongSaysWhatIsRight(t *testing.T) {
-	got := broken(t, `kind: 7 client: "x" account: "x" hash: "x" word: "C" email: "x" size: 0 text: "long enough" clients: "x" kinds: [KIND_MANUAL, KIND_FULL]`)
+	got := broken(t, `kind: 7 client: "x" account: "x" hash: "x" word: "C" email: "x" size: 0 text: "long enough" clients: "x" kinds: [KIND_MANUAL, KIND_FULL] allowed: [KIND_FULL, 7]`)
+	require.Equal(t, "must be one of KIND_MANUAL, KIND_FULL", got["allowed[1]"])
 	require.Equal(t, "must hold at most 1", got["kinds"])
 	require.Equal(t, "must be one of KIND_MANUAL, KIND_FULL", got["kind"])
 	require.Equal(t, `must be a name like "firms/{firm}/clients/{client}", with UUIDs in lower case`, got["client"])
