@@ -83,7 +83,7 @@ fuzz: ## look for input that breaks a parser, FUZZTIME for each (60s)
 
 # STORM requests in all, from SEED (the clock's when unset), to a suite of the shape TOPOLOGY (one-process, many-processes).
 storm: ## 100,000 random requests to every RPC and REST path (STORM, SEED, TOPOLOGY)
-	STORM=$${STORM:-100000} go test -count=1 -v -timeout 60m -run '^TestStorm' ./test/storm
+	STORM=$${STORM:-100000} go test -count=1 -v -timeout 120m -run '^TestStorm' ./test/storm
 
 check: lint generate-check build build-alone test ## what a change must pass
 

@@ -1,6 +1,7 @@
 package storm
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -24,6 +25,8 @@ const (
 	breath = 400
 	// life is after how many requests the firms are made anew: by then somebody has disabled half of the people.
 	life = 8000
+	// progress is after how many requests the storm says how far it is: every minute or so.
+	progress = 2000
 )
 
 // TestStorm is the whole storm.
@@ -78,6 +81,7 @@ func begin(t *testing.T, kind topology.Kind, seed uint64) *storm {
 
 // play sends the requests, and looks at what came of them.
 func (s *storm) play(t *testing.T, total int) {
+	since := time.Now()
 	for sent := 0; sent < total; sent += breath {
 		if sent%life == 0 {
 			s.pool = newPool()
@@ -96,6 +100,10 @@ func (s *storm) play(t *testing.T, total int) {
 		}
 		if t.Failed() {
 			return
+		}
+		if done := min(sent+breath, total); done%progress == 0 {
+			fmt.Printf("%7d of %d requests in %s, of which %s went into signing callers in again\n", done, total,
+				time.Since(since).Round(time.Second), s.tally.waking.Round(time.Second))
 		}
 	}
 	t.Logf("%d requests\n%s", total, s.tally.table())
