@@ -18,6 +18,8 @@ func FuzzRequest(f *testing.F) {
 	clients := "/v1/" + firm + "/clients"
 	for _, seed := range [][6]string{
 		{"GET", clients, "page_size=5&page_token=x", "Bearer " + token, "", ""},
+		{"GET", clients, "", "Bearer not\xc6text", "", ""},
+		{"GET", clients + "/%ff", "query=%ff", "Bearer " + token, "", ""},
 		{"POST", clients, "request_id=" + other, "Bearer " + token, "", `{"display_name":"A"}`},
 		{"POST", "/v1/sign-in", "", "", "", `{"email":"a@b.example","password":"p"}`},
 		{"POST", "/v1/sign-in/challenges/c:verify", "", "", "concord_session=" + token + "; concord_csrf=x", `{"pin":"123456"}`},

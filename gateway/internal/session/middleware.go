@@ -78,7 +78,8 @@ func bearer(r *http.Request) (string, bool) {
 	if !ok || !strings.EqualFold(kind, "Bearer") || t == "" {
 		return "", false
 	}
-	return t, true
+	// What is no text cannot be put to auth; put into words it is a token like any other that was never given out.
+	return strings.ToValidUTF8(t, "\ufffd"), true
 }
 
 func changes(r *http.Request) bool {
