@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"regexp"
 	"slices"
 	"testing"
@@ -56,7 +57,7 @@ func (c *cast) rebuild(t *testing.T, p *pool) {
 	c.actors = []*actor{
 		{kind: "nobody"}, {kind: "operator", token: c.op.Token, person: c.op, retry: func() error { return c.signIn(c.op) }},
 	}
-	c.op.SignIn(t)
+	c.operator(t)
 	for side, practice := range map[string]string{"left": sim.PracticeName, "right": sim.SecondPracticeName} {
 		name := fmt.Sprintf("%s%d", side, c.round)
 		adm := c.suite.Firm(t, c.op, name)
@@ -108,7 +109,9 @@ func (c *cast) wake(t *testing.T, p *pool) {
 	for _, a := range c.actors {
 		if a.person != nil {
 			if _, err := a.person.Send(t.Context(), "GET", "/v1/session", nil, ""); rest.ProblemOf(err) != nil && rest.ProblemOf(err).Status == 401 {
-				if err := a.retry(); err != nil {
+				if a.kind == "operator" {
+					c.operator(t)
+				} else if err := a.retry(); err != nil {
 					c.lost[a.kind]++
 				}
 			}
@@ -121,6 +124,32 @@ func (c *cast) wake(t *testing.T, p *pool) {
 		}
 		if c.suite.Kind == topology.ManyProcesses {
 			c.inside(t, a)
+		}
+	}
+}
+
+// longestWait is beyond the longest that somebody who guessed is made to wait.
+const longestWait = 16 * time.Minute
+
+// operator signs the operator in, who makes the firms of the next rounds: what the storm guessed may have to be sat out.
+func (c *cast) operator(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), longestWait)
+	defer cancel()
+	for {
+		err := c.signIn(c.op)
+		if err == nil {
+			return
+		}
+		p := rest.ProblemOf(err)
+		require.True(t, p != nil && p.Status == http.StatusTooManyRequests, "the operator signs in: %v", err)
+		until, malformed := time.Parse(time.RFC3339, p.Metadata["retry_time"])
+		require.NoError(t, malformed, "%v", p)
+		fmt.Printf("the operator has to wait until %s\n", until.Format(time.TimeOnly))
+		wait := time.NewTimer(time.Until(until) + time.Second)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			t.Fatal("the operator could not sign in: ", err)
 		}
 	}
 }
