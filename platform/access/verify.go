@@ -33,6 +33,7 @@ type Verifier struct {
 
 type verified struct {
 	principal Principal
+	issuer    string
 	notBefore time.Time
 	expires   time.Time
 	checkBy   time.Time
@@ -53,20 +54,26 @@ func (v *Verifier) Audience() string { return v.audience }
 // Verify returns the principal of a token, or an error that is ErrToken. An error that is not ErrToken means that keys
 // could not be fetched. Revocation is not looked at here: see Revocations.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	p, _, err := v.VerifyIssued(ctx, token)
+	return p, err
+}
+
+// VerifyIssued is Verify, and says who issued the token.
+func (v *Verifier) VerifyIssued(ctx context.Context, token string) (p Principal, issuer string, err error) {
 	if len(token) > maxTokenLength {
-		return Principal{}, refuse("longer than %d bytes", maxTokenLength)
+		return Principal{}, "", refuse("longer than %d bytes", maxTokenLength)
 	}
 	now := v.now()
 	if hit, ok := v.recall(token); ok && now.Before(hit.checkBy) {
-		return hit.principal, inTime(hit, now)
+		return hit.principal, hit.issuer, inTime(hit, now)
 	}
 	out, err := v.check(ctx, token, now)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, "", err
 	}
 	out.checkBy = now.Add(keyRecheck)
 	v.remember(token, out)
-	return out.principal, nil
+	return out.principal, out.issuer, nil
 }
 
 func (v *Verifier) check(ctx context.Context, token string, now time.Time) (verified, error) {
@@ -123,7 +130,7 @@ func (v *Verifier) read(payload []byte, now time.Time) (verified, error) {
 	case issued.After(now.Add(skew)):
 		return verified{}, refuse("issued in the future")
 	}
-	out := verified{principal: c.Principal.principal(), notBefore: time.Unix(c.NotBefore, 0), expires: expires}
+	out := verified{principal: c.Principal.principal(), issuer: c.Issuer, notBefore: time.Unix(c.NotBefore, 0), expires: expires}
 	if err := mayVouch(c.Issuer, out.principal); err != nil {
 		return verified{}, refuse("%v", err)
 	}

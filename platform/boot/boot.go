@@ -81,6 +81,10 @@ func PublicHTTP() Option { return func(p *program) { p.http = publicHTTP } }
 // InternalHTTP makes the program listen for HTTP from other services, with the suite's own TLS.
 func InternalHTTP() Option { return func(p *program) { p.http = internalHTTP } }
 
+// Callers names the services that may call the program, by the names in their certificates. Over TLS nobody else can,
+// except whom the setting "callers" adds; each service's own tokens then count over its own connections only.
+func Callers(names ...string) Option { return func(p *program) { p.callers = names } }
+
 // Peers names the services that the program calls.
 func Peers(names ...string) Option { return func(p *program) { p.peers = names } }
 
@@ -102,6 +106,7 @@ type program struct {
 	keyring, grpc    bool
 	http             httpKind
 	peers, httpPeers []string
+	callers          []string
 	inventory        rotation.Inventory
 	openKMS          func(ctx context.Context, url string) (vault.Keeper, error)
 	tools            []Tool

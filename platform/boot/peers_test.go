@@ -2,20 +2,13 @@ package boot_test
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -33,68 +26,6 @@ import (
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
 )
-
-// certify writes an authority and a certificate of it for 127.0.0.1, and returns the settings that name them.
-func (m *machine) certify(t *testing.T) []string {
-	t.Helper()
-	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "things"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: authority.NotBefore, NotAfter: authority.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	write := func(name, kind string, der []byte, err error) {
-		t.Helper()
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(m.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-	}
-	der, err := x509.CreateCertificate(rand.Reader, authority, authority, &authorityKey.PublicKey, authorityKey)
-	write("ca.pem", "CERTIFICATE", der, err)
-	der, err = x509.CreateCertificate(rand.Reader, leaf, authority, &key.PublicKey, authorityKey)
-	write("cert.pem", "CERTIFICATE", der, err)
-	der, err = x509.MarshalPKCS8PrivateKey(key)
-	write("key.pem", "PRIVATE KEY", der, err)
-	return []string{"INSECURE=false", "TLS_CERT_FILE=" + m.path("cert.pem"), "TLS_KEY_FILE=" + m.path("key.pem"), "TLS_CA_FILE=" + m.path("ca.pem")}
-}
-
-func TestPeersOverTLS(t *testing.T) {
-	m := newMachine(t, "things", "callers")
-	secure := append(m.certify(t), "HTTP_ADDR=127.0.0.1:0")
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Host) })
-	options := append(withDatabase, boot.InternalHTTP())
-	answering := start(t, "things", m.environ("things", secure...), &service{handler: handler}, options...)
-
-	peers := "PEERS=things=" + answering.address(t, "grpc") + ",things-http=" + answering.address(t, "http")
-	calling := start(t, "callers", m.environ("callers", append(secure, peers)...), &service{handler: handler},
-		append(options, boot.Peers("things"), boot.HTTPPeers("things"))...)
-	require.NoError(t, ping(t.Context(), calling.rt.Dial("things")))
-
-	transport, host := calling.rt.DialHTTP("things")
-	answer, err := (&http.Client{Transport: transport}).Get("http://" + host + "/x")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	require.Equal(t, host, string(body))
-
-	stranger, err := dial.New(answering.address(t, "grpc"), dial.Options{Audience: "things", Insecure: true, Timeout: 2 * time.Second})
-	require.NoError(t, err)
-	defer stranger.Close()
-	require.Error(t, ping(t.Context(), stranger), "plain text is not answered")
-	answer, err = http.Get("http://" + host + "/x")
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	require.Equal(t, http.StatusBadRequest, answer.StatusCode, "plain text is not answered")
-	require.Equal(t, 0, calling.end())
-	require.Equal(t, 0, answering.end())
-}
 
 func TestAStrangerIsNoPeer(t *testing.T) {
 	m := newMachine(t, "things")

@@ -20,6 +20,7 @@ import (
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
@@ -42,6 +43,11 @@ type Setup struct {
 	GRPC serve.Config
 	// HTTP is where a Handler is served.
 	HTTP net.Listener
+	// MaxConnectionAge is how old connections for HTTP get, when others of the suite make them; 0 means any age. It does
+	// not hold for gRPC, whose own is in GRPC.
+	MaxConnectionAge time.Duration
+	// TLS is the service's certificate, when it has one: its Check says why it cannot be used now.
+	TLS *mtls.Source
 	// Health is where /livez, /readyz and /version are answered. Optional.
 	Health net.Listener
 	// Peers and HTTPPeers name the services this one calls; Peer and HTTPPeer say how to reach one. Name, identity and

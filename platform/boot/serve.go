@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -154,6 +155,8 @@ func (rt *Runtime) serveHTTP(ctx context.Context, lis net.Listener, handler http
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
 	server := newHTTPServer(handler)
+	server.ErrorLog = slog.NewLogLogger(rt.Logger.Handler(), slog.LevelDebug) // strangers; who is refused is said elsewhere
+	age(server, rt.setup.MaxConnectionAge, rt.Now)
 	server.BaseContext = func(net.Listener) context.Context { return requests }
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(lis) }()

@@ -18,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
@@ -39,13 +40,6 @@ type baseSettings struct {
 	Peers           []string         `config:"peers" doc:"Where the services are that this one calls: auth=dns:///auth:9090, …"`
 	DrainDelay      time.Duration    `config:"drain_delay" default:"0s" max:"1m" doc:"How long a stopping process still accepts calls after it said that it is not ready."`
 	Grace           time.Duration    `config:"grace" default:"20s" min:"1s" max:"5m" doc:"How long running calls may take after the process was told to stop."`
-}
-
-// tlsSettings are the one certificate of a service, by which it is known as server and as client.
-type tlsSettings struct {
-	Cert string `config:"cert_file" doc:"The service's certificate (PEM)."`
-	Key  string `config:"key_file" doc:"The key of the certificate (PEM)."`
-	CA   string `config:"ca_file" doc:"The authorities (PEM) that vouch for the other services."`
 }
 
 type grpcSettings struct {
@@ -70,14 +64,20 @@ type keyringSettings struct {
 // settings are those that a program has.
 type settings struct {
 	base     *baseSettings
+	calls    *callSettings
 	grpc     *grpcSettings
 	http     *httpSettings
 	database *databaseSettings
 	keyring  *keyringSettings
+
+	tls *mtls.Source // nil until setup, and with plain text
 }
 
 func (p program) settings() settings {
 	s := settings{base: &baseSettings{}}
+	if p.grpc || p.http == internalHTTP {
+		s.calls = &callSettings{}
+	}
 	if p.grpc {
 		s.grpc = &grpcSettings{}
 	}
@@ -107,6 +107,9 @@ func (p program) parts() []string {
 // parts lists the settings for package config.
 func (s settings) parts() []any {
 	parts := []any{s.base}
+	if s.calls != nil {
+		parts = append(parts, s.calls)
+	}
 	if s.grpc != nil {
 		parts = append(parts, s.grpc)
 	}
@@ -125,12 +128,7 @@ func (s settings) parts() []any {
 // Validate implements what package config asks of settings with rules across fields.
 func (b *baseSettings) Validate() error {
 	var errs []error
-	t := b.TLS
-	if set := t.Cert != "" || t.Key != "" || t.CA != ""; set && (t.Cert == "" || t.Key == "" || t.CA == "") {
-		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file go together"))
-	} else if !set && !b.Insecure {
-		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)"))
-	}
+	errs = append(errs, b.TLS.mistakes(b.Insecure)...)
 	if _, err := peerAddresses(b.Peers); err != nil {
 		errs = append(errs, err)
 	}
@@ -213,11 +211,15 @@ func peerAddresses(list []string) (map[string]string, error) {
 
 // setup turns the settings into a Setup, and listens.
 func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry) (Setup, error) {
+	var err error
+	if s.tls, err = s.openTLS(p.name, tel); err != nil {
+		return Setup{}, err
+	}
 	setup := Setup{
 		Name: p.name, Telemetry: tel, Now: time.Now, ConnectBus: s.connectBus, BusReplicas: s.base.NATSReplicas,
 		Peers: p.peers, HTTPPeers: p.httpPeers, Peer: s.peer, HTTPPeer: s.httpPeer, Grace: s.base.Grace, DrainDelay: s.base.DrainDelay,
+		TLS: s.tls,
 	}
-	var err error
 	if setup.Signer, setup.Keys, err = s.identity(p.name); err != nil {
 		return Setup{}, err
 	}
@@ -262,11 +264,12 @@ func (s settings) keyringFile(ctx context.Context, p program) (vault.File, error
 // listen takes the addresses, before anything else is touched.
 func (s settings) listen(ctx context.Context, p program, setup *Setup) (err error) {
 	var lc net.ListenConfig
+	var callers []string
+	if s.calls != nil {
+		callers = append(append(callers, p.callers...), s.calls.Callers...)
+	}
 	if s.grpc != nil {
-		setup.GRPC = serve.Config{Insecure: s.base.Insecure}
-		if !s.base.Insecure {
-			setup.GRPC.TLS = serve.TLS{CertFile: s.base.TLS.Cert, KeyFile: s.base.TLS.Key, ClientCAFile: s.base.TLS.CA}
-		}
+		setup.GRPC = serve.Config{Insecure: s.base.Insecure, TLS: s.tls, Callers: callers, MaxConnectionAge: s.calls.Age}
 		if setup.GRPC.Listener, err = lc.Listen(ctx, "tcp", s.grpc.Addr); err != nil {
 			return err
 		}
@@ -276,9 +279,10 @@ func (s settings) listen(ctx context.Context, p program, setup *Setup) (err erro
 			return err
 		}
 		if p.http == internalHTTP {
-			if setup.HTTP, err = s.internal(setup.HTTP); err != nil {
+			if setup.HTTP, err = s.internal(setup.HTTP, callers); err != nil {
 				return err
 			}
+			setup.MaxConnectionAge = s.calls.Age
 		}
 	}
 	if s.base.HealthAddr != "" {
@@ -330,9 +334,6 @@ func (s settings) peer(name string) (target string, o dial.Options, err error) {
 	if err != nil {
 		return "", dial.Options{}, err
 	}
-	o.Insecure = s.base.Insecure
-	if !s.base.Insecure {
-		o.TLS = dial.TLS{CAFile: s.base.TLS.CA, CertFile: s.base.TLS.Cert, KeyFile: s.base.TLS.Key}
-	}
+	o.Insecure, o.TLS = s.base.Insecure, s.tls
 	return addresses[name], o, nil
 }

@@ -3,34 +3,77 @@ package boot
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
+	"time"
+
+	"github.com/concord-suite/concord/platform/mtls"
+	"github.com/concord-suite/concord/platform/telemetry"
 )
 
-// internal puts the suite's TLS over a listener for HTTP from other services: both sides show a certificate.
-func (s settings) internal(lis net.Listener) (net.Listener, error) {
-	if s.base.Insecure {
-		if err := onLoopback(lis.Addr().String()); err != nil {
-			return lis, err
+// tlsSettings are the one certificate of a service, by which it is known as server and as client.
+type tlsSettings struct {
+	Cert   string `config:"cert_file" doc:"The service's certificate (PEM), with the URI spiffe://<trust domain>/<service>. Read again when it is renewed, as the other two are."`
+	Key    string `config:"key_file" doc:"The key of the certificate (PEM)."`
+	CA     string `config:"ca_file" doc:"The authorities (PEM) that vouch for the other services; both, while one replaces the other."`
+	Domain string `config:"trust_domain" default:"concord" doc:"The trust domain in the certificates of all services."`
+}
+
+// mistakes says what is wrong with them.
+func (t tlsSettings) mistakes(insecure bool) (errs []error) {
+	if set := t.Cert != "" || t.Key != "" || t.CA != ""; set && (t.Cert == "" || t.Key == "" || t.CA == "") {
+		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file go together"))
+	} else if !set && !insecure {
+		errs = append(errs, errors.New("tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)"))
+	}
+	if !mtls.ValidDomain(t.Domain) {
+		errs = append(errs, errors.New("tls.trust_domain: must be of a-z, 0-9, dot, dash and underscore"))
+	}
+	return errs
+}
+
+// callSettings are those of a program that other services call.
+type callSettings struct {
+	Callers []string      `config:"callers" doc:"More services that may call this one, the platform's own, by the name in their certificate. Those of the suite that need to are always let in."`
+	Age     time.Duration `config:"max_connection_age" default:"10m" min:"1s" max:"24h" doc:"How old a connection of a caller gets before it is replaced, so that new replicas get their share and certificates are looked at again. Calls under way end in peace; streams end after as long again."`
+}
+
+// Validate implements what package config asks of settings with rules of their own.
+func (c *callSettings) Validate() error {
+	var errs []error
+	for _, name := range c.Callers {
+		if !mtls.ValidPart(name) {
+			errs = append(errs, fmt.Errorf("callers: %q is no name of a service: a-z, 0-9 and dash", name))
 		}
-		return lis, nil
 	}
-	authorities, err := s.authorities()
+	return errors.Join(errs...)
+}
+
+// openTLS reads the service's certificate; nil when there is plain text on loopback addresses.
+func (s settings) openTLS(name string, tel *telemetry.Telemetry) (*mtls.Source, error) {
+	t := s.base.TLS
+	if s.base.Insecure {
+		return nil, nil
+	}
+	source, err := mtls.Open(mtls.Config{
+		Files: mtls.Files{Cert: t.Cert, Key: t.Key, CA: t.CA}, Domain: t.Domain, Part: name, Now: time.Now, Logger: tel.Logger,
+	})
 	if err != nil {
-		return lis, err
+		return nil, fmt.Errorf("tls: %w", err)
 	}
-	if _, err := s.certificate(); err != nil {
-		return lis, err
+	return source, source.Observe(tel.Meters.Meter("github.com/concord-suite/concord/platform/mtls"))
+}
+
+// internal puts the suite's TLS over a listener for HTTP from other services: both sides show a certificate.
+func (s settings) internal(lis net.Listener, callers []string) (net.Listener, error) {
+	if s.tls == nil {
+		return lis, onLoopback(lis.Addr().String())
 	}
-	return tls.NewListener(lis, &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: authorities, NextProtos: []string{"http/1.1"},
-		// Read at each handshake, so that a renewed certificate is used; connections are kept, so handshakes are few.
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate() },
-	}), nil
+	c := s.tls.Server(callers...)
+	c.NextProtos = []string{"http/1.1"}
+	return tls.NewListener(lis, c), nil
 }
 
 // httpPeer says how to reach the internal HTTP of a service.
@@ -39,45 +82,17 @@ func (s settings) httpPeer(name string) (host string, connect func(ctx context.C
 	if err != nil {
 		return "", nil, err
 	}
-	host, plain, err := httpTarget(addresses[name+httpSuffix])
-	if err != nil {
-		return "", nil, err
-	}
-	if s.base.Insecure {
+	host = addresses[name+httpSuffix]
+	if s.tls == nil {
 		if err := onLoopback(host); err != nil {
 			return "", nil, err
 		}
-		return host, func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", host) }, nil
+		return host, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", host) }, nil
 	}
-	authorities, err := s.authorities()
-	if err != nil {
-		return "", nil, err
-	}
-	dialer := &tls.Dialer{NetDialer: plain, Config: &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: authorities, NextProtos: []string{"http/1.1"},
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.certificate() },
-	}}
+	c := s.tls.Client(name)
+	c.NextProtos = []string{"http/1.1"}
+	dialer := &tls.Dialer{Config: c}
 	return host, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", host) }, nil
-}
-
-func (s settings) certificate() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(s.base.TLS.Cert, s.base.TLS.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls.cert_file: %w", err)
-	}
-	return &pair, nil
-}
-
-func (s settings) authorities() (*x509.CertPool, error) {
-	pem, err := os.ReadFile(s.base.TLS.CA)
-	if err != nil {
-		return nil, fmt.Errorf("tls.ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls.ca_file: no certificate in %s", s.base.TLS.CA)
-	}
-	return pool, nil
 }
 
 // onLoopback refuses plain text where others could listen in.

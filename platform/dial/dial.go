@@ -20,13 +20,10 @@
 package dial
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +40,7 @@ import (
 	"google.golang.org/grpc/resolver/dns"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/mtls"
 )
 
 // Options is how a client behaves. The zero values of durations and sizes mean the defaults named.
@@ -53,8 +51,8 @@ type Options struct {
 	Signer *access.Signer
 	// Listener is where an in-memory server listens; the target is then only a name.
 	Listener *Listener
-	// TLS names the files to know the server by, and to be known by.
-	TLS TLS
+	// TLS is whom this service believes, and its own certificate. The server must have the certificate of the audience.
+	TLS *mtls.Source
 	// Insecure allows plain text, to a loopback address only.
 	Insecure bool
 	// Timeout is given to unary calls that have no deadline; default 10 s.
@@ -67,16 +65,6 @@ type Options struct {
 	Tracer     trace.TracerProvider
 	Meter      metric.MeterProvider
 	Propagator propagation.TextMapPropagator
-}
-
-// TLS names the files of a client.
-type TLS struct {
-	// CAFile holds the authorities (PEM) that may vouch for the server.
-	CAFile string
-	// CertFile and KeyFile are the client's own certificate, for servers that ask; read again at each connection.
-	CertFile, KeyFile string
-	// ServerName is the name in the server's certificate, when it is not that of the target.
-	ServerName string
 }
 
 const (
@@ -165,14 +153,10 @@ func (o Options) transport(target string) (credentials.TransportCredentials, err
 	switch {
 	case o.Listener != nil:
 		return insecure.NewCredentials(), nil
-	case o.TLS != TLS{}:
-		c, err := o.TLS.config()
-		if err != nil {
-			return nil, err
-		}
-		return credentials.NewTLS(c), nil
+	case o.TLS != nil:
+		return credentials.NewTLS(o.TLS.Client(o.Audience)), nil
 	case !o.Insecure:
-		return nil, fmt.Errorf("dial: no TLS to %s: name the authorities, or allow plain text to a loopback address", o.Audience)
+		return nil, fmt.Errorf("dial: no TLS to %s: give a certificate, or allow plain text to a loopback address", o.Audience)
 	case !loopback(target):
 		return nil, fmt.Errorf("dial: plain text is for loopback addresses only, not %q", target)
 	}
@@ -189,34 +173,4 @@ func loopback(target string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || (err == nil && ip.IsLoopback())
-}
-
-func (t TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: t.ServerName}
-	if t.CAFile == "" {
-		return nil, errors.New("dial: TLS needs the file of the authorities")
-	}
-	pem, err := os.ReadFile(t.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("dial: authorities: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("dial: authorities: no certificate in %s", t.CAFile)
-	}
-	if t.CertFile == "" && t.KeyFile == "" {
-		return c, nil
-	}
-	own := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("dial: own certificate: %w", err)
-		}
-		return &pair, nil
-	}
-	if _, err := own(); err != nil {
-		return nil, err
-	}
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own() }
-	return c, nil
 }

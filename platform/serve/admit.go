@@ -3,12 +3,15 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -54,7 +57,10 @@ func (c *chain) principal(ctx context.Context) (access.Principal, error) {
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return access.Principal{}, errUnauthenticated.Because(errors.New("not a bearer token"))
 	}
-	p, err := c.deps.Verifier.Verify(ctx, token)
+	p, issuer, err := c.deps.Verifier.VerifyIssued(ctx, token)
+	if err == nil {
+		err = c.overItsOwn(ctx, p, issuer)
+	}
 	switch {
 	case errors.Is(err, access.ErrToken):
 		return access.Principal{}, errUnauthenticated.Because(err)
@@ -64,6 +70,24 @@ func (c *chain) principal(ctx context.Context) (access.Principal, error) {
 		return access.Principal{}, errRevoked
 	}
 	return p, nil
+}
+
+// overItsOwn refuses a part's word that comes over the connection of another part: a service token says who calls, and who
+// calls is known by its certificate. Tokens of people are auth's word and pass through whoever may call.
+func (c *chain) overItsOwn(ctx context.Context, p access.Principal, issuer string) error {
+	if c.cfg.TLS == nil || (p.Kind != access.Service && p.Kind != access.Anonymous) {
+		return nil
+	}
+	part := ""
+	if from, ok := peer.FromContext(ctx); ok {
+		if info, ok := from.AuthInfo.(credentials.TLSInfo); ok {
+			part = c.cfg.TLS.Part(info.State)
+		}
+	}
+	if part != issuer {
+		return fmt.Errorf("%w: it is %q's, and came over a connection of %q", access.ErrToken, issuer, part)
+	}
+	return nil
 }
 
 func (c *chain) principalUnary(
@@ -76,8 +100,8 @@ func (c *chain) principalUnary(
 	return h(ctx, req)
 }
 
-// principalStream also ends the stream when its session is revoked or the server is about to stop: the handler's context
-// ends, and no message passes any more.
+// principalStream also ends the stream when its session is revoked, its connection is too old or the server is about to
+// stop: the handler's context ends, and no message passes any more.
 func (c *chain) principalStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
 	ctx, err := c.identify(ss.Context(), info.FullMethod)
 	if err != nil {
@@ -86,6 +110,7 @@ func (c *chain) principalStream(srv any, ss grpc.ServerStream, info *grpc.Stream
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer c.enlist(&cancel)()
+	defer c.ageWith(ctx, cancel)()
 	defer c.deps.Revocations.Watch(access.From(ctx).Session, func() { cancel(errRevoked) })()
 	alive := func(any) error { return ended(ctx) }
 	s := &stream{ServerStream: ss, ctx: ctx, received: alive, sending: alive}

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/mtls"
 )
 
 // Config is how a server listens. The zero values of durations and sizes mean the defaults named.
@@ -37,8 +38,11 @@ type Config struct {
 	Address string
 	// Listener is used instead of Address. An in-memory one (dial.Listen) needs no TLS.
 	Listener net.Listener
-	// TLS names the certificate. Required unless the listener is in-memory or Insecure is set.
-	TLS TLS
+	// TLS is the service's certificate and whom it believes. Required unless the listener is in-memory or Insecure is set.
+	TLS *mtls.Source
+	// Callers names the parts whose certificates are let in; with TLS there must be some. A part's word for itself, or for
+	// the address of somebody not signed in, then counts over its own connection only.
+	Callers []string
 	// Insecure allows plain text, on a loopback address only.
 	Insecure bool
 
@@ -46,9 +50,12 @@ type Config struct {
 	MaxMessage int
 	// Deadline is given to unary calls that come without one; default 30 s.
 	Deadline time.Duration
-	// MaxConnectionAge makes clients connect anew from time to time, so that load spreads over new replicas; default
-	// none. Streams are not cut by it.
+	// MaxConnectionAge, give or take a tenth, makes clients connect anew from time to time, so that load spreads over new
+	// replicas and certificates are looked at again; default none. Calls under way end in peace.
 	MaxConnectionAge time.Duration
+	// MaxStreamStay is how much longer than MaxConnectionAge streams may hold a connection; then they end with UNAVAILABLE,
+	// and whoever watches opens them anew. Default as long again.
+	MaxStreamStay time.Duration
 	// Window is the HTTP/2 flow-control window of a stream in bytes; default the library's, which adapts to the line.
 	Window int32
 	// Grace is how long running calls may take after the server was told to stop; default 20 s.
@@ -118,6 +125,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxMessage == 0 {
 		c.MaxMessage = defaultMessage
 	}
+	set(&c.MaxStreamStay, c.MaxConnectionAge)
 	return c
 }
 
@@ -152,8 +160,11 @@ func (d Deps) withDefaults() (Deps, error) {
 
 // transport decides how the server is reached: TLS, or plain text where nobody else can listen in.
 func (c Config) transport() (*tls.Config, error) {
-	if c.TLS.set() {
-		return c.TLS.config()
+	if c.TLS != nil {
+		if len(c.Callers) == 0 {
+			return nil, errors.New("serve: nobody may call: name the callers")
+		}
+		return c.TLS.Server(c.Callers...), nil
 	}
 	if c.Listener != nil && c.Listener.Addr().Network() == "bufconn" {
 		return nil, nil

@@ -53,7 +53,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, deps: deps, health: health.NewServer(), chain: newChain(cfg, deps)}
 	opts := append(cfg.options(), s.chain.options()...)
-	opts = append(opts, grpc.StatsHandler(otelgrpc.NewServerHandler(deps.telemetry()...)))
+	opts = append(opts, grpc.StatsHandler(otelgrpc.NewServerHandler(deps.telemetry()...)), grpc.StatsHandler(births{deps.Now}))
 	if transport != nil {
 		opts = append(opts, grpc.Creds(credentials.NewTLS(transport)))
 	}

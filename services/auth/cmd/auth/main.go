@@ -27,5 +27,6 @@ func main() {
 			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
 		}
 		return svc, err
-	}, append(tools(), boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(), boot.Peers("sync"))...)
+	}, append(tools(), boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(),
+		boot.Callers("connector", "documents", "sync", "gateway"), boot.Peers("sync"))...)
 }

@@ -15,6 +15,6 @@ func main() {
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Auth: rt.Dial("auth"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
-	}, boot.Database(connector.Migrations), boot.Keyring(connector.Inventory, kms.Open), boot.GRPC(), boot.Peers("auth"),
+	}, boot.Database(connector.Migrations), boot.Keyring(connector.Inventory, kms.Open), boot.GRPC(), boot.Callers("sync", "gateway"), boot.Peers("auth"),
 		boot.WithTool(doctor()))
 }

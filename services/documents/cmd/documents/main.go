@@ -15,5 +15,6 @@ func main() {
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
 		})
-	}, boot.Database(documents.Migrations), boot.Keyring(documents.Inventory, kms.Open), boot.GRPC(), boot.InternalHTTP(), boot.Peers("auth", "sync"))
+	}, boot.Database(documents.Migrations), boot.Keyring(documents.Inventory, kms.Open), boot.GRPC(), boot.InternalHTTP(),
+		boot.Callers("sync", "gateway"), boot.Peers("auth", "sync"))
 }

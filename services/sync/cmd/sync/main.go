@@ -14,5 +14,5 @@ func main() {
 			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Connector: rt.Dial("connector"), Documents: rt.Dial("documents"),
 			Auth: rt.Dial("auth"), Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
-	}, boot.Database(syncsvc.Migrations), boot.GRPC(), boot.Peers("auth", "connector", "documents"))
+	}, boot.Database(syncsvc.Migrations), boot.GRPC(), boot.Callers("auth", "documents", "gateway"), boot.Peers("auth", "connector", "documents"))
 }
