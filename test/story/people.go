@@ -6,6 +6,7 @@ package story
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -42,11 +43,15 @@ type Stage struct {
 	World *remote.Client
 	// SetupCode claims the suite.
 	SetupCode string
+	// Transport is how people's programs reach URL; nil for the usual way.
+	Transport http.RoundTripper
 }
 
 // NewPerson is somebody who has not signed in yet.
 func (s *Stage) NewPerson(email, mobile string) *Person {
-	return &Person{Client: rest.New(s.URL), Email: email, Mobile: mobile, world: s.World}
+	client := rest.New(s.URL)
+	client.HTTP.Transport = s.Transport
+	return &Person{Client: client, Email: email, Mobile: mobile, world: s.World}
 }
 
 // Claim makes the operator and signs in.

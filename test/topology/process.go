@@ -150,10 +150,15 @@ func (p *Process) Kill(t testing.TB) {
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)
+	p.awaitGone(t)
+}
+
+func (p *Process) awaitGone(t testing.TB) {
+	t.Helper()
 	select {
 	case <-p.Gone():
 	case <-time.After(stopWait):
-		t.Fatalf("%s does not stop", p.Name)
+		t.Fatalf("%s does not stop\n%s", p.Name, lastLines(p.Log(), 40))
 	}
 }
 

@@ -1,0 +1,321 @@
+package topology
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
+	"github.com/concord-suite/concord/test/story"
+)
+
+// The ports of every replica, each on its own loopback address: those that pods have.
+const (
+	grpcPort   = 9090
+	bytesPort  = 8081
+	httpPort   = 8080
+	healthPort = 8086
+)
+
+// publicURL is what people type; connections to it go to a ready gateway.
+const publicURL = "http://localhost:8080"
+
+// The last numbers of addresses: part i's replica k has 10*(i+1)+k.
+const (
+	namesHost = 2
+	natsHost  = 4
+)
+
+// Parts are what a platform team deploys, in the order of a rolling update.
+var Parts = []string{"auth", "connector", "sync", "documents", "gateway"}
+
+// replicasOf is how many processes there are of each part.
+const replicasOf = 2
+
+// Replica is one process of a part.
+type Replica struct {
+	*Process
+	// Part is what it is one of.
+	Part string
+	// IP is its own address.
+	IP netip.Addr
+
+	leaving atomic.Bool
+}
+
+// Terminate does what a cluster does to a pod: it leaves the endpoints and gets SIGTERM. It waits for its end.
+func (r *Replica) Terminate(t testing.TB) {
+	t.Helper()
+	r.leaving.Store(true)
+	r.Stop(t)
+}
+
+// Begin starts the replica again and waits until it is ready.
+func (r *Replica) Begin(t testing.TB) {
+	t.Helper()
+	r.leaving.Store(false)
+	r.Start(t)
+}
+
+// Replicas is a suite as a platform runs it: two processes of every part on PostgreSQL, a database for each, and three
+// NATS servers; certificates on both ends of every connection, and names that are answered with what is ready.
+type Replicas struct {
+	*Suite
+	// Of are the replicas of each part.
+	Of map[string][]*Replica
+	// Brokers are the NATS servers.
+	Brokers []*Process
+	// NATS is where the NATS servers are.
+	NATS string
+	// Databases is the URL of each service's database.
+	Databases map[string]string
+	// Certificates are the mounted secrets of each part: tls.crt, tls.key and ca.crt.
+	Certificates map[string]*Volume
+	// Authority signed them first.
+	Authority *Authority
+
+	network   netip.Addr // the first address
+	endpoints *endpoints
+	names     string // where names are answered
+}
+
+// StartReplicas starts such a suite and waits until it is ready. It ends with the test.
+func StartReplicas(t testing.TB, o Options) *Replicas {
+	t.Helper()
+	r := &Replicas{
+		Suite:     &Suite{Kind: ManyProcesses, GRPC: map[string]string{}, Processes: map[string]*Process{}, Dir: t.TempDir()},
+		Of:        map[string][]*Replica{},
+		Databases: map[string]string{}, Certificates: map[string]*Volume{}, Authority: NewAuthority(t, "concord"),
+		network: freeNetwork(t),
+	}
+	r.endpoints = &endpoints{replicas: r.Of}
+	if o.Clients == 0 {
+		o.Clients = defaultClients
+	}
+	world := r.startWorld(t, o)
+	r.Postgres = sqldbtest.Postgres(t)
+	identities(t, r.Dir, Parts)
+	r.names = r.endpoints.serveNames(t, r.address(namesHost))
+	r.URL = publicURL
+	r.Transport = &http.Transport{DialContext: r.DialGateway}
+	for _, part := range Parts {
+		r.prepare(t, part)
+	}
+	r.NATS = r.startBrokers(t)
+	for _, part := range Parts {
+		r.place(t, part, append(world, o.Env...))
+	}
+	r.endpoints.follow(t)
+	// All at once: no part may need another one to start.
+	for _, name := range r.order {
+		r.Processes[name].Launch(t)
+	}
+	for _, name := range r.order {
+		r.Processes[name].AwaitReady(t)
+	}
+	r.awaitSetupCode(t)
+	return r
+}
+
+// prepare makes what a part finds when it starts: its certificate and its database.
+func (r *Replicas) prepare(t testing.TB, part string) {
+	t.Helper()
+	r.Certificates[part] = &Volume{Dir: filepath.Join(r.Dir, part+"-tls")}
+	r.Renew(t, part, r.Authority, r.Authority.PEM)
+	if part != "gateway" {
+		r.Databases[part] = r.createDatabase(t, part)
+	}
+	if part != "documents" {
+		return
+	}
+	if err := os.MkdirAll(filepath.Join(r.Dir, "blobs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Renew gives a part a new certificate by an authority, and the authorities it believes.
+func (r *Replicas) Renew(t testing.TB, part string, by *Authority, believed []byte) {
+	t.Helper()
+	cert, key := by.Issue(t, part)
+	r.Certificates[part].Write(t, map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": believed})
+}
+
+// createDatabase makes a database of its own: with one for all, services would share locks.
+func (r *Replicas) createDatabase(t testing.TB, part string) string {
+	t.Helper()
+	at, err := url.Parse(r.Postgres.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+part); err != nil {
+		t.Fatal(err)
+	}
+	query := at.Query()
+	query.Del("search_path")
+	at.Path, at.RawQuery = "/"+part, query.Encode()
+	return at.String()
+}
+
+// place prepares the replicas of a part.
+func (r *Replicas) place(t testing.TB, part string, env []string) {
+	t.Helper()
+	for k := range replicasOf {
+		ip := r.ip(part, k)
+		settings := append(r.settings(part, ip), mine(env, part)...)
+		if k == 0 && slices.Contains(keyrings, part) {
+			r.createKeyring(t, part, settings)
+		}
+		name := fmt.Sprintf("%s-%d", part, k)
+		p := newProcess(t, name, Binary(t, "concord-"+part), nil, settings, fmt.Sprintf("http://%s:%d/readyz", ip, healthPort))
+		r.Processes[name] = p
+		r.order = append(r.order, name)
+		r.Of[part] = append(r.Of[part], &Replica{Process: p, Part: part, IP: ip})
+	}
+}
+
+// settings are those of a replica, as a platform team writes them.
+func (r *Replicas) settings(part string, ip netip.Addr) []string {
+	var peers []string
+	for _, peer := range calls[part] {
+		port := grpcPort
+		if strings.HasSuffix(peer, "-http") {
+			port = bytesPort
+		}
+		peers = append(peers, fmt.Sprintf("%s=dns://%s/%s:%d", peer, r.names, strings.TrimSuffix(peer, "-http"), port))
+	}
+	certificate := r.Certificates[part].Dir
+	at := func(port int) string { return netip.AddrPortFrom(ip, uint16(port)).String() }
+	set := map[string]string{
+		"NATS_URL": r.NATS, "NATS_REPLICAS": fmt.Sprint(natsServers),
+		"IDENTITY_KEY_FILE": filepath.Join(r.Dir, part+".key"), "TRUST_FILE": filepath.Join(r.Dir, "trust.json"),
+		"TLS_CERT_FILE": certificate + "/tls.crt", "TLS_KEY_FILE": certificate + "/tls.key", "TLS_CA_FILE": certificate + "/ca.crt",
+		"PEERS": strings.Join(peers, ","), "HEALTH_ADDR": at(healthPort),
+		// Longer than endpoints are late, and shorter than in a cluster only because they are less late here.
+		"DRAIN_DELAY": "3s", "GRACE": "10s",
+	}
+	if part == "gateway" {
+		set["HTTP_ADDR"] = at(httpPort)
+	} else {
+		set["GRPC_ADDR"], set["DATABASE_URL"], set["DATABASE_MAX_CONNS"] = at(grpcPort), r.Databases[part], "16"
+	}
+	if slices.Contains([]string{"auth", "documents", "gateway"}, part) {
+		set["PUBLIC_URL"] = r.URL
+	}
+	if slices.Contains(keyrings, part) {
+		set["KEYRING_FILE"] = filepath.Join(r.Dir, part+".keyring")
+	}
+	switch part {
+	case "connector":
+		set["XERO_REDIRECT_URL"] = r.URL + "/oauth/callback"
+	case "documents":
+		set["HTTP_ADDR"], set["BLOB_DIR"] = at(bytesPort), filepath.Join(r.Dir, "blobs")
+	}
+	var env []string
+	for key, value := range set {
+		env = append(env, "CONCORD_"+strings.ToUpper(part)+"_"+key+"="+value)
+	}
+	return env
+}
+
+// awaitSetupCode takes the code that is good: each replica prints one when it starts, and the last one made counts.
+func (r *Replicas) awaitSetupCode(t testing.TB) {
+	t.Helper()
+	story.Eventually(t, "the setup code is printed", func() bool {
+		good := r.setupHash(t)
+		for _, auth := range r.Of["auth"] {
+			for _, m := range setupCode.FindAllStringSubmatch(auth.Log(), -1) {
+				if sum := sha256.Sum256([]byte(m[1])); bytes.Equal(sum[:], good) {
+					r.SetupCode = m[1]
+				}
+			}
+		}
+		return r.SetupCode != ""
+	})
+}
+
+// setupHash is what auth keeps of the code.
+func (r *Replicas) setupHash(t testing.TB) (hash []byte) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), r.Databases["auth"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), "SELECT code_hash FROM installation").Scan(&hash); err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// DialGateway connects to one ready gateway after the other, as a ClusterIP does; the address asked for is only a name.
+func (r *Replicas) DialGateway(ctx context.Context, network, _ string) (net.Conn, error) {
+	ip, ok := r.endpoints.next("gateway")
+	if !ok {
+		return nil, fmt.Errorf("no gateway is ready")
+	}
+	return new(net.Dialer).DialContext(ctx, network, netip.AddrPortFrom(ip, httpPort).String())
+}
+
+// AwaitEndpoints waits until every replica of a part is to be found by its name.
+func (r *Replicas) AwaitEndpoints(t testing.TB, part string) {
+	t.Helper()
+	story.Eventually(t, "all of "+part+" are to be found", func() bool { return len(r.endpoints.of(part)) == len(r.Of[part]) })
+}
+
+func (r *Replicas) ip(part string, replica int) netip.Addr {
+	return r.address(10*(slices.Index(Parts, part)+1) + replica)
+}
+
+// address is an address of the suite's own network.
+func (r *Replicas) address(host int) netip.Addr {
+	b := r.network.As4()
+	b[3] = byte(host)
+	return netip.AddrFrom4(b)
+}
+
+// freeNetwork is a piece of the loopback network that nobody else uses: ports are the same for all, so addresses differ.
+func freeNetwork(t testing.TB) netip.Addr {
+	t.Helper()
+	for range 100 {
+		network := [4]byte{127, byte(64 + rand.IntN(128)), byte(rand.IntN(256)), 10}
+		lis, err := net.Listen("tcp", netip.AddrPortFrom(netip.AddrFrom4(network), healthPort).String())
+		if err != nil {
+			continue
+		}
+		lis.Close()
+		return netip.AddrFrom4(network)
+	}
+	t.Fatal("no free piece of the loopback network (127.64.0.0 to 127.191.255.0)")
+	return netip.Addr{}
+}
+
+// Settle waits a while in which the parts are left alone, as a rolling update does between two pods.
+func (r *Replicas) Settle(t testing.TB, d time.Duration) {
+	t.Helper()
+	select {
+	case <-t.Context().Done():
+	case <-time.After(d):
+	}
+}
