@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -195,6 +196,18 @@ func start(t *testing.T, name string, environ []string, svc *service, options ..
 	}
 	eventstest.Until(t, "the program serves", func() bool { return strings.Contains(r.stderr.String(), `"msg":"started"`) })
 	return r
+}
+
+// awaitReady waits until a running program answers readiness with the status, and returns the body.
+func (r *running) awaitReady(t *testing.T, status int) (body string) {
+	t.Helper()
+	url := "http://" + r.address(t, "health") + "/readyz"
+	eventstest.Until(t, fmt.Sprint("readiness is ", status), func() bool {
+		var got int
+		got, body = get(t, url)
+		return got == status
+	})
+	return body
 }
 
 // address returns where a running program answers "grpc", "http" or "health".

@@ -72,20 +72,6 @@ func TestMigrate(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestWithoutMigrateTheSchemaIsLeftAlone(t *testing.T) {
-	m := newMachine(t, "things")
-	code, _, stderr := once(m.environ("things", "DATABASE_MIGRATE=false"), func(rt *boot.Runtime) error {
-		version, err := sqldb.SchemaVersion(t.Context(), rt.DB)
-		if err != nil {
-			return err
-		}
-		require.Equal(t, 0, version)
-		return errBuilt
-	}, withDatabase)
-	require.Equal(t, 1, code)
-	require.Contains(t, stderr, errBuilt.Error())
-}
-
 func TestKeysCommands(t *testing.T) {
 	m := newMachine(t, "things")
 	environ := m.environ("things", "KEYRING_FILE="+m.path("keyring.json"))

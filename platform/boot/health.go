@@ -2,32 +2,253 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"github.com/concord-suite/concord/platform/boot/internal/readiness"
+	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
 )
 
-// readyTime bounds one readiness check over HTTP, as serve bounds it over gRPC.
-const readyTime = 2 * time.Second
+const (
+	// awaitEvery is how often a start looks whether what it waits for is there.
+	awaitEvery = time.Second
+	// schemaAge is for how long a schema that fits is believed: only a restored backup takes it back.
+	schemaAge = 10 * time.Second
+)
 
-// health answers /livez, /readyz and /version, for whoever cannot ask by gRPC with a certificate (kubelet cannot).
-type health struct {
-	ready    func(ctx context.Context) error
-	stopping atomic.Bool
+// store is the database of a runtime, which may not be there yet, or not as the release needs it.
+type store struct {
+	mu     sync.Mutex
+	db     *sqldb.DB
+	why    error // why there is none
+	schema string
+	seen   time.Time // when the schema was looked at last and fitted
 }
 
-// start serves until the returned function is called. Without a listener it does nothing.
-func (h *health) start(lis net.Listener) (stop func()) {
+func (s *store) get() (*sqldb.DB, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db, s.why
+}
+
+func (s *store) set(db *sqldb.DB, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.db, s.why = db, why
+}
+
+// openDatabase opens the database and brings its schema up to date, or waits until somebody else has. What heals by itself
+// is waited for, not ready: ending would only make others start the process again, and again.
+func (rt *Runtime) openDatabase(ctx context.Context) error {
+	if rt.setup.Database.URL == "" {
+		return nil
+	}
+	rt.watch.Add(readiness.Part{Name: "database", Ask: rt.askDatabase})
+	if rt.setup.Migrations != nil {
+		rt.watch.Add(readiness.Part{Name: "schema", Needs: "database", Ask: rt.askSchema})
+	}
+	if err := rt.await(ctx, rt.connectDatabase); err != nil {
+		return err
+	}
+	if rt.setup.Migrations == nil {
+		return nil
+	}
+	return rt.await(ctx, rt.settleSchema)
+}
+
+// await tries until it works, or fails in a way that does not heal, or ctx ends.
+func (rt *Runtime) await(ctx context.Context, try func(context.Context) error) error {
+	pause := time.NewTicker(awaitEvery)
+	defer pause.Stop()
+	for {
+		err := try(ctx)
+		if err == nil || !rt.heals(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+}
+
+// errSchema is a schema that does not fit.
+type errSchema struct{ sqldb.Standings }
+
+// Error implements error.
+func (e errSchema) Error() string { return e.String() }
+
+// heals tells whether an error goes away without anybody touching this process: a server that is away, starts, or refuses.
+// A SQLite file is this process's own.
+func (rt *Runtime) heals(err error) bool {
+	var said *sqldb.Error
+	var schema errSchema
+	return errors.As(err, &schema) || (errors.As(err, &said) && onServer(rt.setup.Database.URL) && ofServer(err))
+}
+
+func onServer(url string) bool { return strings.HasPrefix(url, "postgres") }
+
+// ofServer leaves out the complaints about a statement, which no server takes back.
+func ofServer(err error) bool {
+	for _, kind := range []error{sqldb.ErrBusy, sqldb.ErrReadOnly, sqldb.ErrDiskFull, sqldb.ErrOutcomeUnknown} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	var refused *sqldb.Error
+	return errors.As(err, &refused) && refused.Op == "open"
+}
+
+func (rt *Runtime) connectDatabase(ctx context.Context) error {
+	db, err := sqldb.Open(ctx, rt.setup.Database)
+	if err != nil {
+		rt.store.set(nil, err)
+		return err
+	}
+	rt.DB = db
+	rt.store.set(db, nil)
+	return nil
+}
+
+func (rt *Runtime) settleSchema(ctx context.Context) error {
+	if !rt.setup.MigratedByOthers {
+		return sqldb.Migrate(ctx, rt.DB, rt.setup.Migrations)
+	}
+	all, err := sqldb.Schema(ctx, rt.DB, rt.setup.Migrations)
+	if err == nil && !all.Fits() {
+		return errSchema{all}
+	}
+	return err
+}
+
+// askDatabase is the part "database" of readiness.
+func (rt *Runtime) askDatabase(ctx context.Context) (string, error) {
+	db, why := rt.store.get()
+	switch {
+	case db != nil:
+		why = db.Ping(ctx)
+	case why == nil:
+		return "", readiness.ErrStarting
+	}
+	if why != nil {
+		return "", errors.New(databaseWords(why))
+	}
+	if s := db.Stats(); s.InUse >= s.Max && s.Max > 0 {
+		return fmt.Sprintf("ok, all %d connections are in use", s.Max), nil
+	}
+	return readiness.OK, nil
+}
+
+// databaseWords says what is wrong with a database, without addresses.
+func databaseWords(err error) string {
+	var said *sqldb.Error
+	if errors.As(err, &said) {
+		return said.Words()
+	}
+	return err.Error()
+}
+
+// askSchema is the part "schema" of readiness.
+func (rt *Runtime) askSchema(ctx context.Context) (string, error) {
+	s := &rt.store
+	s.mu.Lock()
+	db, schema, seen := s.db, s.schema, s.seen
+	s.mu.Unlock()
+	if schema != "" && rt.Now().Sub(seen) < schemaAge {
+		return schema, nil
+	}
+	if db == nil {
+		return "", readiness.ErrStarting
+	}
+	all, err := sqldb.Schema(ctx, db, rt.setup.Migrations)
+	switch {
+	case err != nil:
+		return "", errors.New(databaseWords(err))
+	case !all.Fits() && !rt.setup.MigratedByOthers && schema == "":
+		return "", readiness.ErrStarting // this process is about to bring it up to date
+	case !all.Fits():
+		return "", errors.New(rt.unfit(all))
+	}
+	s.mu.Lock()
+	s.schema, s.seen = readiness.OK+", "+all.String(), rt.Now()
+	schema = s.schema
+	s.mu.Unlock()
+	return schema, nil
+}
+
+// unfit says what is wrong with a schema and what to do.
+func (rt *Runtime) unfit(all sqldb.Standings) string {
+	for _, s := range all {
+		if len(s.Changed) > 0 {
+			return all.String()
+		}
+	}
+	return all.String() + ": run `concord-" + rt.Name + " migrate`"
+}
+
+// reachTime is how long the bus may take to answer; in the same network it takes a millisecond.
+const reachTime = 800 * time.Millisecond
+
+// busState is the part "bus" of readiness. A bus that was reached and is away takes nothing from the answers: the outbox
+// is the buffer. One that was never reached is most likely one that never will be.
+type busState struct {
+	conn *nats.Conn
+	now  func() time.Time
+
+	mu   sync.Mutex
+	last time.Time // when it answered last
+}
+
+func (b *busState) ask(ctx context.Context) (string, error) {
+	err := nats.ErrDisconnected
+	if b.conn.IsConnected() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, reachTime)
+		defer cancel()
+		err = b.conn.FlushWithContext(ctx)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil:
+		b.last = b.now()
+		return readiness.OK, nil
+	case !b.last.IsZero():
+		return fmt.Sprintf("unreachable for %s, serving without it", b.now().Sub(b.last).Round(time.Second)), nil
+	case errors.Is(b.conn.LastError(), nats.ErrAuthorization):
+		return "", errors.New("it refuses this part: check its certificate or credentials, and the account they belong to")
+	}
+	return "", errors.New("never reached since the start: check nats_url, and that the servers run")
+}
+
+// startHealth answers /livez, /readyz, /version and /metrics, for whoever cannot ask by gRPC with a certificate (kubelet
+// cannot), until the returned function is called. Without a listener it does nothing.
+//
+// /livez depends on nothing: a restart brings no database back, and would take from service what waits for one.
+func startHealth(lis net.Listener, watch *readiness.Watch, tel *telemetry.Telemetry) (stop func()) {
 	if lis == nil {
 		return func() {}
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", h.answerReady)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ready, lines := watch.Report()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if !ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintln(w, strings.Join(lines, "\n"))
+	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, telemetry.ReadBuild()) })
 	server := newHTTPServer(mux)
 	done := make(chan struct{})
@@ -38,27 +259,5 @@ func (h *health) start(lis net.Listener) (stop func()) {
 	return func() {
 		server.Close()
 		<-done
-	}
-}
-
-func (h *health) answerReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
-	defer cancel()
-	if h.stopping.Load() {
-		http.Error(w, "stopping", http.StatusServiceUnavailable)
-		return
-	}
-	answer := make(chan error, 1) // a check that hangs must not hang the answer
-	go func() { answer <- h.ready(ctx) }()
-	select {
-	case err := <-answer:
-		if err != nil {
-			// Why stands in the log: this port may be seen by others.
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	case <-ctx.Done():
-		http.Error(w, "not ready: the check did not answer", http.StatusServiceUnavailable)
 	}
 }

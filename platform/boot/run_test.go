@@ -41,12 +41,14 @@ func TestAProgramServesUntilItIsTold(t *testing.T) {
 	health := "http://" + r.address(t, "health")
 	status, body := get(t, health+"/livez")
 	require.Equal(t, "200 ok", fmt.Sprint(status, " ", body))
-	status, _ = get(t, health+"/readyz")
-	require.Equal(t, 200, status)
+	body = r.awaitReady(t, 200)
+	require.Equal(t, "ready\ndatabase: ok\nschema: ok, at 1\nbus: ok\nthings: ok", body)
 	notReady.Store(true)
-	status, body = get(t, health+"/readyz")
-	require.Equal(t, 503, status)
+	body = r.awaitReady(t, 503)
+	require.Contains(t, body, "not ready\n")
+	require.Contains(t, body, "things: not ready; the log says why")
 	require.NotContains(t, body, "hush")
+	require.Contains(t, r.stderr.String(), "things: hush: the reason stays in the log")
 	_, body = get(t, health+"/version")
 	require.NotEmpty(t, body)
 
@@ -58,8 +60,12 @@ func TestAProgramServesUntilItIsTold(t *testing.T) {
 func TestAReadinessCheckThatHangsIsAnswered(t *testing.T) {
 	m := newMachine(t, "things")
 	r := start(t, "things", m.environ("things"), &service{ready: func(context.Context) error { select {} }}, withDatabase...)
-	status, _ := get(t, "http://"+r.address(t, "health")+"/readyz")
-	require.Equal(t, 503, status)
+	eventstest.Until(t, "it says that there is no answer", func() bool {
+		status, body := get(t, "http://"+r.address(t, "health")+"/readyz")
+		return status == 503 && strings.Contains(body, "things: does not answer")
+	})
+	status, _ := get(t, "http://"+r.address(t, "health")+"/livez")
+	require.Equal(t, 200, status)
 }
 
 func TestRunningCallsEndBeforeTheServicesOwnWorkStops(t *testing.T) {

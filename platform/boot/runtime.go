@@ -19,6 +19,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/audit"
+	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
@@ -31,10 +32,11 @@ import (
 type Setup struct {
 	// Name is the service's name: the audience and issuer of its tokens, its name on the bus.
 	Name string
-	// Database is the service's own; an empty URL means none. Migrations, when given, are applied before the start; those
-	// of package events must be among them when RPCs are audited.
-	Database   sqldb.Config
-	Migrations fs.FS
+	// Database is the service's own; an empty URL means none. Migrations, when given, are applied before the start, or
+	// waited for when MigratedByOthers is set; those of package events must be among them when RPCs are audited.
+	Database         sqldb.Config
+	Migrations       fs.FS
+	MigratedByOthers bool
 	// ConnectBus connects to the bus under a name. It must not wait for a bus that is down. Nil means no bus.
 	ConnectBus func(name string) (*nats.Conn, error)
 	// BusReplicas is how many servers of the bus hold each event; 0 means 1.
@@ -48,8 +50,10 @@ type Setup struct {
 	MaxConnectionAge time.Duration
 	// TLS is the service's certificate, when it has one: its Check says why it cannot be used now.
 	TLS *mtls.Source
-	// Health is where /livez, /readyz and /version are answered. Optional.
+	// Health is where /livez, /readyz, /version and /metrics are answered. Optional.
 	Health net.Listener
+	// Checks are parts of readiness besides those that every process has: database, schema, bus, the service itself.
+	Checks []Check
 	// Peers and HTTPPeers name the services this one calls; Peer and HTTPPeer say how to reach one. Name, identity and
 	// telemetry of the options are filled in here.
 	Peers, HTTPPeers []string
@@ -69,6 +73,14 @@ type Setup struct {
 	DrainDelay, Grace time.Duration
 	// Files finds the descriptors of the registered services; nil means the generated code of the process.
 	Files protodesc.Resolver
+}
+
+// Check is a part of readiness. Ask returns within a second: in state "ok" or in a few plain words what the process does
+// without, while it answers calls rightly all the same; else what is wrong and what to do. Whoever reaches the port for
+// health sees both, so there are no secrets and no addresses in them.
+type Check struct {
+	Part string
+	Ask  func(ctx context.Context) (state string, err error)
 }
 
 // listeners returns those that are set, by what is answered there.
@@ -111,6 +123,9 @@ type Runtime struct {
 	Now         func() time.Time
 
 	setup Setup
+	watch *readiness.Watch
+	store store
+	stop  func() // ends watch and health
 	keys  access.Sources
 	conn  *nats.Conn
 	peers map[string]*grpc.ClientConn
@@ -123,7 +138,8 @@ type httpPeer struct {
 }
 
 // Open opens database and bus, brings the schema up to date and prepares the connections to the peers, which connect
-// with the first call. Close the runtime after use.
+// with the first call. It waits, not ready, for a database server that is away and for a schema that others bring up to
+// date. Close the runtime after use.
 func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	if setup.Now == nil || setup.Telemetry == nil {
 		return nil, errors.New("boot: a setup needs a clock and telemetry")
@@ -131,32 +147,47 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	rt := &Runtime{
 		Name: setup.Name, BusReplicas: max(1, setup.BusReplicas), Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
 		Logger: setup.Telemetry.Logger, Now: setup.Now, Revocations: access.NewRevocations(setup.Now), setup: setup,
-		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{},
+		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {},
 	}
 	if setup.Keys != nil {
 		rt.keys = access.Sources{setup.Keys}
 	}
-	for _, open := range []func(context.Context) error{rt.openDatabase, rt.openBus, rt.openPeers} {
+	for _, open := range []func(context.Context) error{rt.openHealth, rt.openDatabase, rt.openBus, rt.openPeers} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, rt.Close())
 		}
 	}
+	if rt.DB != nil {
+		rt.Audit = audit.New(rt.DB, audit.Options{Service: rt.Name, Now: rt.Now, Logger: rt.Logger})
+	}
 	return rt, nil
 }
 
-func (rt *Runtime) openDatabase(ctx context.Context) (err error) {
-	if rt.setup.Database.URL == "" {
-		return nil
-	}
-	if rt.DB, err = sqldb.Open(ctx, rt.setup.Database); err != nil {
+// openHealth begins to watch over readiness and to tell, before there is anything to be ready for: a process that waits is
+// alive.
+func (rt *Runtime) openHealth(ctx context.Context) (err error) {
+	if rt.watch, err = readiness.New(rt.Logger, rt.Telemetry.Meters.Meter(meterName), rt.Now); err != nil {
 		return err
 	}
-	rt.Audit = audit.New(rt.DB, audit.Options{Service: rt.Name, Now: rt.Now, Logger: rt.Logger})
-	if rt.setup.Migrations == nil {
-		return nil
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	wait := rt.watch.Start(ctx)
+	for _, check := range rt.setup.Checks {
+		rt.watch.Add(readiness.Part{Name: check.Part, Ask: check.Ask})
 	}
-	return sqldb.Migrate(ctx, rt.DB, rt.setup.Migrations)
+	if rt.setup.TLS != nil {
+		rt.watch.Add(readiness.Part{Name: "certificate", Ask: func(context.Context) (string, error) { return readiness.OK, rt.setup.TLS.Check() }})
+	}
+	stopHealth := startHealth(rt.setup.Health, rt.watch, rt.Telemetry)
+	rt.stop = func() {
+		cancel()
+		wait()
+		stopHealth()
+	}
+	return nil
 }
+
+// meterName is the scope of what a process measures about itself.
+const meterName = "github.com/concord-suite/concord/platform/boot"
 
 func (rt *Runtime) openBus(context.Context) (err error) {
 	if rt.setup.ConnectBus == nil {
@@ -165,6 +196,7 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 	if rt.conn, err = rt.setup.ConnectBus(rt.Name); err != nil {
 		return err
 	}
+	rt.watch.Add(readiness.Part{Name: "bus", Ask: (&busState{conn: rt.conn, now: rt.Now}).ask})
 	rt.Bus, err = jetstream.New(rt.conn)
 	return err
 }
@@ -242,6 +274,7 @@ func (rt *Runtime) DialHTTP(peer string) (transport http.RoundTripper, host stri
 
 // Close closes the connections to peers and bus, the database, and the listeners of the Setup if nothing served on them.
 func (rt *Runtime) Close() error {
+	rt.stop()
 	rt.setup.closeListeners()
 	var errs []error
 	for _, conn := range rt.peers {

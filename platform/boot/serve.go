@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/telemetry"
 )
@@ -33,9 +34,10 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	}
 	work := rt.startWork(ctx, svc)
 	defer work.stop()
-	state := &health{ready: svc.Ready}
-	stopHealth := state.start(rt.setup.Health)
-	defer stopHealth()
+	rt.watch.Add(readiness.Part{Name: rt.Name, Needs: "schema", Private: true, Ask: func(ctx context.Context) (string, error) {
+		return readiness.OK, svc.Ready(ctx)
+	}})
+	rt.watch.Open()
 
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, run := range front {
@@ -43,7 +45,7 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	}
 	group.Go(func() error {
 		err := work.failed(groupCtx)
-		state.stopping.Store(true)
+		rt.watch.Stop()
 		return err
 	})
 	rt.Logger.InfoContext(ctx, "started", append(rt.setup.addresses(), "build", telemetry.ReadBuild().String())...)
@@ -131,7 +133,7 @@ func (rt *Runtime) grpcServer(svc Service, registrar Registrar) (*serve.Server, 
 	cfg.DrainDelay, cfg.Grace = rt.setup.DrainDelay, rt.setup.Grace
 	deps := serve.Deps{
 		Name: rt.Name, Verifier: access.NewVerifier(rt.Name, rt.keys, rt.Now), Revocations: rt.Revocations,
-		Logger: rt.Logger, Ready: svc.Ready, Now: rt.Now, Files: rt.setup.Files,
+		Logger: rt.Logger, Ready: func(context.Context) error { return rt.watch.Ready() }, ReadyChanged: rt.watch.Changed(), Now: rt.Now, Files: rt.setup.Files,
 		Tracer: rt.Telemetry.Tracers, Meter: rt.Telemetry.Meters, Propagator: rt.Telemetry.Propagator,
 	}
 	if rt.Audit != nil {

@@ -28,7 +28,7 @@ import (
 // baseSettings are those of every program.
 type baseSettings struct {
 	Telemetry       telemetry.Config `config:",inline"`
-	HealthAddr      string           `config:"health_addr" doc:"Where /livez, /readyz and /version are answered over HTTP, host:port. Unset: nowhere; gRPC health is always there."`
+	HealthAddr      string           `config:"health_addr" doc:"Where /livez, /readyz, /version and /metrics are answered over HTTP, host:port. Unset: nowhere; gRPC health is always there."`
 	NATSURL         string           `config:"nats_url" required:"true" doc:"The NATS servers, nats://host:port or tls://host:port, several separated by commas."`
 	NATSCredentials string           `config:"nats_credentials_file" doc:"The credentials file for NATS."`
 	NATSCA          string           `config:"nats_ca_file" doc:"The authorities (PEM) that vouch for the NATS servers."`
@@ -53,7 +53,7 @@ type httpSettings struct {
 type databaseSettings struct {
 	URL      string `config:"database_url" required:"true" secret:"true" doc:"The service's own database: sqlite:/path/file.db or postgres://user:password@host/name."`
 	MaxConns int    `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections; 0 lets the engine decide."`
-	Migrate  bool   `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it."`
+	Migrate  bool   `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it: then the process waits, not ready, until the schema is there."`
 }
 
 type keyringSettings struct {
@@ -225,9 +225,7 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 	}
 	if s.database != nil {
 		setup.Database = sqldb.Config{URL: s.database.URL, MaxConns: s.database.MaxConns}
-		if s.database.Migrate {
-			setup.Migrations = p.migrations
-		}
+		setup.Migrations, setup.MigratedByOthers = p.migrations, !s.database.Migrate
 	}
 	if s.keyring != nil {
 		file, err := s.keyringFile(ctx, p)

@@ -81,6 +81,9 @@ type Deps struct {
 	Logger *slog.Logger
 	// Ready says whether the service can work; nil means always. It is given 2 s.
 	Ready func(ctx context.Context) error
+	// ReadyChanged receives when Ready may say something else, which is asked at once then. Whoever sends there tells the
+	// log, too. Optional.
+	ReadyChanged <-chan struct{}
 	// Now is the clock; default time.Now.
 	Now access.Clock
 	// Tracer, Meter and Propagator are OpenTelemetry's; nil means the process-wide ones.

@@ -189,6 +189,8 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			s.ready(ctx)
+		case <-s.deps.ReadyChanged:
+			s.ready(ctx)
 		}
 	}
 }
@@ -202,7 +204,9 @@ func (s *Server) ready(ctx context.Context) {
 	if s.deps.Ready != nil {
 		if err := s.askReady(ctx); err != nil {
 			state = healthv1.HealthCheckResponse_NOT_SERVING
-			s.deps.Logger.WarnContext(ctx, "not ready", "service", s.deps.Name, "error", err)
+			if s.deps.ReadyChanged == nil {
+				s.deps.Logger.WarnContext(ctx, "not ready", "service", s.deps.Name, "error", err)
+			}
 		}
 	}
 	s.health.SetServingStatus("", state)
