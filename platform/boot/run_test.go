@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -156,6 +157,28 @@ func TestHTTPRequestsEndBeforeTheProcessDoes(t *testing.T) {
 	close(release)
 	require.Equal(t, "whole", <-answered)
 	within(t, 30*time.Second, func() { require.Equal(t, 0, <-r.code) })
+}
+
+// Whoever keeps a connection is told to leave it while the process still answers: a request on its way into a connection
+// that is closed meanwhile would be lost.
+func TestAStoppingProcessEndsConnectionsWithAnAnswer(t *testing.T) {
+	m := newMachine(t, "things")
+	svc := &service{handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "whole") })}
+	environ := m.environ("things", "HTTP_ADDR=127.0.0.1:0", "DRAIN_DELAY=2s")
+	r := start(t, "things", environ, svc, boot.PublicHTTP(), boot.GRPC(), boot.Database(migrations))
+	client := &http.Client{Transport: &http.Transport{}} // one connection of its own
+	ask := func() (closes bool) {
+		answer, err := client.Get("http://" + r.address(t, "http"))
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, answer.Body)
+		require.NoError(t, err)
+		return answer.Close
+	}
+	require.False(t, ask())
+	r.stop()
+	eventstest.Until(t, "it says that the connection ends", ask)
+	require.Equal(t, 0, <-r.code)
 }
 
 func TestWrongSettingsEndWithOneLineEachAndCreateNothing(t *testing.T) {

@@ -158,7 +158,7 @@ func (rt *Runtime) serveHTTP(ctx context.Context, lis net.Listener, handler http
 	defer endRequests()
 	server := newHTTPServer(handler)
 	server.ErrorLog = slog.NewLogLogger(rt.Logger.Handler(), slog.LevelDebug) // strangers; who is refused is said elsewhere
-	age(server, rt.setup.MaxConnectionAge, rt.Now)
+	leave := age(server, rt.setup.MaxConnectionAge, rt.Now)
 	server.BaseContext = func(net.Listener) context.Context { return requests }
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(lis) }()
@@ -167,6 +167,7 @@ func (rt *Runtime) serveHTTP(ctx context.Context, lis net.Listener, handler http
 		return fmt.Errorf("%s: http: %w", rt.Name, err)
 	case <-ctx.Done():
 	}
+	leave()
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), rt.setup.DrainDelay+grace)
 	defer cancel()
 	delay := time.AfterFunc(rt.setup.DrainDelay+grace/2, endRequests)

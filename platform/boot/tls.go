@@ -82,16 +82,19 @@ func (s settings) httpPeer(name string) (host string, connect func(ctx context.C
 	if err != nil {
 		return "", nil, err
 	}
-	host = addresses[name+httpSuffix]
+	host, plain, err := httpTarget(addresses[name+httpSuffix])
+	if err != nil {
+		return "", nil, err
+	}
 	if s.tls == nil {
 		if err := onLoopback(host); err != nil {
 			return "", nil, err
 		}
-		return host, func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", host) }, nil
+		return host, func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", host) }, nil
 	}
 	c := s.tls.Client(name)
 	c.NextProtos = []string{"http/1.1"}
-	dialer := &tls.Dialer{Config: c}
+	dialer := &tls.Dialer{NetDialer: plain, Config: c}
 	return host, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", host) }, nil
 }
 
