@@ -10,10 +10,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/events/link"
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
 )
@@ -32,6 +32,7 @@ const commands = `  serve               run the service (the default)
   config check        check the settings, and end
   config print        print the settings in force, secrets left out; what is wrong or missing is marked
   config doc          print a table of all settings
+  bus permissions     print the accounts and users of the NATS servers, with --trust-domain NAME (default concord)
   events list         list the events that were put aside because they could not take effect
   events retry ID     try one again, with --by NAME and --reason TEXT, which are kept
   events discard ID   never try one again, with --by NAME and --reason TEXT
@@ -54,13 +55,14 @@ type command struct {
 	file       string
 	by, reason string
 	kms        string
+	domain     string
 	lose       bool
 }
 
 // known lists the commands with how many arguments each takes.
 var known = map[string]int{
 	"serve": 0, "migrate": 0, "version": 0, "help": 0, "config check": 0, "config print": 0, "config doc": 0,
-	"events list": 0, "events retry": 1, "events discard": 1,
+	"bus permissions": 0, "events list": 0, "events retry": 1, "events discard": 1,
 	"keys create": 0, "keys status": 0, "keys rotate": 0, "keys add": 0, "keys promote": 0, "keys retire": 0,
 	"keys wrap": 0, "keys unwrap": 0,
 }
@@ -74,6 +76,7 @@ func parse(args []string) (command, error) {
 	flags.StringVar(&c.by, "by", "", "")
 	flags.StringVar(&c.reason, "reason", "", "")
 	flags.StringVar(&c.kms, "kms", "", "")
+	flags.StringVar(&c.domain, "trust-domain", "concord", "")
 	flags.BoolVar(&c.lose, "lose", false, "")
 	words := []string{}
 	for {
@@ -108,6 +111,8 @@ func (c command) before(proc Process, p program, parts []any) (done bool, code i
 		fmt.Fprint(proc.Stdout, p.usage())
 	case "version":
 		fmt.Fprintf(proc.Stdout, "concord-%s %s\n", p.name, telemetry.ReadBuild())
+	case "bus permissions":
+		err = topology.WriteAccounts(proc.Stdout, c.domain)
 	case "config doc":
 		err = config.Doc(proc.Stdout, p.name, parts...)
 	default:
@@ -153,20 +158,26 @@ func (p program) migrate(ctx context.Context, proc Process, s settings) error {
 		}
 		fmt.Fprintln(proc.Stdout, "the database is up to date")
 	}
-	conn, err := s.connectBus(p.name + "-migrate")
+	return p.prepareBus(ctx, proc, s)
+}
+
+// prepareBus makes the streams that the program is to make, and says what it did with each.
+func (p program) prepareBus(ctx context.Context, proc Process, s settings) error {
+	monitor := link.NewMonitor(link.Options{Part: p.name, CertFile: s.bus("", "").CertFile})
+	defer monitor.Close()
+	conn, err := link.Connect(s.bus(p.name, p.name+"-migrate"), monitor.Options()...)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	js, err := jetstream.New(conn)
-	if err != nil {
-		return err
+	lines, err := monitor.Prepare(ctx, conn, p.name, s.base.NATSReplicas)
+	if err == nil {
+		fmt.Fprintln(proc.Stdout, "the streams of the bus are up to date")
 	}
-	if err := events.EnsureStreams(ctx, js, s.base.NATSReplicas); err != nil {
-		return err
+	for _, line := range lines {
+		fmt.Fprintln(proc.Stdout, line)
 	}
-	fmt.Fprintln(proc.Stdout, "the streams of the bus are up to date")
-	return nil
+	return err
 }
 
 // events shows and decides about events that were put aside.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/telemetry"
@@ -193,41 +191,6 @@ func (rt *Runtime) unfit(all sqldb.Standings) string {
 		}
 	}
 	return all.String() + ": run `concord-" + rt.Name + " migrate`"
-}
-
-// reachTime is how long the bus may take to answer; in the same network it takes a millisecond.
-const reachTime = 800 * time.Millisecond
-
-// busState is the part "bus" of readiness. A bus that was reached and is away takes nothing from the answers: the outbox
-// is the buffer. One that was never reached is most likely one that never will be.
-type busState struct {
-	conn *nats.Conn
-	now  func() time.Time
-
-	mu   sync.Mutex
-	last time.Time // when it answered last
-}
-
-func (b *busState) ask(ctx context.Context) (string, error) {
-	err := nats.ErrDisconnected
-	if b.conn.IsConnected() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, reachTime)
-		defer cancel()
-		err = b.conn.FlushWithContext(ctx)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case err == nil:
-		b.last = b.now()
-		return readiness.OK, nil
-	case !b.last.IsZero():
-		return fmt.Sprintf("unreachable for %s, serving without it", b.now().Sub(b.last).Round(time.Second)), nil
-	case errors.Is(b.conn.LastError(), nats.ErrAuthorization):
-		return "", errors.New("it refuses this part: check its certificate or credentials, and the account they belong to")
-	}
-	return "", errors.New("never reached since the start: check nats_url, and that the servers run")
 }
 
 // startHealth answers /livez, /readyz, /version and /metrics, for whoever cannot ask by gRPC with a certificate (kubelet

@@ -21,6 +21,7 @@ import (
 	"github.com/concord-suite/concord/platform/audit"
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -37,10 +38,14 @@ type Setup struct {
 	Database         sqldb.Config
 	Migrations       fs.FS
 	MigratedByOthers bool
-	// ConnectBus connects to the bus under a name. It must not wait for a bus that is down. Nil means no bus.
-	ConnectBus func(name string) (*nats.Conn, error)
-	// BusReplicas is how many servers of the bus hold each event; 0 means 1.
+	// ConnectBus connects to the bus under a name, with options that watch the connection. It must not wait for a bus that
+	// is down. Nil means no bus.
+	ConnectBus func(name string, options ...nats.Option) (*nats.Conn, error)
+	// BusReplicas is how many servers of the bus hold each event; 0 means 1, events.Prepared that the service makes no
+	// streams.
 	BusReplicas int
+	// BusCertFile is the certificate by which the bus knows the service, when it does.
+	BusCertFile string
 	// GRPC is how a Registrar is served; its Listener must be set.
 	GRPC serve.Config
 	// HTTP is where a Handler is served.
@@ -128,6 +133,7 @@ type Runtime struct {
 	stop  func() // ends watch and health
 	keys  access.Sources
 	conn  *nats.Conn
+	link  *link.Monitor
 	peers map[string]*grpc.ClientConn
 	http  map[string]httpPeer
 }
@@ -145,7 +151,7 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 		return nil, errors.New("boot: a setup needs a clock and telemetry")
 	}
 	rt := &Runtime{
-		Name: setup.Name, BusReplicas: max(1, setup.BusReplicas), Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
+		Name: setup.Name, BusReplicas: setup.BusReplicas, Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
 		Logger: setup.Telemetry.Logger, Now: setup.Now, Revocations: access.NewRevocations(setup.Now), setup: setup,
 		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {},
 	}
@@ -193,12 +199,41 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 	if rt.setup.ConnectBus == nil {
 		return nil
 	}
-	if rt.conn, err = rt.setup.ConnectBus(rt.Name); err != nil {
+	rt.link = link.NewMonitor(link.Options{
+		Part: rt.Name, CertFile: rt.setup.BusCertFile, Now: rt.Now, Log: rt.Logger, Meter: rt.Telemetry.Meters.Meter(busMeter),
+	})
+	if rt.conn, err = rt.setup.ConnectBus(rt.Name, rt.link.Options()...); err != nil {
 		return err
 	}
-	rt.watch.Add(readiness.Part{Name: "bus", Ask: (&busState{conn: rt.conn, now: rt.Now}).ask})
-	rt.Bus, err = jetstream.New(rt.conn)
-	return err
+	rt.watch.Add(readiness.Part{Name: "bus", Ask: rt.askBus})
+	if rt.Bus, err = jetstream.New(rt.conn); err != nil {
+		return err
+	}
+	return rt.link.Watch(rt.conn)
+}
+
+// askBus is the part "bus" of readiness. A bus that was reached and is away takes nothing from the answers: the outbox is
+// the buffer. One that was never reached is most likely one that never will be.
+func (rt *Runtime) askBus(context.Context) (string, error) {
+	switch h := rt.link.Health(); {
+	case !h.Ready:
+		return "", errors.New(h.String())
+	case h.State == link.Connected && h.Why == "":
+		return readiness.OK, nil
+	default:
+		return h.String(), nil
+	}
+}
+
+// busMeter is the scope of the metrics about the bus and what waits for it.
+const busMeter = "github.com/concord-suite/concord/platform/events"
+
+// BusHealth says how the bus is for this program; false when it has none. It never waits.
+func (rt *Runtime) BusHealth() (h link.Health, has bool) {
+	if rt.link == nil {
+		return h, false
+	}
+	return rt.link.Health(), true
 }
 
 func (rt *Runtime) openPeers(context.Context) error {
@@ -282,6 +317,9 @@ func (rt *Runtime) Close() error {
 	}
 	for _, p := range rt.http {
 		p.transport.CloseIdleConnections()
+	}
+	if rt.link != nil {
+		rt.link.Close()
 	}
 	if rt.conn != nil {
 		rt.conn.Close()

@@ -18,6 +18,7 @@ import (
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/sqldb"
@@ -32,7 +33,8 @@ type baseSettings struct {
 	NATSURL         string           `config:"nats_url" required:"true" doc:"The NATS servers, nats://host:port or tls://host:port, several separated by commas."`
 	NATSCredentials string           `config:"nats_credentials_file" doc:"The credentials file for NATS."`
 	NATSCA          string           `config:"nats_ca_file" doc:"The authorities (PEM) that vouch for the NATS servers."`
-	NATSReplicas    int              `config:"nats_replicas" default:"1" min:"1" max:"5" doc:"How many NATS servers hold each event."`
+	NATSOwnCert     bool             `config:"nats_own_certificate" default:"false" doc:"Be known to the NATS servers by the service's own certificate (tls.cert_file), and believe those of tls.ca_file unless nats_ca_file is set."`
+	NATSReplicas    int              `config:"nats_replicas" default:"1" min:"1" max:"5" doc:"How many NATS servers hold each event. The migrate command raises it for streams that are there, and never lowers it."`
 	IdentityKey     string           `config:"identity_key_file" required:"true" doc:"The private key (Ed25519, PKCS #8 in PEM) with which the service signs its own tokens."`
 	Trust           string           `config:"trust_file" required:"true" doc:"The public keys of the services, JSON."`
 	TLS             tlsSettings      `config:"tls"`
@@ -129,6 +131,9 @@ func (s settings) parts() []any {
 func (b *baseSettings) Validate() error {
 	var errs []error
 	errs = append(errs, b.TLS.mistakes(b.Insecure)...)
+	if b.NATSOwnCert && b.TLS.Cert == "" {
+		errs = append(errs, errors.New("nats_own_certificate: needs tls.cert_file, key_file and ca_file"))
+	}
 	if _, err := peerAddresses(b.Peers); err != nil {
 		errs = append(errs, err)
 	}
@@ -218,7 +223,7 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 	setup := Setup{
 		Name: p.name, Telemetry: tel, Now: time.Now, ConnectBus: s.connectBus, BusReplicas: s.base.NATSReplicas,
 		Peers: p.peers, HTTPPeers: p.httpPeers, Peer: s.peer, HTTPPeer: s.httpPeer, Grace: s.base.Grace, DrainDelay: s.base.DrainDelay,
-		TLS: s.tls,
+		TLS: s.tls, BusCertFile: s.bus("", "").CertFile,
 	}
 	if setup.Signer, setup.Keys, err = s.identity(p.name); err != nil {
 		return Setup{}, err
@@ -226,6 +231,9 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 	if s.database != nil {
 		setup.Database = sqldb.Config{URL: s.database.URL, MaxConns: s.database.MaxConns}
 		setup.Migrations, setup.MigratedByOthers = p.migrations, !s.database.Migrate
+		if setup.MigratedByOthers {
+			setup.BusReplicas = events.Prepared // migrate makes the streams, too
+		}
 	}
 	if s.keyring != nil {
 		file, err := s.keyringFile(ctx, p)
@@ -314,16 +322,21 @@ func (s settings) identity(name string) (*access.Signer, access.KeySource, error
 	return signer, access.NewFetched(trustFile(s.base.Trust), time.Now, issuers...), nil
 }
 
+// bus says how to connect to NATS as a part of the suite.
+func (s settings) bus(part, name string) link.Config {
+	cfg := link.Config{URL: s.base.NATSURL, Part: part, Name: name, CredentialsFile: s.base.NATSCredentials, CAFile: s.base.NATSCA}
+	if s.base.NATSOwnCert {
+		cfg.CertFile, cfg.KeyFile = s.base.TLS.Cert, s.base.TLS.Key
+		if cfg.CAFile == "" {
+			cfg.CAFile = s.base.TLS.CA
+		}
+	}
+	return cfg
+}
+
 // connectBus connects to NATS; it does not wait for the servers.
-func (s settings) connectBus(name string) (*nats.Conn, error) {
-	var options []nats.Option
-	if s.base.NATSCredentials != "" {
-		options = append(options, nats.UserCredentials(s.base.NATSCredentials))
-	}
-	if s.base.NATSCA != "" {
-		options = append(options, nats.RootCAs(s.base.NATSCA))
-	}
-	return events.Connect(s.base.NATSURL, name, options...)
+func (s settings) connectBus(part string, options ...nats.Option) (*nats.Conn, error) {
+	return link.Connect(s.bus(part, part), options...)
 }
 
 // peer says how to reach a service by gRPC.

@@ -3,14 +3,16 @@ package events
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
+
+	"github.com/concord-suite/concord/platform/events/topology"
 )
 
 const (
@@ -25,14 +27,24 @@ const (
 //
 // It is for what each process must know at once and soon may forget, such as revoked sessions. It keeps no place and no
 // inbox: fn sees events again after a reconnection and must not mind. What must not be lost goes to a Consumer.
-func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, logger *slog.Logger, since time.Duration, fn func(T)) {
+//
+// It returns nil when ctx ends. It fails at once when the connection is that of a part of the suite which is not declared
+// to watch this kind.
+func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, logger *slog.Logger, since time.Duration, fn func(T)) error {
 	var zero T
 	desc := zero.ProtoReflect().Descriptor()
 	ev, _ := proto.GetExtension(desc.Options(), optionsv1.E_Event).(*optionsv1.Event)
 	subject := ev.GetSubject()
-	emitter, _, _ := strings.Cut(subject, ".")
+	stream, ok := topology.StreamOf(subject)
+	if !ok {
+		return fmt.Errorf("events: no stream takes the subject %q", subject)
+	}
+	if err := topology.MayWatch(js.Conn().Opts.Name, subject); err != nil {
+		return err
+	}
+	var said told
 	for ctx.Err() == nil {
-		err := broadcastOnce(ctx, js, strings.ToUpper(emitter), subject, since, func(data []byte) {
+		err := broadcastOnce(ctx, js, stream.Name, subject, since, func(data []byte) {
 			m, ok := zero.ProtoReflect().New().Interface().(T)
 			if !ok || proto.Unmarshal(data, m) != nil {
 				return
@@ -40,12 +52,12 @@ func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, log
 			fn(m)
 		})
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			// The emitter has not started yet, or the bus lost everything; the emitter's relay makes the stream.
 			logger.DebugContext(ctx, "broadcast waits for its stream", "subject", subject)
-		} else {
+		} else if said.anew(err.Error()) {
 			logger.WarnContext(ctx, "broadcast interrupted; trying again", "subject", subject, "error", err)
 		}
 		select {
@@ -53,6 +65,7 @@ func Broadcast[T proto.Message](ctx context.Context, js jetstream.JetStream, log
 		case <-time.After(broadcastRetry):
 		}
 	}
+	return nil
 }
 
 // broadcastOnce reads until the bus fails or ctx ends.

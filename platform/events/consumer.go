@@ -17,12 +17,13 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
 // ConsumerOptions changes how a Consumer works. The zero value is right for production.
 type ConsumerOptions struct {
-	Replicas       int              // of streams that the consumer has to make; 0 means 1
+	Replicas       int              // of streams that the consumer has to make; 0 means 1, Prepared that it makes none
 	Workers        int              // handlers at a time; events of one entity go to one worker; 0 means 4
 	MaxPending     int              // events delivered and not yet handled, by all replicas; 0 means 128
 	AckWait        time.Duration    // after which the bus gives an event of a dead replica to another; 0 means 10 s
@@ -49,6 +50,7 @@ type Consumer struct {
 	handlers map[string]handler // by subject
 	horizons map[string]*horizon
 	mistake  error
+	said     told
 	seed     maphash.Seed
 	handled  metric.Int64Counter
 	parked   metric.Int64Counter
@@ -101,8 +103,8 @@ func orElse[T comparable](v, fallback T) T {
 // done. It does nothing but read and write through tx.
 //
 // An error counts as a failed attempt, except Later, what the database says about itself (sqldb.ErrBusy and the like),
-// and the end of a context. Handlers are added before Run; a type without the event option, or with two handlers, makes
-// Run fail.
+// and the end of a context. Handlers are added before Run; a type without the event option, with two handlers, or of a stream
+// that the service is not declared to follow (package topology) makes Run fail.
 func Handle[T proto.Message](c *Consumer, fn func(ctx context.Context, tx *sqldb.Tx, m Meta, event T) error) {
 	var none T
 	typ := none.ProtoReflect().Type()
@@ -110,9 +112,12 @@ func Handle[T proto.Message](c *Consumer, fn func(ctx context.Context, tx *sqldb
 	if err == nil && c.handlers[subject] != nil {
 		err = fmt.Errorf("events: %s has two handlers", subject)
 	}
-	stream, ok := streamOf(subject)
+	stream, ok := topology.StreamOf(subject)
 	if err == nil && !ok {
 		err = fmt.Errorf("events: no stream takes the subject %s", subject)
+	}
+	if err == nil {
+		err = topology.MayFollow(c.service, stream.Name)
 	}
 	if err != nil {
 		c.mistake = errors.Join(c.mistake, err)
@@ -140,10 +145,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	for stream, h := range c.horizons {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if err := c.follow(ctx, stream, h); err != nil && ctx.Err() == nil {
+				if err := c.follow(ctx, stream, h); err != nil && ctx.Err() == nil && c.said.anew(stream+": "+err.Error()) {
 					c.opt.Log.Warn("following the stream stopped and will be tried again", "stream", stream, "error", err)
-					sleep(ctx, followRetry)
 				}
+				sleep(ctx, followRetry)
 			}
 		})
 	}
@@ -159,13 +164,14 @@ const followRetry = 250 * time.Millisecond
 func (c *Consumer) subscribe(ctx context.Context, name string) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	stream, err := ensureStream(ctx, c.js, name, c.opt.Replicas)
+	known, _ := topology.StreamNamed(name)
+	stream, err := openStream(ctx, c.js, known, c.opt.Replicas)
 	if err != nil {
 		return nil, err
 	}
 	var subjects []string
 	for subject := range c.handlers {
-		if s, _ := streamOf(subject); s.Name == name {
+		if s, _ := topology.StreamOf(subject); s.Name == name {
 			subjects = append(subjects, subject)
 		}
 	}

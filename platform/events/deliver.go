@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
@@ -105,7 +106,7 @@ func read(msg jetstream.Msg) (in *incoming, deliveries uint64) {
 	in.Sequence, _ = strconv.ParseInt(h.Get(headerSequence), 10, 64)
 	us, _ := strconv.ParseInt(h.Get(headerTime), 10, 64)
 	in.Time = sqldb.FromMicros(us)
-	if s, ok := streamOf(in.Subject); ok {
+	if s, ok := topology.StreamOf(in.Subject); ok {
 		in.Stream = s.Name
 	}
 	if meta, err := msg.Metadata(); err == nil {

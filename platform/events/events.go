@@ -51,6 +51,7 @@ import (
 
 	optionsv1 "github.com/concord-suite/concord/proto/gen/concord/options/v1"
 
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
@@ -129,7 +130,7 @@ func (e Event) row(trace string) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	stream, ok := streamOf(subject)
+	stream, ok := topology.StreamOf(subject)
 	if !ok {
 		return nil, fmt.Errorf("events: no stream takes the subject %s", subject)
 	}

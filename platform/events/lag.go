@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/concord-suite/concord/platform/events/topology"
 )
 
 // A beacon is what a relay says about itself, once a second, outside of the stream: everything that was committed when
@@ -22,8 +24,6 @@ type beacon struct {
 // beaconEvery is the resolution of Lag.
 const beaconEvery = time.Second
 
-func beaconSubject(stream string) string { return "concord.beacon." + stream }
-
 // beacon tells consumers that everything committed before the pass began is published.
 func (r *Relay) beacon() {
 	now := r.opt.Now()
@@ -34,7 +34,7 @@ func (r *Relay) beacon() {
 	for name, s := range r.streams {
 		data, err := json.Marshal(beacon{Source: r.source, Last: uint64(s.last), Age: max(0, now.Sub(r.walk.started))})
 		if err == nil {
-			_ = r.js.Conn().Publish(beaconSubject(name), data) // the next one says the same, and more
+			_ = r.js.Conn().Publish(topology.BeaconSubject(name), data) // the next one says the same, and more
 		}
 	}
 }
@@ -104,7 +104,7 @@ func (h *horizon) oldest() (t time.Time, ok bool) {
 // listen follows the beacons of a stream until ctx ends.
 func (c *Consumer) listen(ctx context.Context, h *horizon, stream string, cons jetstream.Consumer) error {
 	beacons := make(chan *nats.Msg, 16)
-	sub, err := c.js.Conn().ChanSubscribe(beaconSubject(stream), beacons)
+	sub, err := c.js.Conn().ChanSubscribe(topology.BeaconSubject(stream), beacons)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,18 +55,17 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 	}
 	if len(rows) > 0 {
 		r.walk.after = rows[len(rows)-1].position
-		for _, row := range rows {
-			if _, err := r.stream(ctx, row.stream); err != nil {
-				return false, err
-			}
+		going, err := r.going(ctx, rows)
+		if err != nil {
+			return false, err
 		}
-		failure := pub.publish(ctx, r.source, rows)
-		n, err := r.mark(ctx, rows)
+		failure := pub.publish(ctx, r.source, going)
+		n, err := r.mark(ctx, going)
 		if err != nil {
 			return false, err
 		}
 		r.walk.sent += n
-		r.walk.failed += len(rows) - n
+		r.walk.failed += len(going) - n
 		if r.walk.failure == nil {
 			r.walk.failure = failure
 		}
@@ -85,6 +85,21 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 		r.opt.Log.Warn("the bus did not take every event", "published", over.sent, "left", over.failed, "error", over.failure)
 	}
 	return false, nil
+}
+
+// going returns the rows whose stream is there. Those of a stream that others have to make wait, and hold up nobody.
+func (r *Relay) going(ctx context.Context, rows []*outRow) ([]*outRow, error) {
+	waiting := map[string]bool{}
+	for _, row := range rows {
+		if _, asked := waiting[row.stream]; asked {
+			continue
+		}
+		_, err := r.stream(ctx, row.stream)
+		if waiting[row.stream] = r.waits(ctx, row.stream, err); err != nil && !waiting[row.stream] {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(row *outRow) bool { return waiting[row.stream] }), nil
 }
 
 // unpublished reads the next rows of the pass.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
@@ -26,7 +27,11 @@ func (r *Relay) stream(ctx context.Context, name string) (*streamState, error) {
 	if s := r.streams[name]; s != nil {
 		return s, nil
 	}
-	stream, err := ensureStream(ctx, r.js, name, r.opt.Replicas)
+	if err := topology.MayEmit(r.source, name); err != nil {
+		return nil, err
+	}
+	known, _ := topology.StreamNamed(name)
+	stream, err := openStream(ctx, r.js, known, r.opt.Replicas)
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +39,21 @@ func (r *Relay) stream(ctx context.Context, name string) (*streamState, error) {
 	s := &streamState{stream: stream, created: info.Created.UnixNano(), last: int64(info.State.LastSeq)}
 	r.streams[name] = s
 	return s, nil
+}
+
+// waits reports whether err is about this stream only, so that the events of the others go on. It says so.
+func (r *Relay) waits(ctx context.Context, name string, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	s, _ := topology.StreamNamed(name)
+	if missing := (*topology.MissingError)(nil); !errors.As(err, &missing) && s.Maker == r.source {
+		return false
+	}
+	if r.said.anew(err.Error()) {
+		r.opt.Log.Warn("events wait in the outbox", "stream", name, "error", err)
+	}
+	return true
 }
 
 // compare looks whether the streams still have what the outbox says they have, and marks as unpublished what they have
@@ -52,6 +72,9 @@ func (r *Relay) compare(ctx context.Context) error {
 		}
 		delete(r.streams, known.Name)
 		s, err := r.stream(ctx, known.Name)
+		if r.waits(ctx, known.Name, err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -9,12 +10,13 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
 // RelayOptions changes how a Relay works. The zero value is right for production.
 type RelayOptions struct {
-	Replicas   int              // of streams that the relay has to make; 0 means 1
+	Replicas   int              // of streams that the relay has to make; 0 means 1, Prepared that it makes none
 	Batch      int              // rows published and marked together; 0 means 256
 	Poll       time.Duration    // how often to look without being woken; 0 means 100 ms on PostgreSQL, 1 s on SQLite
 	CheckEvery time.Duration    // how often to look whether the bus still has what it took; 0 means 30 s
@@ -36,6 +38,7 @@ type Relay struct {
 	streams                map[string]*streamState
 	walk                   walk
 	lastBeacon             time.Time
+	said                   told
 }
 
 // NewRelay returns a relay for the outbox in db. source is the name of the service; it goes into every event.
@@ -93,8 +96,12 @@ const (
 	purgeEvery = 10 * time.Minute
 )
 
-// Run publishes until ctx ends and returns nil then. What goes wrong meanwhile is logged and tried again.
+// Run publishes until ctx ends and returns nil then. What goes wrong meanwhile is logged and tried again. It fails at once
+// when the source is a part of the suite that is not declared to emit (package topology).
 func (r *Relay) Run(ctx context.Context) error {
+	if p, ok := topology.PartNamed(r.source); ok && len(p.Emits) == 0 {
+		return fmt.Errorf("events: %s is not declared to emit events: declare it in platform/events/topology", r.source)
+	}
 	pub, err := newPublisher(r.js)
 	if err != nil {
 		return err
@@ -102,7 +109,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer pub.js.CleanupPublisher()
 	for ctx.Err() == nil {
 		wait, err := r.turn(ctx, pub)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && r.said.anew(err.Error()) {
 			r.opt.Log.Warn("publishing stopped and will be tried again", "error", err)
 		}
 		sleep(ctx, wait)

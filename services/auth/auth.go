@@ -261,10 +261,9 @@ func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.consumer.Run(ctx) })
 	if d.Revocations != nil {
 		group.Go(func() error {
-			events.Broadcast(ctx, d.Bus, d.Logger, access.MaxTokenLife, func(e *autheventsv1.SessionRevoked) {
+			return events.Broadcast(ctx, d.Bus, d.Logger, access.MaxTokenLife, func(e *autheventsv1.SessionRevoked) {
 				d.Revocations.Add(e.GetSession())
 			})
-			return nil
 		})
 	}
 }

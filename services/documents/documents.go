@@ -182,8 +182,7 @@ func (s *Service) Run(ctx context.Context) error {
 		group.Go(func() error { return run(ctx) })
 	}
 	group.Go(func() error {
-		events.Broadcast(ctx, d.Bus, d.Logger, rememberRevoked, func(e *autheventsv1.SessionRevoked) { d.Revocations.Add(e.GetSession()) })
-		return nil
+		return events.Broadcast(ctx, d.Bus, d.Logger, rememberRevoked, func(e *autheventsv1.SessionRevoked) { d.Revocations.Add(e.GetSession()) })
 	})
 	return group.Wait()
 }

@@ -43,8 +43,9 @@ func Start(dir string) (*Bus, error) {
 }
 
 // Connect opens a connection as one service.
-func (b *Bus) Connect(name string) (*nats.Conn, error) {
-	conn, err := nats.Connect("", nats.InProcessServer(b.server), nats.Name(name), nats.MaxReconnects(-1))
+func (b *Bus) Connect(name string, options ...nats.Option) (*nats.Conn, error) {
+	own := []nats.Option{nats.InProcessServer(b.server), nats.Name(name), nats.MaxReconnects(-1)}
+	conn, err := nats.Connect("", append(own, options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("event bus: %w", err)
 	}

@@ -16,8 +16,11 @@ const sweepEvery = time.Minute
 // Follow drops revoked sessions as the bus names them, and old entries, until ctx ends. Without a bus an entry's age is
 // what ends it here; the services refuse a revoked session's tokens by themselves.
 func (c *Cache) Follow(ctx context.Context, bus jetstream.JetStream, logger *slog.Logger) error {
+	refused := make(chan error, 1)
 	if bus != nil {
-		go events.Broadcast(ctx, bus, logger, maxAge, func(e *autheventsv1.SessionRevoked) { c.Forget(e.GetSession()) })
+		go func() {
+			refused <- events.Broadcast(ctx, bus, logger, maxAge, func(e *autheventsv1.SessionRevoked) { c.Forget(e.GetSession()) })
+		}()
 	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -25,6 +28,10 @@ func (c *Cache) Follow(ctx context.Context, bus jetstream.JetStream, logger *slo
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case err := <-refused:
+			if err != nil {
+				return err
+			}
 		case <-tick.C:
 			c.mu.Lock()
 			c.sweep()

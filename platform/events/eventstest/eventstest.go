@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/concord-suite/concord/platform/events"
+	"github.com/concord-suite/concord/platform/events/link"
 )
 
 // Wait bounds everything that tests wait for. It is far beyond what anything takes on a loaded machine.
@@ -113,7 +113,7 @@ func (s *Server) must(t testing.TB, err error) {
 // Connect returns a JetStream context on a connection of its own, as services have it, closed with the test.
 func (s *Server) Connect(t testing.TB) jetstream.JetStream {
 	t.Helper()
-	nc, err := events.Connect(s.URL(), t.Name(), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	nc, err := link.Connect(link.Config{URL: s.URL(), Name: t.Name()}, nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
 	s.must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
