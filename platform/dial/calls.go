@@ -27,6 +27,17 @@ func deadline(d time.Duration) grpc.UnaryClientInterceptor {
 	}
 }
 
+// resendable lets the library keep a whole request until its answer begins. A call that meets a server that stops is made
+// again when the server has not begun it, whatever it does, and by itself the library keeps no more than 256 KiB for that.
+func resendable(message int) grpc.UnaryClientInterceptor {
+	whole := grpc.MaxRetryRPCBufferSize(message + message/8) // the message as it goes out, and a little
+	return func(
+		ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
+	) error {
+		return invoke(ctx, method, req, reply, cc, append([]grpc.CallOption{whole}, opts...)...)
+	}
+}
+
 func errorsUnary(
 	ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
 ) error {

@@ -110,14 +110,16 @@ func (o Options) options() []grpc.DialOption {
 	opts := []grpc.DialOption{
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithDisableServiceConfig(), // a TXT record in DNS does not decide how we behave
+		// This leaves what the library always makes again: calls that the server says it has not begun (GOAWAY).
 		grpc.WithDisableRetry(),
 		grpc.WithPerRPCCredentials(identity{signer: o.Signer, audience: o.Audience}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(o.telemetry()...)),
-		grpc.WithChainUnaryInterceptor(deadline(o.Timeout), errorsUnary, r.unary),
+		grpc.WithChainUnaryInterceptor(deadline(o.Timeout), errorsUnary, resendable(o.MaxMessage), r.unary),
 		grpc.WithChainStreamInterceptor(errorsStream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(o.MaxMessage), grpc.MaxCallSendMsgSize(o.MaxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true, // a frozen peer shows in 40 s
+			// A peer that has frozen is left within 20 s. Servers take more than one ping in ten seconds for abuse.
+			Time: 15 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true,
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// A restarted service is reached again within moments; five seconds bound the load of trying.

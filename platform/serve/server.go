@@ -77,7 +77,7 @@ func (c Config) options() []grpc.ServerOption {
 			Timeout:          10 * time.Second,
 			MaxConnectionAge: c.MaxConnectionAge,
 		}),
-		// Clients of package dial ping every 30 s; more often than every 10 is abuse.
+		// Clients of package dial ping every 15 s; more often than every 10 is abuse.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
 	if c.Window > 0 {
