@@ -1,0 +1,3 @@
+module github.com/concord-suite/concord/linked
+
+go 1.26.0
