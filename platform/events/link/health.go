@@ -58,7 +58,7 @@ func (h Health) String() string {
 	case h.State == Wrong:
 		return h.Why
 	default:
-		return with("not reached since the start", h.Why)
+		return with("never reached since the start", h.Why)
 	}
 }
 
@@ -78,7 +78,9 @@ func (m *Monitor) Health() Health {
 	m.mu.Unlock()
 	switch h.State {
 	case Never, Lost:
-		h.Why = m.explain(fault)
+		if h.Why = m.explain(fault); h.Why == "" && h.State == Never {
+			h.Why = nobody
+		}
 	default:
 		var why []string
 		if refused != "" {
@@ -124,6 +126,9 @@ func (m *Monitor) tell() {
 // troubledKey marks in said that there is something to take back.
 const troubledKey = ""
 
+// nobody is what is wrong when nobody answers.
+const nobody = "check nats_url, and that the servers run"
+
 // explain says in words, without addresses, why no connection comes about.
 func (m *Monitor) explain(err error) string {
 	if expired := m.expired(); expired != "" {
@@ -159,7 +164,7 @@ func (m *Monitor) explain(err error) string {
 	case errors.As(err, &dns):
 		return "the name in nats_url is not known to DNS"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, nats.ErrNoServers):
-		return "nobody listens at nats_url: are the NATS servers running?"
+		return nobody
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, nats.ErrTimeout):
 		return "the NATS servers do not answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
