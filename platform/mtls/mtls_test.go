@@ -48,8 +48,8 @@ func logged(t *testing.T, v *mtlstest.Volume, part string, now func() time.Time)
 	return s, log
 }
 
-// shake connects a client to a server, and returns what each of them has against it and the client's side.
-func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error, state tls.ConnectionState) {
+// shake connects a client to a server, and returns the client's side and what each of them has against it.
+func shake(t *testing.T, server, client *tls.Config) (state tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error
 	}
 	state = over.ConnectionState()
 	require.NoError(t, raw.Close())
-	return <-done, clientErr, state
+	return state, <-done, clientErr
 }
 
 func TestAServerAnswersItsCallersAndNobodyElse(t *testing.T) {
@@ -87,7 +87,7 @@ func TestAServerAnswersItsCallersAndNobodyElse(t *testing.T) {
 	server, log := logged(t, mtlstest.Mount(t, ca.Issue("auth"), ca), "auth", time.Now)
 	callers := server.Server("sync", "gateway")
 
-	serverErr, clientErr, _ := shake(t, callers, ca.Source("gateway").Client("auth"))
+	_, serverErr, clientErr := shake(t, callers, ca.Source("gateway").Client("auth"))
 	require.NoError(t, serverErr)
 	require.NoError(t, clientErr)
 	require.Empty(t, log.take())
@@ -121,7 +121,7 @@ func TestAServerAnswersItsCallersAndNobodyElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, log := logged(t, mtlstest.Mount(t, ca.Issue("auth"), ca), "auth", time.Now)
-			serverErr, clientErr, _ := shake(t, server.Server("sync", "gateway"), c.client.Client("auth"))
+			_, serverErr, clientErr := shake(t, server.Server("sync", "gateway"), c.client.Client("auth"))
 			require.ErrorContains(t, serverErr, c.says)
 			require.ErrorContains(t, clientErr, "bad certificate")
 			line := log.take()
@@ -133,7 +133,7 @@ func TestAServerAnswersItsCallersAndNobodyElse(t *testing.T) {
 
 	t.Run("who it was stands in the line, once", func(t *testing.T) {
 		for range 3 {
-			serverErr, _, _ := shake(t, callers, ca.Source("connector").Client("auth"))
+			_, serverErr, _ := shake(t, callers, ca.Source("connector").Client("auth"))
 			require.Error(t, serverErr)
 		}
 		line := log.take()
@@ -141,11 +141,11 @@ func TestAServerAnswersItsCallersAndNobodyElse(t *testing.T) {
 		require.Contains(t, line, "identity=spiffe://concord/connector")
 	})
 	t.Run("without a certificate", func(t *testing.T) {
-		serverErr, _, _ := shake(t, callers, &tls.Config{InsecureSkipVerify: true})
+		_, serverErr, _ := shake(t, callers, &tls.Config{InsecureSkipVerify: true})
 		require.ErrorContains(t, serverErr, "didn't provide a certificate")
 	})
 	t.Run("a list of nobody", func(t *testing.T) {
-		serverErr, _, _ := shake(t, server.Server(), ca.Source("gateway").Client("auth"))
+		_, serverErr, _ := shake(t, server.Server(), ca.Source("gateway").Client("auth"))
 		require.ErrorContains(t, serverErr, "gateway may not call auth")
 	})
 }
@@ -166,7 +166,7 @@ func TestAClientTalksToThePartItMeans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, log := logged(t, mtlstest.Mount(t, ca.Issue("gateway"), ca), "gateway", time.Now)
-			_, clientErr, _ := shake(t, c.server.Server("gateway"), client.Client("auth"))
+			_, _, clientErr := shake(t, c.server.Server("gateway"), client.Client("auth"))
 			require.ErrorContains(t, clientErr, c.says)
 			line := log.take()
 			require.Equal(t, 1, strings.Count(line, "\n"), line)
@@ -185,7 +185,7 @@ func TestAuthoritiesAreReplacedInThreeSteps(t *testing.T) {
 	leftServer := mtlstest.Mount(t, old.Issue("auth"), old, young).Open("auth").Server("gateway")
 	meet := func(step string) {
 		t.Helper()
-		serverErr, clientErr, _ := shake(t, server, client)
+		_, serverErr, clientErr := shake(t, server, client)
 		require.NoError(t, serverErr, step)
 		require.NoError(t, clientErr, step)
 	}
@@ -196,16 +196,16 @@ func TestAuthoritiesAreReplacedInThreeSteps(t *testing.T) {
 	meet("the client has a certificate of the new one")
 	serving.Swap(young.Issue("auth"), old, young)
 	meet("both have")
-	serverErr, _, _ := shake(t, server, left)
+	_, serverErr, _ := shake(t, server, left)
 	require.NoError(t, serverErr, "the old certificate still holds")
 
 	serving.Swap(young.Issue("auth"), young)
 	calling.Swap(young.Issue("gateway"), young)
 	meet("the new one alone")
-	serverErr, clientErr, _ := shake(t, server, left)
+	_, serverErr, clientErr := shake(t, server, left)
 	require.ErrorContains(t, serverErr, "unknown authority")
 	require.ErrorContains(t, clientErr, "bad certificate")
-	_, clientErr, _ = shake(t, leftServer, client)
+	_, _, clientErr = shake(t, leftServer, client)
 	require.ErrorContains(t, clientErr, "unknown authority", "nor does a client talk to a server that has kept the old one")
 }
 
@@ -217,12 +217,12 @@ func TestAHandshakeIsNeverSkipped(t *testing.T) {
 	client := mtlstest.Mount(t, old.Issue("gateway"), old, young).Open("gateway").Client("auth")
 	client.ClientSessionCache, client.ServerName = tls.NewLRUClientSessionCache(4), "auth"
 	for range 2 {
-		serverErr, _, state := shake(t, server, client)
+		state, serverErr, _ := shake(t, server, client)
 		require.NoError(t, serverErr)
 		require.False(t, state.DidResume)
 	}
 	serving.Swap(young.Issue("auth"), young)
-	serverErr, _, _ := shake(t, server, client)
+	_, serverErr, _ := shake(t, server, client)
 	require.ErrorContains(t, serverErr, "unknown authority")
 }
 
@@ -236,7 +236,7 @@ func TestFilesThatCannotBeUsedLeaveWhatWasThere(t *testing.T) {
 	works := func(what string, leaf *x509.Certificate) {
 		t.Helper()
 		for _, client := range []*tls.Config{old, ofYoung} {
-			serverErr, clientErr, state := shake(t, server.Server("gateway"), client)
+			state, serverErr, clientErr := shake(t, server.Server("gateway"), client)
 			require.NoError(t, serverErr, what)
 			require.NoError(t, clientErr, what)
 			require.Equal(t, leaf.SerialNumber, state.PeerCertificates[0].SerialNumber, what)
