@@ -1,0 +1,70 @@
+package kube
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concord-suite/concord/tools/kube/manifest"
+	"github.com/concord-suite/concord/tools/kube/rule"
+)
+
+func TestO1_PodsSayWhichTheyAreToOneCollector(t *testing.T) {
+	programs := open(t).programs
+	telemetry := func(s *manifest.Set) []string { return rule.Telemetry(s, programs) }
+	holds(t, telemetry)
+	env := inMain("env", -1)
+	reports(t, telemetry,
+		mistake{"Deployment/auth", env, variable("OTEL_RESOURCE_ATTRIBUTES", "a=b"), "lacks service.instance.id"},
+		mistake{"Deployment/auth", env, variable("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=$(LATER)"), "what stands behind it"},
+		mistake{"Deployment/auth", env, variable("CONCORD_AUTH_OTLP_ENDPOINT", "http://other:4317"), "different collectors"},
+	)
+}
+
+func TestO2_LogsAreJSON(t *testing.T) {
+	programs := open(t).programs
+	logs := func(s *manifest.Set) []string { return rule.Logs(s, programs) }
+	holds(t, logs)
+	reports(t, logs, mistake{"Deployment/auth", inMain("env", -1), variable("CONCORD_AUTH_LOG_FORMAT", "text"), `as "text"`})
+}
+
+func TestO1_MonitorsAskPortsThatPodsHave(t *testing.T) {
+	holds(t, rule.Monitors)
+	monitor := func(name, port string) map[string]any {
+		return map[string]any{"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{
+			"selector":            map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": name}},
+			"podMetricsEndpoints": []any{map[string]any{"port": port}},
+		}}
+	}
+	reports(t, rule.Monitors,
+		mistake{"PodMonitor/x", nil, monitor("auth", "metrics"), "auth has no port metrics"},
+		mistake{"PodMonitor/x", nil, monitor("x", "health"), "selects no pod"},
+	)
+}
+
+func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
+	metrics, err := os.ReadFile(repository + "/docs/metrics.md")
+	require.NoError(t, err)
+	exists := func(page string) bool {
+		_, err := os.Stat(filepath.Join(repository, page))
+		return err == nil
+	}
+	alerts := func(s *manifest.Set) []string { return rule.Alerts(s, string(metrics), exists) }
+	holds(t, alerts)
+	require.NotEmpty(t, open(t).sets[production].Of("PrometheusRule"))
+	alert := func(expression, severity, page string) map[string]any {
+		return map[string]any{"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{
+			"groups": []any{map[string]any{"rules": []any{map[string]any{
+				"alert": "A", "expr": expression, "labels": map[string]any{"severity": severity}, "annotations": map[string]any{"runbook_url": page},
+			}}}},
+		}}
+	}
+	reports(t, alerts,
+		mistake{"PrometheusRule/x", nil, alert(`sum by (concord_label) (concord_unheard_of{a="concord_text"}) > 1`, "page", ""), "does not know concord_unheard_of"},
+		mistake{"PrometheusRule/x", nil, alert("1", "", ""), "severity"},
+		mistake{"PrometheusRule/x", nil, alert("1", "page", ""), "summary"},
+		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/none.md#x"), "no runbook at"},
+	)
+}

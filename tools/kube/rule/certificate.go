@@ -1,0 +1,71 @@
+package rule
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/concord-suite/concord/tools/kube/manifest"
+	"github.com/concord-suite/concord/tools/kube/program"
+)
+
+// longest is how long a certificate of a part may be good: a stolen key is of use that long.
+const longest = 31 * 24 * time.Hour
+
+// Certificates (N5): every part has a certificate with its one identity and the names by which it is reached, short-lived,
+// with a new key each time, and it is the one that its pods have. Renderings without cert-manager are given secrets by hand;
+// rule References knows those.
+func Certificates(s *manifest.Set, programs map[string]*program.Program) []string {
+	var r report
+	if len(s.Of("Certificate")) == 0 {
+		return nil
+	}
+	eachService(s, func(w manifest.Workload, c corev1.Container) {
+		p, env := programs[manifest.Program(c)], s.Env(c)
+		file := s.File(w, c, env.Values[p.Variable("TLS_CERT_FILE")])
+		i := slices.IndexFunc(s.Of("Certificate"), func(o manifest.Object) bool { return text(o, "spec", "secretName") == file.Name })
+		if file.Kind != "Secret" || i < 0 {
+			r.add("%s: no Certificate makes %s %s", w.ID(), file.Kind, file.Name)
+			return
+		}
+		domain := env.Values[p.Variable("TLS_TRUST_DOMAIN")]
+		if domain == "" {
+			domain = p.Settings[p.Variable("TLS_TRUST_DOMAIN")].Default
+		}
+		cert := s.Of("Certificate")[i]
+		r.identity(cert, "spiffe://"+domain+"/"+p.Name, p.Name)
+	})
+	for _, o := range s.Of("Certificate") {
+		if o.At("spec", "isCA") == true {
+			continue
+		}
+		r.want(text(o, "spec", "privateKey", "rotationPolicy") == "Always", "%s: a renewed certificate keeps its key", o.ID())
+		good, err := time.ParseDuration(text(o, "spec", "duration"))
+		early, err2 := time.ParseDuration(text(o, "spec", "renewBefore"))
+		r.want(err == nil && err2 == nil && good <= longest && early*3 >= good && early < good, "%s: duration and renewBefore", o.ID())
+		usages, _ := o.At("spec", "usages").([]any)
+		for _, usage := range []any{"server auth", "client auth"} {
+			r.want(slices.Contains(usages, usage), "%s: usages lack %s", o.ID(), usage)
+		}
+		issuer := text(o, "spec", "issuerRef", "kind") + "/" + text(o, "spec", "issuerRef", "name")
+		kind, name, _ := strings.Cut(issuer, "/")
+		r.want(kind == "ClusterIssuer" || s.Has(kind, name), "%s: there is no %s", o.ID(), issuer)
+	}
+	return r
+}
+
+// identity compares what a certificate says with whom it is for.
+func (r *report) identity(cert manifest.Object, uri, part string) {
+	uris, _ := cert.At("spec", "uris").([]any)
+	r.want(len(uris) == 1 && uris[0] == uri, "%s: uris are %v, want %s alone", cert.ID(), uris, uri)
+	names, _ := cert.At("spec", "dnsNames").([]any)
+	for _, suffix := range []string{"", ".concord", ".concord.svc", ".concord.svc.cluster.local"} {
+		r.want(slices.Contains(names, any(part+suffix)), "%s: dnsNames lack %s", cert.ID(), part+suffix)
+	}
+	for _, name := range names {
+		first, _, _ := strings.Cut(name.(string), ".")
+		r.want(first == part, "%s: has the name of another: %s", cert.ID(), name)
+	}
+}

@@ -1,0 +1,155 @@
+package rule
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/concord-suite/concord/tools/kube/manifest"
+	"github.com/concord-suite/concord/tools/kube/program"
+)
+
+// health is the port of the parts that answers in plain HTTP whether they are well; nothing else is on it.
+const (
+	health     = "health"
+	healthPort = 8086
+)
+
+// Health (P1): every part is asked on its port for health, by plain HTTP, since the kubelet has no certificate.
+func Health(s *manifest.Set) []string {
+	var r report
+	eachService(s, func(w manifest.Workload, c corev1.Container) {
+		found := false
+		for _, p := range c.Ports {
+			r.want(p.Name != "", "%s: port %d has no name", w.ID(), p.ContainerPort)
+			found = found || p.Name == health && p.ContainerPort == healthPort
+		}
+		r.want(found, "%s: no port %s %d", w.ID(), health, healthPort)
+		for name, probe := range probes(c) {
+			get := probe.HTTPGet
+			r.want(get != nil && get.Port.String() == health && (get.Scheme == "" || get.Scheme == corev1.URISchemeHTTP), "%s: %s probe is not plain HTTP on %s", w.ID(), name, health)
+		}
+	})
+	return r
+}
+
+// probes are the three of a container; one that is missing has no handler.
+func probes(c corev1.Container) map[string]corev1.Probe {
+	all := map[string]corev1.Probe{}
+	for name, p := range map[string]*corev1.Probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
+		if p == nil {
+			p = &corev1.Probe{}
+		}
+		all[name] = *p
+	}
+	return all
+}
+
+// eachService calls f for the main container of every part's pods: not those of Jobs, and not the bus.
+func eachService(s *manifest.Set, f func(w manifest.Workload, c corev1.Container)) {
+	for _, w := range s.Workloads {
+		for _, c := range w.Pod().Containers {
+			for _, part := range program.Parts {
+				if w.Serves() && manifest.Program(c) == part {
+					f(w, c)
+				}
+			}
+		}
+	}
+}
+
+// Bounds of probes. The check behind /readyz answers within two seconds; a pod that turns unready is out of DNS two probes
+// later, which must be sooner than its drain ends.
+const (
+	minTimeout     = 3 // seconds: the check's two, and a busy node
+	maxNotReady    = 5 * time.Second
+	minStart       = 30 * time.Second // a start on a busy node
+	minUnresponse  = 20 * time.Second // before a process is killed for not answering
+	livez, readyz  = "/livez", "/readyz"
+	natsLiveness   = "/healthz?js-enabled-only=true"
+	natsReadiness  = "/healthz?js-server-only=true"
+	natsStartProbe = "/healthz"
+)
+
+// Probes (P2): the three probes ask what they are for, and none is impatient.
+func Probes(s *manifest.Set) []string {
+	var r report
+	paths := map[string]string{"startup": livez, "liveness": livez, "readiness": readyz}
+	eachService(s, func(w manifest.Workload, c corev1.Container) { r.probes(w, c, paths) })
+	for _, w := range s.Workloads {
+		for _, c := range w.Pod().Containers {
+			if manifest.Program(c) == "nats" {
+				r.probes(w, c, map[string]string{"startup": natsStartProbe, "liveness": natsLiveness, "readiness": natsReadiness})
+			}
+		}
+	}
+	return r
+}
+
+func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[string]string) {
+	for name, p := range probes(c) {
+		if p.HTTPGet == nil {
+			r.add("%s: no %s probe by HTTP", w.ID(), name)
+			continue
+		}
+		r.want(p.HTTPGet.Path == paths[name], "%s: %s probe asks %s, not %s", w.ID(), name, p.HTTPGet.Path, paths[name])
+		r.want(p.TimeoutSeconds >= minTimeout, "%s: %s probe: timeoutSeconds", w.ID(), name)
+		r.want(p.TerminationGracePeriodSeconds == nil, "%s: %s probe: terminationGracePeriodSeconds", w.ID(), name)
+		lasts := time.Duration(max(p.PeriodSeconds, 1)*max(p.FailureThreshold, 1)) * time.Second
+		switch name {
+		case "startup":
+			r.want(lasts >= minStart, "%s: startup probe gives up after %s", w.ID(), lasts)
+		case "liveness":
+			r.want(lasts >= minUnresponse, "%s: liveness probe kills after %s", w.ID(), lasts)
+		case "readiness":
+			r.want(lasts <= maxNotReady || w.StatefulSet != nil, "%s: readiness probe takes %s to notice", w.ID(), lasts)
+		}
+	}
+}
+
+// Flush is how long a part may take for its last traces after all else has ended, as platform/boot has it.
+const Flush = 3 * time.Second
+
+// Grace (P3) adds up what a part's shutdown may take, by the settings in force, and wants the kubelet to wait longer. Drain
+// must outlast the time in which the pod goes out of DNS.
+func Grace(s *manifest.Set, programs map[string]*program.Program) []string {
+	var r report
+	eachService(s, func(w manifest.Workload, c corev1.Container) {
+		p, env := programs[manifest.Program(c)], s.Env(c)
+		drain, grace := duration(p, env, "DRAIN_DELAY"), duration(p, env, "GRACE")
+		if drain < 0 || grace < 0 {
+			r.add("%s: DRAIN_DELAY or GRACE is not known", w.ID())
+			return
+		}
+		given := w.Pod().TerminationGracePeriodSeconds
+		needs := preStop(c) + drain + grace + Flush
+		r.want(given != nil && time.Duration(*given)*time.Second > needs, "%s: terminationGracePeriodSeconds is not above the %s that its shutdown may take", w.ID(), needs)
+		if ready := c.ReadinessProbe; ready != nil {
+			noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold) * time.Second
+			r.want(drain > noticed, "%s: drains for %s, and is seen to be not ready after %s", w.ID(), drain, noticed)
+		}
+	})
+	return r
+}
+
+// duration is the value of one of a program's settings in an environment, -1 when there is none.
+func duration(p *program.Program, env manifest.Env, name string) time.Duration {
+	setting, known := p.Settings[p.Variable(name)]
+	text, set := env.Values[p.Variable(name)]
+	if !set {
+		text = setting.Default
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || !known {
+		return -1
+	}
+	return d
+}
+
+// preStop is how long a container is kept before it is told to stop.
+func preStop(c corev1.Container) time.Duration {
+	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil {
+		return 0
+	}
+	return time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+}

@@ -1,0 +1,162 @@
+package rule
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/concord-suite/concord/tools/kube/manifest"
+)
+
+// Namespace (W1): the namespace admits restricted pods only, by rules that a cluster's upgrade does not change, and
+// everything stands in it.
+func Namespace(s *manifest.Set) []string {
+	var r report
+	r.want(len(s.Namespaces) == 1 && s.Namespaces[0].Name == namespace, "want the namespace %s and no other", namespace)
+	for _, n := range s.Namespaces {
+		for _, mode := range []string{"enforce", "audit", "warn"} {
+			key := "pod-security.kubernetes.io/" + mode
+			r.want(n.Labels[key] == "restricted", "Namespace/%s: %s is %q, not restricted", n.Name, key, n.Labels[key])
+			version := n.Labels[key+"-version"]
+			r.want(pinned.MatchString(version), "Namespace/%s: %s-version is %q, not a version", n.Name, key, version)
+		}
+	}
+	for _, o := range s.Objects {
+		want := namespace
+		if slices.Contains(clusterWide, o.Kind()) {
+			want = ""
+		}
+		r.want(o.Namespace() == want, "%s: is in namespace %q, not %q", o.ID(), o.Namespace(), want)
+	}
+	return r
+}
+
+// clusterWide are the kinds that belong to no namespace. Who may apply them has more rights than the rest needs, so that each
+// stands in a component that can be left out.
+var clusterWide = []string{"Namespace", "PriorityClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+var pinned = regexp.MustCompile(`^v1\.\d+$`)
+
+// minUID is the least uid and gid that no user of a usual host has.
+const minUID = 10000
+
+// SecurityContext (W2) goes through what the restricted profile asks for, and a uid that is nobody's.
+func SecurityContext(s *manifest.Set) []string {
+	var r report
+	for _, w := range s.Workloads {
+		p := w.Pod()
+		r.want(!p.HostNetwork && !p.HostPID && !p.HostIPC, "%s: shares a namespace of the host", w.ID())
+		r.want(p.HostUsers == nil || !*p.HostUsers, "%s: hostUsers", w.ID())
+		r.want(p.SecurityContext != nil && p.SecurityContext.FSGroup != nil && *p.SecurityContext.FSGroup >= minUID, "%s: no fsGroup of its own", w.ID())
+		for _, v := range p.Volumes {
+			r.want(v.HostPath == nil, "%s: volume %s is a hostPath", w.ID(), v.Name)
+		}
+	}
+	eachContainer(s, func(w manifest.Workload, c corev1.Container, at string) {
+		pod, own := w.Pod().SecurityContext, c.SecurityContext
+		if pod == nil || own == nil {
+			r.add("%s: has no securityContext", at)
+			return
+		}
+		either := func(own, pod *int64) bool {
+			return own != nil && *own >= minUID || own == nil && pod != nil && *pod >= minUID
+		}
+		r.want(is(own.RunAsNonRoot, true) || own.RunAsNonRoot == nil && is(pod.RunAsNonRoot, true), "%s: runAsNonRoot", at)
+		r.want(either(own.RunAsUser, pod.RunAsUser), "%s: runAsUser", at)
+		r.want(either(own.RunAsGroup, pod.RunAsGroup), "%s: runAsGroup", at)
+		r.want(is(own.AllowPrivilegeEscalation, false), "%s: allowPrivilegeEscalation", at)
+		r.want(!is(own.Privileged, true), "%s: privileged", at)
+		r.want(own.ProcMount == nil || *own.ProcMount == corev1.DefaultProcMount, "%s: procMount", at)
+		drop := own.Capabilities != nil && slices.Equal(own.Capabilities.Drop, []corev1.Capability{"ALL"}) && len(own.Capabilities.Add) == 0
+		r.want(drop, "%s: capabilities: drop ALL and add none", at)
+		seccomp := own.SeccompProfile
+		if seccomp == nil {
+			seccomp = pod.SeccompProfile
+		}
+		r.want(seccomp != nil && seccomp.Type == corev1.SeccompProfileTypeRuntimeDefault, "%s: seccompProfile", at)
+		for _, port := range c.Ports {
+			r.want(port.HostPort == 0, "%s: hostPort", at)
+		}
+	})
+	return r
+}
+
+// ReadOnlyRoot (W3): the root is read-only, and what may be written is bounded and mounted nowhere but where it is needed.
+func ReadOnlyRoot(s *manifest.Set) []string {
+	var r report
+	eachContainer(s, func(w manifest.Workload, c corev1.Container, at string) {
+		r.want(c.SecurityContext != nil && is(c.SecurityContext.ReadOnlyRootFilesystem, true), "%s: readOnlyRootFilesystem", at)
+		for _, m := range c.VolumeMounts {
+			source := s.File(w, c, m.MountPath)
+			writable := source.Kind == "emptyDir" || source.Kind == "claim" || w.StatefulSet != nil && source.Kind == ""
+			r.want(m.ReadOnly || writable, "%s: %s is not mounted read-only", at, m.MountPath)
+		}
+	})
+	for _, w := range s.Workloads {
+		for _, v := range w.Pod().Volumes {
+			bounded := v.EmptyDir == nil || v.EmptyDir.SizeLimit != nil && !v.EmptyDir.SizeLimit.IsZero()
+			r.want(bounded, "%s: emptyDir %s has no sizeLimit", w.ID(), v.Name)
+		}
+	}
+	return r
+}
+
+// NoAPIAccess (W4): every workload has an account of its own or its part's, without a token and without rights.
+func NoAPIAccess(s *manifest.Set) []string {
+	var r report
+	owners := map[string]string{}
+	for _, w := range s.Workloads {
+		account := w.Pod().ServiceAccountName
+		r.want(s.Has("ServiceAccount", account), "%s: there is no ServiceAccount %q", w.ID(), account)
+		r.want(is(w.Pod().AutomountServiceAccountToken, false), "%s: automountServiceAccountToken", w.ID())
+		r.want(is(w.Pod().EnableServiceLinks, false), "%s: enableServiceLinks", w.ID())
+		for _, c := range w.Pod().Containers[:1] {
+			program := manifest.Program(c)
+			r.want(owners[account] == "" || owners[account] == program, "%s: shares ServiceAccount %s with %s", w.ID(), account, owners[account])
+			owners[account] = program
+		}
+		for _, v := range w.Pod().Volumes {
+			if v.Projected == nil {
+				continue
+			}
+			for _, source := range v.Projected.Sources {
+				r.want(source.ServiceAccountToken == nil, "%s: volume %s has a token of the service account", w.ID(), v.Name)
+			}
+		}
+	}
+	for _, a := range s.ServiceAccounts {
+		r.want(is(a.AutomountServiceAccountToken, false), "ServiceAccount/%s: automountServiceAccountToken", a.Name)
+	}
+	for _, o := range s.Objects {
+		r.want(!strings.HasPrefix(o.APIVersion(), "rbac.authorization.k8s.io/"), "%s: gives rights that nothing here needs", o.ID())
+	}
+	return r
+}
+
+var byDigest = regexp.MustCompile(`^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$`)
+
+// Images (W5): every image is named with its registry and digest and no tag.
+func Images(s *manifest.Set) []string {
+	var r report
+	eachContainer(s, func(_ manifest.Workload, c corev1.Container, at string) {
+		r.want(byDigest.MatchString(c.Image), "%s: image %q is not named by registry and digest alone", at, c.Image)
+	})
+	return r
+}
+
+// Labels (W6): the standard labels stand on every object and every pod.
+func Labels(s *manifest.Set) []string {
+	const part, name, component = "app.kubernetes.io/part-of", "app.kubernetes.io/name", "app.kubernetes.io/component"
+	var r report
+	for _, o := range s.Objects {
+		r.want(o.At("metadata", "labels", part) == "concord", "%s: has no label %s: concord", o.ID(), part)
+	}
+	for _, w := range s.Workloads {
+		for _, key := range []string{part, name, component} {
+			r.want(w.Meta.Labels[key] != "" && w.Template.Labels[key] == w.Meta.Labels[key], "%s: label %s is not on it and its pods", w.ID(), key)
+		}
+	}
+	return r
+}
