@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone test interop browser bench chaos fuzz storm check \
+.PHONY: help run build bin/concord build-alone test interop browser bench chaos fuzz storm check kube-check \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -86,6 +86,11 @@ storm: ## 100,000 random requests to every RPC and REST path (STORM, SEED, TOPOL
 	STORM=$${STORM:-100000} go test -count=1 -v -timeout 120m -run '^TestStorm' ./test/storm
 
 check: lint generate-check build build-alone test ## what a change must pass
+
+# The programs say what they take and whom they call; Kubernetes' schemas are made once, below .cache/kube.
+kube-check: $(TOOLS) ## render deploy/k8s, every overlay and combination, and hold it against schemas and the rules of tools/kube
+	@set -e; $(foreach p,$(filter-out concord:% sim:%,$(PROGRAMS)),$(call build-program,$(subst :, ,$(p)),go build -o);)
+	@time $(BIN)/testreport -- env GOWORK=off go -C tools/kube test -json -count=1 ./...
 
 # --- contract
 
