@@ -14,8 +14,12 @@
 // What goes wrong before the start is said in plain words, one line per mistake: exit code 2 for settings, with nothing
 // created; 1 for everything else (address taken, directory not writable, disk full).
 //
-// On SIGTERM or SIGINT a process says NOT_SERVING, lets running calls end, then stops the service's own work, then closes
-// bus and database, and sends its last traces. A second signal ends it at once.
+// What heals by itself (a database that is away, a schema that a command brings up to date) is waited for: the process is
+// alive, not ready, and says in one line what it waits for.
+//
+// On SIGTERM or SIGINT a process says at once that it is not ready, goes on accepting calls for drain_delay, lets running
+// calls end within grace, publishes the events they left in the outbox, stops the service's own work, closes bus and
+// database, and sends its last traces: within StopTime after that, whatever hangs. A second signal ends it at once.
 package boot
 
 import (
@@ -244,12 +248,20 @@ func (p program) serve(ctx context.Context, proc Process, s settings, build func
 	}
 	rt, err := Open(ctx, setup)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, rt.Close()) }()
-	svc, err := build(ctx, rt)
-	if err != nil {
-		return err
+	var svc Service
+	if err := rt.until(ctx, func(ctx context.Context) (err error) { svc, err = build(ctx, rt); return err }); err != nil {
+		return unlessStopped(ctx, err)
 	}
 	return rt.Serve(ctx, svc)
+}
+
+// unlessStopped leaves out the error of a process that was told to stop while it waited.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -172,30 +173,59 @@ type running struct {
 	code   chan int
 	stderr *safeBuffer
 	rt     *boot.Runtime
+	built  chan *boot.Runtime
 }
 
 // start runs a program until the test ends, and waits until it serves.
 func start(t *testing.T, name string, environ []string, svc *service, options ...boot.Option) *running {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{stop: cancel, code: make(chan int, 1), stderr: &safeBuffer{}}
-	things()
-	built := make(chan *boot.Runtime, 1)
-	go func() {
-		r.code <- boot.Run(ctx, boot.Process{Environ: environ, Stdout: &safeBuffer{}, Stderr: r.stderr}, name,
-			func(_ context.Context, rt *boot.Runtime, _ struct{}) (boot.Service, error) {
-				built <- rt
-				return svc, nil
-			}, options...)
-	}()
-	t.Cleanup(cancel)
+	r := launch(name, environ, svc, options...)
+	t.Cleanup(r.stop)
 	select {
-	case r.rt = <-built:
+	case r.rt = <-r.built:
 	case code := <-r.code:
 		t.Fatalf("ended with %d: %s", code, r.stderr)
 	}
 	eventstest.Until(t, "the program serves", func() bool { return strings.Contains(r.stderr.String(), `"msg":"started"`) })
 	return r
+}
+
+// launch runs a program and does not wait for it.
+func launch(name string, environ []string, svc *service, options ...boot.Option) *running {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{stop: cancel, code: make(chan int, 1), stderr: &safeBuffer{}, built: make(chan *boot.Runtime, 1)}
+	things()
+	go func() {
+		r.code <- boot.Run(ctx, boot.Process{Environ: environ, Stdout: &safeBuffer{}, Stderr: r.stderr}, name,
+			func(_ context.Context, rt *boot.Runtime, _ struct{}) (boot.Service, error) {
+				r.built <- rt
+				return svc, nil
+			}, options...)
+	}()
+	return r
+}
+
+// ask returns status and body of an address for health, /readyz unless another path is given; "" when nobody answers.
+func (r *running) ask(health string, path ...string) string {
+	answer, err := http.Get("http://" + health + strings.Join(append(path, "/readyz")[:1], ""))
+	if err != nil {
+		return ""
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	if len(path) > 0 {
+		body = bytes.TrimSpace(body)
+	}
+	return fmt.Sprint(answer.StatusCode, " ", string(body))
+}
+
+// freeAddress returns an address on which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+	return lis.Addr().String()
 }
 
 // awaitReady waits until a running program answers readiness with the status, and returns the body.

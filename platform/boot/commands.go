@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/events/link"
@@ -33,6 +34,8 @@ const commands = `  serve               run the service (the default)
   config print        print the settings in force, secrets left out; what is wrong or missing is marked
   config doc          print a table of all settings
   bus permissions     print the accounts and users of the NATS servers, with --trust-domain NAME (default concord)
+  identity create FILE      make the service's own key in a new file, and print its public half
+  identity trust NAME=FILE  print the trust file of the services given, from public keys or their own
   events list         list the events that were put aside because they could not take effect
   events retry ID     try one again, with --by NAME and --reason TEXT, which are kept
   events discard ID   never try one again, with --by NAME and --reason TEXT
@@ -59,10 +62,13 @@ type command struct {
 	lose       bool
 }
 
+// anyNumber of arguments, one at least.
+const anyNumber = -1
+
 // known lists the commands with how many arguments each takes.
 var known = map[string]int{
 	"serve": 0, "migrate": 0, "version": 0, "help": 0, "config check": 0, "config print": 0, "config doc": 0,
-	"bus permissions": 0, "events list": 0, "events retry": 1, "events discard": 1,
+	"bus permissions": 0, "identity create": 1, "identity trust": anyNumber, "events list": 0, "events retry": 1, "events discard": 1,
 	"keys create": 0, "keys status": 0, "keys rotate": 0, "keys add": 0, "keys promote": 0, "keys retire": 0,
 	"keys wrap": 0, "keys unwrap": 0,
 }
@@ -96,7 +102,7 @@ func parse(args []string) (command, error) {
 	}
 	for n := 1; n <= 2 && n <= len(words); n++ {
 		c.words, c.args = strings.Join(words[:n], " "), words[n:]
-		if takes, ok := known[c.words]; ok && takes == len(c.args) {
+		if takes, ok := known[c.words]; ok && (takes == len(c.args) || (takes == anyNumber && len(c.args) > 0)) {
 			return c, nil
 		}
 	}
@@ -115,6 +121,10 @@ func (c command) before(proc Process, p program, parts []any) (done bool, code i
 		err = topology.WriteAccounts(proc.Stdout, c.domain)
 	case "config doc":
 		err = config.Doc(proc.Stdout, p.name, parts...)
+	case "identity create":
+		err = identity.Create(proc.Stdout, c.args[0])
+	case "identity trust":
+		err = identity.WriteTrust(proc.Stdout, c.args)
 	default:
 		return false, exitOK
 	}
@@ -134,6 +144,7 @@ func (c command) run(
 		fmt.Fprintln(proc.Stdout, "the settings are right")
 		return nil
 	case "config print":
+		fmt.Fprintf(proc.Stdout, "# %s\n", s.base.stopRule())
 		return config.Print(proc.Stdout, parts...)
 	case "migrate":
 		return p.migrate(ctx, proc, s)

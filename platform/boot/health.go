@@ -53,17 +53,17 @@ func (rt *Runtime) openDatabase(ctx context.Context) error {
 	if rt.setup.Migrations != nil {
 		rt.watch.Add(readiness.Part{Name: "schema", Needs: "database", Ask: rt.askSchema})
 	}
-	if err := rt.await(ctx, rt.connectDatabase); err != nil {
+	if err := rt.until(ctx, rt.connectDatabase); err != nil {
 		return err
 	}
 	if rt.setup.Migrations == nil {
 		return nil
 	}
-	return rt.await(ctx, rt.settleSchema)
+	return rt.until(ctx, rt.settleSchema)
 }
 
-// await tries until it works, or fails in a way that does not heal, or ctx ends.
-func (rt *Runtime) await(ctx context.Context, try func(context.Context) error) error {
+// until tries until it works, or fails in a way that does not heal, or ctx ends.
+func (rt *Runtime) until(ctx context.Context, try func(context.Context) error) error {
 	pause := time.NewTicker(awaitEvery)
 	defer pause.Stop()
 	for {

@@ -130,7 +130,12 @@ func TestABusThatWasNeverReachedKeepsAProcessFromBeingReady(t *testing.T) {
 	m.bus.Stop(t)
 	r := start(t, "things", environ, &service{}, withDatabase...)
 	said := tells(t, r)
-	body := said.within(t, truth+brink, false)
+	said.within(t, truth+brink, false)
+	var body string
+	eventstest.Until(t, "it is told", func() bool {
+		_, body = get(t, said.url+"/readyz")
+		return !strings.Contains(body, "bus: starting")
+	})
 	require.Contains(t, body, "bus: never reached since the start: check nats_url, and that the servers run\n")
 	m.bus.Start(t)
 	said.within(t, 15*time.Second, true)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/audit"
+	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events/link"
@@ -127,15 +128,16 @@ type Runtime struct {
 	Logger      *slog.Logger
 	Now         func() time.Time
 
-	setup Setup
-	watch *readiness.Watch
-	store store
-	stop  func() // ends watch and health
-	keys  access.Sources
-	conn  *nats.Conn
-	link  *link.Monitor
-	peers map[string]*grpc.ClientConn
-	http  map[string]httpPeer
+	setup  Setup
+	watch  *readiness.Watch
+	store  store
+	opened time.Time // when it began to connect
+	stop   func()    // ends watch and health
+	keys   access.Sources
+	conn   *nats.Conn
+	link   *link.Monitor
+	peers  map[string]*grpc.ClientConn
+	http   map[string]httpPeer
 }
 
 type httpPeer struct {
@@ -153,7 +155,7 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	rt := &Runtime{
 		Name: setup.Name, BusReplicas: setup.BusReplicas, Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
 		Logger: setup.Telemetry.Logger, Now: setup.Now, Revocations: access.NewRevocations(setup.Now), setup: setup,
-		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {},
+		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {}, opened: setup.Now(),
 	}
 	if setup.Keys != nil {
 		rt.keys = access.Sources{setup.Keys}
@@ -216,6 +218,8 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 // the buffer. One that was never reached is most likely one that never will be.
 func (rt *Runtime) askBus(context.Context) (string, error) {
 	switch h := rt.link.Health(); {
+	case h.State == link.Never && rt.Now().Sub(rt.opened) < busTime:
+		return "", readiness.ErrStarting
 	case !h.Ready:
 		return "", errors.New(h.String())
 	case h.State == link.Connected && h.Why == "":
@@ -224,6 +228,9 @@ func (rt *Runtime) askBus(context.Context) (string, error) {
 		return h.String(), nil
 	}
 }
+
+// busTime is how long a connection to the bus may take before there is anything to say about it.
+const busTime = time.Second
 
 // busMeter is the scope of the metrics about the bus and what waits for it.
 const busMeter = "github.com/concord-suite/concord/platform/events"
@@ -256,7 +263,7 @@ func (rt *Runtime) openPeers(context.Context) error {
 		rt.http[name] = httpPeer{newTransport(connect), host}
 	}
 	if conn := rt.peers[access.AuthIssuer]; conn != nil && rt.Name != access.AuthIssuer {
-		rt.TrustKeys(access.NewFetched(authKeys{conn, rt.Name}, rt.Now, access.AuthIssuer))
+		rt.TrustKeys(access.NewFetched(identity.Auth{Conn: conn, Service: rt.Name}, rt.Now, access.AuthIssuer))
 	}
 	return nil
 }
@@ -307,10 +314,15 @@ func (rt *Runtime) DialHTTP(peer string) (transport http.RoundTripper, host stri
 	return p.transport, p.host
 }
 
-// Close closes the connections to peers and bus, the database, and the listeners of the Setup if nothing served on them.
+// Close closes the connections to peers and bus, the database, and the listeners of the Setup if nothing served on them. It
+// leaves what does not close within two seconds: a frozen server says no goodbye.
 func (rt *Runtime) Close() error {
 	rt.stop()
 	rt.setup.closeListeners()
+	return bounded(closeTime, rt.disconnect)
+}
+
+func (rt *Runtime) disconnect() error {
 	var errs []error
 	for _, conn := range rt.peers {
 		errs = append(errs, conn.Close())

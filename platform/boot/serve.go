@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,22 +19,18 @@ import (
 	"github.com/concord-suite/concord/platform/telemetry"
 )
 
-const (
-	// defaultGrace is how long running calls may take when the Setup says nothing.
-	defaultGrace = 20 * time.Second
-	// flushTime bounds the sending of the last traces: a collector that is away must not hold a process up.
-	flushTime = 3 * time.Second
-)
+// defaultGrace is how long running calls may take when the Setup says nothing.
+const defaultGrace = 20 * time.Second
 
-// Serve runs the service until ctx ends, or until the service or one of its servers fails, and takes it down in order:
-// servers first, the service's own work after its last call has ended.
+// Serve runs the service until ctx ends, or until the service or one of its servers fails, and takes it down in order: it
+// says at once that it is not ready, accepts calls for as long as the drain delay, lets running calls end within the grace,
+// writes and publishes what they left behind, and ends the service's own work. See StopTime.
 func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	front, err := rt.fronts(svc)
 	if err != nil {
 		return err
 	}
 	work := rt.startWork(ctx, svc)
-	defer work.stop()
 	rt.watch.Add(readiness.Part{Name: rt.Name, Needs: "schema", Private: true, Ask: func(ctx context.Context) (string, error) {
 		return readiness.OK, svc.Ready(ctx)
 	}})
@@ -51,64 +46,9 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 		return err
 	})
 	rt.Logger.InfoContext(ctx, "started", append(rt.setup.addresses(), "build", telemetry.ReadBuild().String())...)
-	err = errors.Join(group.Wait(), work.stop())
+	err = errors.Join(group.Wait(), rt.settle(ctx, work))
 	rt.Logger.InfoContext(ctx, "stopped")
 	return err
-}
-
-// work is what a service does besides answering. It outlives the context of Serve: calls that are still answered then may
-// need it, and their audit entries do.
-type work struct {
-	cancel context.CancelFunc
-	ended  chan struct{} // closed when the service's Run has returned
-	err    error         // what it returned; read after ended
-	told   bool          // failed has returned err
-	all    sync.WaitGroup
-}
-
-func (rt *Runtime) startWork(ctx context.Context, svc Service) *work {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &work{cancel: cancel, ended: make(chan struct{})}
-	w.all.Go(func() {
-		defer close(w.ended)
-		if err := svc.Run(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
-			w.err = fmt.Errorf("%s: %w", rt.Name, err)
-		}
-	})
-	if rt.Audit != nil {
-		w.all.Go(func() {
-			if err := rt.Audit.Run(ctx); err != nil {
-				rt.Logger.ErrorContext(ctx, "audit entries were lost", "error", err)
-			}
-		})
-	}
-	return w
-}
-
-// failed returns when ctx ends, with nil, or when the service's work fails. Work that ends by itself without an error was
-// none: the service serves on.
-func (w *work) failed(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-w.ended:
-		if w.err == nil {
-			<-ctx.Done()
-		}
-		w.told = true
-		return w.err
-	}
-}
-
-// stop ends the work, waits for it, and returns why it failed unless failed did.
-func (w *work) stop() error {
-	w.cancel()
-	w.all.Wait()
-	if w.told {
-		return nil
-	}
-	w.told = true
-	return w.err
 }
 
 // fronts returns the servers of a service, each to be run until its context ends.
@@ -193,15 +133,6 @@ func newHTTPServer(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-	}
-}
-
-// flush sends the last traces.
-func flush(ctx context.Context, tel *telemetry.Telemetry) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
-	defer cancel()
-	if err := tel.Shutdown(ctx); err != nil {
-		tel.Logger.WarnContext(ctx, "the last traces or metrics were not delivered", "error", err)
 	}
 }
 

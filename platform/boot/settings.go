@@ -2,12 +2,11 @@ package boot
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/dial"
 	"github.com/concord-suite/concord/platform/events"
@@ -35,13 +35,13 @@ type baseSettings struct {
 	NATSCA          string           `config:"nats_ca_file" doc:"The authorities (PEM) that vouch for the NATS servers."`
 	NATSOwnCert     bool             `config:"nats_own_certificate" default:"false" doc:"Be known to the NATS servers by the service's own certificate (tls.cert_file), and believe those of tls.ca_file unless nats_ca_file is set."`
 	NATSReplicas    int              `config:"nats_replicas" default:"1" min:"1" max:"5" doc:"How many NATS servers hold each event. The migrate command raises it for streams that are there, and never lowers it."`
-	IdentityKey     string           `config:"identity_key_file" required:"true" doc:"The private key (Ed25519, PKCS #8 in PEM) with which the service signs its own tokens."`
-	Trust           string           `config:"trust_file" required:"true" doc:"The public keys of the services, JSON."`
+	IdentityKey     string           `config:"identity_key_file" required:"true" doc:"The private key (Ed25519, PKCS #8 in PEM) with which the service signs its own tokens, as identity create makes it. Nobody else may read it, but for its group."`
+	Trust           string           `config:"trust_file" required:"true" doc:"The public keys of the services, JSON, as identity trust writes it. Read again when it changes."`
 	TLS             tlsSettings      `config:"tls"`
 	Insecure        bool             `config:"insecure" default:"false" doc:"Allow plain text between services, on loopback addresses only."`
 	Peers           []string         `config:"peers" doc:"Where the services are that this one calls: auth=dns:///auth:9090, …"`
-	DrainDelay      time.Duration    `config:"drain_delay" default:"0s" max:"1m" doc:"How long a stopping process still accepts calls after it said that it is not ready."`
-	Grace           time.Duration    `config:"grace" default:"20s" min:"1s" max:"5m" doc:"How long running calls may take after the process was told to stop."`
+	DrainDelay      time.Duration    `config:"drain_delay" default:"0s" max:"1m" doc:"How long a stopping process still accepts calls after it said that it is not ready. A stop takes at most drain_delay + grace + 10s."`
+	Grace           time.Duration    `config:"grace" default:"20s" min:"1s" max:"5m" doc:"How long running calls may take after the process was told to stop, and after drain_delay."`
 }
 
 type grpcSettings struct {
@@ -225,7 +225,7 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 		Peers: p.peers, HTTPPeers: p.httpPeers, Peer: s.peer, HTTPPeer: s.httpPeer, Grace: s.base.Grace, DrainDelay: s.base.DrainDelay,
 		TLS: s.tls, BusCertFile: s.bus("", "").CertFile,
 	}
-	if setup.Signer, setup.Keys, err = s.identity(p.name); err != nil {
+	if setup.Signer, setup.Keys, err = s.identity(p.name, tel.Logger); err != nil {
 		return Setup{}, err
 	}
 	if s.database != nil {
@@ -298,28 +298,17 @@ func (s settings) listen(ctx context.Context, p program, setup *Setup) (err erro
 }
 
 // identity reads the service's own key and the keys of the others.
-func (s settings) identity(name string) (*access.Signer, access.KeySource, error) {
-	pem, err := os.ReadFile(s.base.IdentityKey)
+func (s settings) identity(name string, log *slog.Logger) (*access.Signer, access.KeySource, error) {
+	key, err := identity.Read(s.base.IdentityKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("identity_key_file: %w", err)
-	}
-	var key ed25519.PrivateKey
-	if key, err = access.ParseKey(pem); err != nil {
-		return nil, nil, fmt.Errorf("identity_key_file %s: %w", s.base.IdentityKey, err)
 	}
 	signer, err := access.NewSigner(name, key, time.Now)
 	if err != nil {
 		return nil, nil, err
 	}
-	trust, err := trustFile(s.base.Trust).Keys(context.Background())
-	if err != nil {
-		return nil, nil, err
-	}
-	var issuers []string
-	for issuer := range trust.Issuers() {
-		issuers = append(issuers, issuer)
-	}
-	return signer, access.NewFetched(trustFile(s.base.Trust), time.Now, issuers...), nil
+	trusted, err := identity.Open(s.base.Trust, time.Now, log)
+	return signer, trusted, err
 }
 
 // bus says how to connect to NATS as a part of the suite.
