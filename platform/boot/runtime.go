@@ -131,7 +131,7 @@ type Runtime struct {
 	setup  Setup
 	watch  *readiness.Watch
 	store  store
-	opened time.Time // when it began to connect
+	opened time.Time // when it began to connect to the bus
 	stop   func()    // ends watch and health
 	keys   access.Sources
 	conn   *nats.Conn
@@ -155,7 +155,7 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	rt := &Runtime{
 		Name: setup.Name, BusReplicas: setup.BusReplicas, Vault: setup.Vault, Signer: setup.Signer, Telemetry: setup.Telemetry,
 		Logger: setup.Telemetry.Logger, Now: setup.Now, Revocations: access.NewRevocations(setup.Now), setup: setup,
-		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {}, opened: setup.Now(),
+		peers: map[string]*grpc.ClientConn{}, http: map[string]httpPeer{}, stop: func() {},
 	}
 	if setup.Keys != nil {
 		rt.keys = access.Sources{setup.Keys}
@@ -207,6 +207,7 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 	if rt.conn, err = rt.setup.ConnectBus(rt.Name, rt.link.Options()...); err != nil {
 		return err
 	}
+	rt.opened = rt.Now()
 	rt.watch.Add(readiness.Part{Name: "bus", Ask: rt.askBus})
 	if rt.Bus, err = jetstream.New(rt.conn); err != nil {
 		return err
