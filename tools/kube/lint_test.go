@@ -1,11 +1,15 @@
 package kube
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/concord-suite/concord/tools/kube/lint"
 	"github.com/concord-suite/concord/tools/kube/manifest"
@@ -24,6 +28,39 @@ func TestX1_EverythingRendersAndNothingIsFetched(t *testing.T) {
 	require.Len(t, foreign, 3)
 	_, err = manifest.Render("testdata", "broken")
 	require.Error(t, err)
+}
+
+// TestX1_WhatASiteSaysArrivesEverywhere looks, in combinations that say something else, for what the overlay for production
+// says and for what stands in the components before a site fills it in.
+func TestX1_WhatASiteSaysArrivesEverywhere(t *testing.T) {
+	site := func(folder string) map[string]string {
+		data, err := os.ReadFile(filepath.Join(deploy, folder, "site.yaml"))
+		require.NoError(t, err)
+		var config struct{ Data map[string]string }
+		require.NoError(t, yaml.Unmarshal(data, &config))
+		return config.Data
+	}
+	leftovers := func(s *manifest.Set) []string {
+		own := site(s.Name)
+		text, err := json.Marshal(s.Objects)
+		require.NoError(t, err)
+		found := []string{}
+		for key, elsewhere := range site(production) {
+			// Names of one word stand for more than one thing.
+			said := own[key] != "" && own[key] != elsewhere && strings.ContainsAny(elsewhere, "./")
+			if said && strings.Contains(string(text), elsewhere) {
+				found = append(found, key+": "+elsewhere)
+			}
+		}
+		if documentation := "192.0.2.0/24"; strings.Contains(string(text), documentation) {
+			found = append(found, documentation)
+		}
+		return found
+	}
+	holds(t, leftovers)
+	host := site(production)["host"]
+	reportsIn(t, "tests/external", leftovers, mistake{"HTTPRoute/gateway", at("spec", "hostnames", 0), host, "host: " + host})
+	reportsIn(t, "tests/external", leftovers, mistake{"NetworkPolicy/bus", at("spec", "egress", 0, "to", 0, "ipBlock", "cidr"), "192.0.2.0/24", "192.0.2.0/24"})
 }
 
 func TestX1_KubeconformFindsNoUnknownFieldOrKind(t *testing.T) {

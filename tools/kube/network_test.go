@@ -94,6 +94,23 @@ func TestN1_PairsAreOpenOnBothSidesAndAreTheCallsOfThePrograms(t *testing.T) {
 	require.Contains(t, fewer, "auth -> documents:grpc: ingress open: false, wanted: true")
 }
 
+func TestN1_OnlyWhoHasToReachesOutOrIsReached(t *testing.T) {
+	programs := open(t).programs
+	outside := func(s *manifest.Set) []string { return rule.Outside(s, programs) }
+	holdsWherePoliciesAre(t, outside)
+	other := []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "other"}}}}
+	reports(t, outside,
+		policy("x", "sync", map[string]any{"policyTypes": []any{"Egress"}, "egress": []any{
+			map[string]any{"to": other, "ports": []any{map[string]any{"port": 443}}},
+		}}).reported("Deployment/sync: Egress 443/TCP is open to the outside"),
+		policy("x", "auth", map[string]any{"policyTypes": []any{"Ingress"}, "ingress": []any{
+			map[string]any{"from": other, "ports": []any{map[string]any{"port": "grpc"}}},
+		}}).reported("Deployment/auth: Ingress grpc/TCP is open to the outside"),
+		mistake{"NetworkPolicy/dns", nil, gone, "Deployment/gateway: Egress 53/UDP is closed to the outside"},
+		mistake{"NetworkPolicy/gateway-from-ingress", nil, gone, "Deployment/gateway: Ingress 8080/TCP is closed to the outside"},
+	)
+}
+
 // callers is how a program says whose calls it takes.
 var callers = regexp.MustCompile(`boot\.Callers\(([^)]*)\)`)
 

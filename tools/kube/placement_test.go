@@ -80,3 +80,11 @@ func TestS6_TheNumberOfPodsHasOneOwner(t *testing.T) {
 		mistake{"HorizontalPodAutoscaler/second", nil, second, "is scaled by"},
 	)
 }
+
+func TestS7_AllPodsHaveAPriorityOrNone(t *testing.T) {
+	holds(t, rule.Priority)
+	reports(t, rule.Priority,
+		mistake{"Deployment/auth", inPod("priorityClassName"), "x", "there is no PriorityClass x"},
+		mistake{"Deployment/auth", inPod("priorityClassName"), gone, "has no priority"},
+	)
+}

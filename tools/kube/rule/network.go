@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -201,31 +200,4 @@ func means(s *manifest.Set, peer networkingv1.NetworkPolicyPeer, e end) bool {
 		}
 	}
 	return peer.PodSelector == nil || selects(peer.PodSelector, e.labels)
-}
-
-// Outside lists what the pods of a name may reach or be reached by outside of the namespace: "egress 53/UDP kube-system".
-func Outside(s *manifest.Set, name string) []string {
-	found := map[string]bool{}
-	for _, e := range ends(s) {
-		for _, p := range s.Policies {
-			if e.name != name || !selects(&p.Spec.PodSelector, e.labels) {
-				continue
-			}
-			for _, rule := range rules(p) {
-				for _, peer := range rule.peers {
-					if peer.IPBlock == nil && peer.NamespaceSelector == nil {
-						continue
-					}
-					for _, port := range rule.ports {
-						protocol := corev1.ProtocolTCP
-						if port.Protocol != nil {
-							protocol = *port.Protocol
-						}
-						found[fmt.Sprintf("%s %s/%s", rule.direction, port.Port.String(), protocol)] = true
-					}
-				}
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(found))
 }

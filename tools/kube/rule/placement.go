@@ -128,6 +128,18 @@ func alone(s *manifest.Set, w manifest.Workload, c corev1.TopologySpreadConstrai
 	})
 }
 
+// Priority (S7): either all pods have a priority or none, and its class is there.
+func Priority(s *manifest.Set) []string {
+	var r report
+	classes := s.Of("PriorityClass")
+	for _, w := range s.Workloads {
+		name := w.Pod().PriorityClassName
+		r.want(name == "" || s.Has("PriorityClass", name), "%s: there is no PriorityClass %s", w.ID(), name)
+		r.want(len(classes) == 0 || name != "", "%s: has no priority, and others have", w.ID())
+	}
+	return r
+}
+
 // Autoscaling (S6): the number of pods has one owner. Who scales says how fast, and keeps at least two.
 func Autoscaling(s *manifest.Set) []string {
 	var r report
