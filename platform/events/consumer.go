@@ -160,9 +160,16 @@ func (c *Consumer) Run(ctx context.Context) error {
 // followRetry is how long to wait before following a stream is tried again.
 const followRetry = 250 * time.Millisecond
 
+const (
+	// askWait bounds one question to the bus. Servers that are choosing a leader answer none, also later; it is asked again.
+	askWait = 2 * time.Second
+	// subscribeWait bounds the questions and the change of a subscription, which several servers agree on.
+	subscribeWait = 5 * time.Second
+)
+
 // subscribe makes or adapts the consumer of this service on the stream.
 func (c *Consumer) subscribe(ctx context.Context, name string) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, subscribeWait)
 	defer cancel()
 	known, _ := topology.StreamNamed(name)
 	stream, err := openStream(ctx, c.js, known, c.opt.Replicas)

@@ -119,7 +119,7 @@ func (c *Consumer) listen(ctx context.Context, h *horizon, stream string, cons j
 				continue
 			}
 			h.add(b.Source, claim{b.Last, c.opt.Now().Add(-b.Age)})
-			info, err := cons.Info(ctx)
+			info, err := infoOf(ctx, cons)
 			if err != nil {
 				continue // not proven
 			}
@@ -130,6 +130,13 @@ func (c *Consumer) listen(ctx context.Context, h *horizon, stream string, cons j
 			h.handled(upTo)
 		}
 	}
+}
+
+// infoOf asks how far the consumer is.
+func infoOf(ctx context.Context, cons jetstream.Consumer) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	return cons.Info(ctx)
 }
 
 // unknownLag is the answer before anything is known: longer than anybody accepts.

@@ -126,7 +126,7 @@ func (r *Relay) unpublished(ctx context.Context) (rows []*outRow, err error) {
 // mark notes in the outbox where the bus has the rows, and returns how many it has. It does so also when the bus went
 // away in the meantime.
 func (r *Relay) mark(ctx context.Context, rows []*outRow) (int, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWait)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markWait)
 	defer cancel()
 	var values strings.Builder
 	var args []any
@@ -157,9 +157,14 @@ func (r *Relay) mark(ctx context.Context, rows []*outRow) (int, error) {
 	return len(args) / 3, err
 }
 
-// publishWait is how long the bus has to confirm an event. A server that syncs every message to a slow disk takes some
-// milliseconds for each, times a batch.
-const publishWait = 10 * time.Second
+const (
+	// publishWait is how long the bus has to confirm an event. A server that syncs every message to a slow disk takes some
+	// milliseconds for each, times a batch. A confirmation that was lost with a server is not waited for longer: the event
+	// is published again, and the bus knows it by its id.
+	publishWait = 4 * time.Second
+	// markWait bounds the note in the outbox.
+	markWait = 10 * time.Second
+)
 
 // publisher gives rows to the bus.
 type publisher struct{ js jetstream.JetStream }

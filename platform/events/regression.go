@@ -182,7 +182,7 @@ func (r *Relay) sample(ctx context.Context, name string, s *streamState) (sound 
 		return false, err
 	}
 	for _, m := range marks {
-		msg, err := s.stream.GetMsg(ctx, uint64(m.seq))
+		msg, err := held(ctx, s.stream, uint64(m.seq))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return false, nil
 		}
@@ -194,6 +194,13 @@ func (r *Relay) sample(ctx context.Context, name string, s *streamState) (sound 
 		}
 	}
 	return true, nil
+}
+
+// held is the message that a stream has at a sequence.
+func held(ctx context.Context, stream jetstream.Stream, seq uint64) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	return stream.GetMsg(ctx, seq)
 }
 
 // reconcile reads the headers of the stream beside the outbox, in order, and marks as unpublished what is missing.

@@ -192,10 +192,14 @@ func (m *Monitor) failed(err error) {
 func (m *Monitor) forgive(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.refused == text {
+	switch {
+	case m.refused != text:
+	case m.trouble != nil: // a subscription is refused once, and missed all the time
+		time.AfterFunc(refusedFor, func() { m.forgive(text) })
+	default:
 		m.refused = ""
+		m.judge()
 	}
-	m.judge()
 }
 
 // anew forgets what another server, or another time, said.

@@ -12,8 +12,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// askWait bounds one question to the bus. A server that refuses a subject does not answer at all.
-const askWait = 5 * time.Second
+const (
+	// askWait bounds one question to the bus. A server that refuses a subject does not answer at all, and neither do servers
+	// that are choosing a leader: whoever asks again after a short wait has the answer sooner than one who waits for it.
+	askWait = 2 * time.Second
+	// makeWait bounds a change of the bus, which several servers agree on.
+	makeWait = 5 * time.Second
+)
 
 // MissingError says that a stream is not there.
 type MissingError struct{ Stream Stream }
@@ -41,7 +46,7 @@ func Open(ctx context.Context, js jetstream.JetStream, s Stream) (jetstream.Stre
 // set, which lets it have more.
 func Ensure(ctx context.Context, js jetstream.JetStream, s Stream, replicas int, raise bool) (stream jetstream.Stream, did string, err error) {
 	stream, err = Open(ctx, js, s)
-	ctx, cancel := context.WithTimeout(ctx, askWait)
+	ctx, cancel := context.WithTimeout(ctx, makeWait)
 	defer cancel()
 	if missing := (*MissingError)(nil); errors.As(err, &missing) {
 		cfg := jetstream.StreamConfig{Name: s.Name, Replicas: max(1, replicas)}
