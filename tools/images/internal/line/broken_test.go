@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concord-suite/concord/tools/images/internal/licence"
 	"github.com/concord-suite/concord/tools/images/internal/maker"
 	"github.com/concord-suite/concord/tools/images/internal/part"
 	"github.com/concord-suite/concord/tools/images/internal/promise"
@@ -47,6 +48,7 @@ func TestBrokenPromisesAreSeen(t *testing.T) {
 		"no program":         {func(_ *testing.T, s *promise.Subject) { s.Part.Package += "s" }, "/ko-app/tinys is not there"},
 		"no ELF":             {added(tar.Header{Name: "ko-app/tiny", Mode: 0o555}), "the program is none"},
 		"built here":         {func(_ *testing.T, s *promise.Subject) { s.Places = []string{"here I am"} }, "knows the folder here I am"},
+		"no licences":        {added(tar.Header{Name: "licences.txt", Mode: 0o444}), "the licence of github.com/concord-suite/concord/linked is not there"},
 		"no list":            {func(_ *testing.T, s *promise.Subject) { s.SBOM = nil }, "cannot be read"},
 		"a list of another":  {listed("github.com/concord-suite/concord/linked", "github.com/concord-suite/concord/other"), "leaves out github.com/concord-suite/concord/linked"},
 		"an old list":        {listed("SPDX-2.3", "SPDX-2.2"), "is of version SPDX-2.2"},
@@ -108,6 +110,9 @@ func TestForeignModulesAreSeen(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, data, 0o600))
 	}
 	t.Setenv("GOWORK", "off")
+	_, err := licence.Text(t.Context(), root, "tiny", "./cmd/tiny", "amd64")
+	require.ErrorContains(t, err, "github.com/nats-io/nats-server/v2 v2.0.0 has no licence")
+	require.NoError(t, os.WriteFile(filepath.Join(root, "tiny", "linked", "LICENSE"), []byte("free"), 0o600))
 	service := part.Part{Name: "tiny", Dir: "tiny", Package: "github.com/concord-suite/concord/tiny/cmd/tiny", Suite: true}
 	image, err := maker.Maker{Root: root, Version: "1.2.0", Platforms: []string{"linux/amd64"}}.Make(t.Context(), service)
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ func TestAProgramAlone(t *testing.T) {
 		require.Zero(t, result.Code, result.Out)
 		require.Contains(t, result.Out, "here I am as 65532 65532 process 1\n")
 		require.Contains(t, result.Out, "environment INSIDE=2\n")
-		require.Contains(t, result.Out, "root [d etc/ d ko-app/ d tmp/ d var/] <nil>\n")
+		require.Contains(t, result.Out, "root [d etc/ d ko-app/ - licences.txt d tmp/ d var/] <nil>\n")
 		require.Contains(t, result.Out, "mounted a secret <nil>\n")
 		require.Empty(t, result.Written)
 	})

@@ -23,6 +23,7 @@ import (
 	"github.com/google/ko/pkg/build"
 	"github.com/sigstore/cosign/v3/pkg/oci"
 
+	"github.com/concord-suite/concord/tools/images/internal/licence"
 	"github.com/concord-suite/concord/tools/images/internal/part"
 	"github.com/concord-suite/concord/tools/images/internal/rootfs"
 )
@@ -79,7 +80,11 @@ func (m Maker) Make(ctx context.Context, p part.Part) (*Image, error) {
 
 // one builds a part for a platform. One at a time: the linker alone takes a gigabyte.
 func (m Maker) one(ctx context.Context, p part.Part, platform v1.Platform) (Platform, error) {
-	base, err := baseImage(platform)
+	licences, err := licence.Text(ctx, m.Root, p.Dir, p.Package, platform.Architecture)
+	if err != nil {
+		return Platform{}, err
+	}
+	base, err := baseImage(platform, licences)
 	if err != nil {
 		return Platform{}, err
 	}
@@ -155,8 +160,8 @@ func (m Maker) labels(p part.Part) map[string]string {
 }
 
 // baseImage is what rootfs describes, for a platform.
-func baseImage(platform v1.Platform) (v1.Image, error) {
-	data, err := rootfs.Tar()
+func baseImage(platform v1.Platform, licences []byte) (v1.Image, error) {
+	data, err := rootfs.Tar(licences)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +173,7 @@ func baseImage(platform v1.Platform) (v1.Image, error) {
 	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err = mutate.Append(image, mutate.Addendum{
-		Layer: layer, History: v1.History{Created: epoch(), CreatedBy: "authorities, user, /tmp"},
+		Layer: layer, History: v1.History{Created: epoch(), CreatedBy: "authorities, user, /tmp, licences"},
 	})
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ const (
 func instructions(t *testing.T) map[string][]string {
 	data, err := os.ReadFile(dockerfile)
 	require.NoError(t, err)
-	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(string(data), "")
+	text := regexp.MustCompile(`(?m)^\s*#.*\n`).ReplaceAllString(string(data), "")
 	text = regexp.MustCompile(`\\\n\s*`).ReplaceAllString(text, "")
 	stages, stage := map[string][]string{}, ""
 	for line := range strings.Lines(text) {
@@ -59,7 +59,7 @@ func TestDockerfileGivesTheImagesOfReleases(t *testing.T) {
 	made := strings.Join(stages["FROM --platform=$BUILDPLATFORM golang:${GO} AS build"], "\n")
 	for _, flag := range []string{
 		"GOWORK=off", "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOTOOLCHAIN=local", "-trimpath", "-buildvcs=false",
-		`flags="-s -w"`, "-X " + part.Prefix + "platform/telemetry.version=$VERSION", "go -C tools/images run ./cmd/rootfs /out",
+		`flags="-s -w"`, "-X " + part.Prefix + "platform/telemetry.version=$VERSION", `go -C tools/images run ./cmd/rootfs /out /src "$module" "$package"`,
 	} {
 		require.Contains(t, made, flag)
 	}

@@ -70,9 +70,10 @@ func readLayer(layer v1.Layer, found map[string]entry) error {
 // none gives its caller more rights than the caller has.
 func (s Subject) files(found map[string]entry) []string {
 	allowed := map[string][]byte{s.Part.Binary(): nil}
-	for _, e := range rootfs.Entries() {
+	for _, e := range rootfs.Entries(nil) {
 		allowed["/"+e.Path] = e.Data
 	}
+	allowed["/"+rootfs.Licences] = nil // looked into by itself
 	var broken []string
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		e := found[name]

@@ -63,6 +63,7 @@ func Check(s Subject) (Facts, []string, error) {
 			broken = append(broken, "the program knows the folder "+place)
 		}
 	}
+	broken = append(broken, licences(found["/"+rootfs.Licences].data, info)...)
 	packages, wrong := contents(s.SBOM, info)
 	facts.Packages = packages
 	return facts, append(broken, wrong...), nil

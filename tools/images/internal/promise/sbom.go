@@ -1,6 +1,7 @@
 package promise
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
@@ -44,4 +45,15 @@ func contents(list []byte, info *debug.BuildInfo) (int, []string) {
 		}
 	}
 	return count, broken
+}
+
+// licences says which of the program's modules the file of licences leaves out.
+func licences(text []byte, info *debug.BuildInfo) []string {
+	var broken []string
+	for _, module := range info.Deps {
+		if !bytes.Contains(text, []byte("\n"+module.Path+" "+module.Version+"\n")) {
+			broken = append(broken, "the licence of "+module.Path+" is not there")
+		}
+	}
+	return broken
 }

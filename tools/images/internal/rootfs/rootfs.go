@@ -1,5 +1,5 @@
 // Package rootfs makes what every image holds besides its program: the authorities that public servers are verified by, a
-// user, and a folder for temporary files. No shell, no libraries, no package database: there is nothing to be patched but
+// user, a folder for temporary files, and what licences ask to come along. No shell, no libraries, no package database: there is nothing to be patched but
 // the authorities and the program, and both come from go.sum.
 //
 // The authorities are the Go project's copy of Mozilla's list, a module like any other. A distribution's package differs
@@ -29,8 +29,11 @@ type Entry struct {
 	Data []byte
 }
 
-// Entries lists the content, folders before what is in them.
-func Entries() []Entry {
+// Licences is where an image says what its program is made of and under which licences, relative to the root.
+const Licences = "licences.txt"
+
+// Entries lists the content, folders before what is in them; licences is that of the file of that name.
+func Entries(licences []byte) []Entry {
 	return []Entry{
 		folder("etc", 0o755),
 		folder("etc/ssl", 0o755),
@@ -39,6 +42,7 @@ func Entries() []Entry {
 		// The name is for people who look at a process list; the home is a folder that cannot be written.
 		file("etc/passwd", "nonroot:x:65532:65532:nonroot:/:/nonexistent\n"),
 		file("etc/group", "nonroot:x:65532:\n"),
+		file(Licences, string(licences)),
 		// The first place where Go looks on Linux.
 		file("etc/ssl/certs/ca-certificates.crt", string(authorities())),
 	}
@@ -62,10 +66,10 @@ func authorities() []byte {
 }
 
 // Tar returns the content as the one layer of the base image, the same bytes each time.
-func Tar() ([]byte, error) {
+func Tar(licences []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for _, e := range Entries() {
+	for _, e := range Entries(licences) {
 		header := &tar.Header{Name: e.Path, Mode: int64(e.Mode.Perm()), ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg, Size: int64(len(e.Data))}
 		if e.Mode.IsDir() {
 			header.Name, header.Typeflag = e.Path+"/", tar.TypeDir
@@ -87,8 +91,8 @@ func Tar() ([]byte, error) {
 }
 
 // Write puts the content into a folder, which it creates, for a build that does not go through Tar.
-func Write(root string) error {
-	for _, e := range Entries() {
+func Write(root string, licences []byte) error {
+	for _, e := range Entries(licences) {
 		name := filepath.Join(root, filepath.FromSlash(path.Clean(e.Path)))
 		if e.Mode.IsDir() {
 			if err := os.MkdirAll(name, 0o755); err != nil {

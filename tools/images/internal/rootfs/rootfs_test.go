@@ -22,7 +22,7 @@ const fewest, most = 100, 200
 
 func TestAuthoritiesAreAUsualList(t *testing.T) {
 	var data []byte
-	for _, e := range rootfs.Entries() {
+	for _, e := range rootfs.Entries([]byte("free")) {
 		if e.Path == "etc/ssl/certs/ca-certificates.crt" {
 			data = e.Data
 		}
@@ -34,9 +34,9 @@ func TestAuthoritiesAreAUsualList(t *testing.T) {
 }
 
 func TestTarIsTheSameEachTime(t *testing.T) {
-	first, err := rootfs.Tar()
+	first, err := rootfs.Tar([]byte("free"))
 	require.NoError(t, err)
-	second, err := rootfs.Tar()
+	second, err := rootfs.Tar([]byte("free"))
 	require.NoError(t, err)
 	require.Equal(t, first, second)
 
@@ -54,11 +54,11 @@ func TestTarIsTheSameEachTime(t *testing.T) {
 // The folder that the Dockerfile copies has the modes of the tar, whatever the umask.
 func TestWriteGivesWhatTarGives(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
-	require.NoError(t, rootfs.Write(root))
+	require.NoError(t, rootfs.Write(root, []byte("free")))
 	found := 0
 	require.NoError(t, filepath.WalkDir(root, func(string, fs.DirEntry, error) error { found++; return nil }))
-	require.Equal(t, len(rootfs.Entries())+1, found)
-	for _, e := range rootfs.Entries() {
+	require.Equal(t, len(rootfs.Entries([]byte("free")))+1, found)
+	for _, e := range rootfs.Entries([]byte("free")) {
 		info, err := os.Stat(filepath.Join(root, e.Path))
 		require.NoError(t, err)
 		require.Equal(t, e.Mode, info.Mode(), e.Path)
