@@ -1,12 +1,7 @@
 package kube
 
 import (
-	"fmt"
-	"os"
 	"testing"
-	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/tools/kube/manifest"
 	"github.com/concord-suite/concord/tools/kube/rule"
@@ -38,9 +33,6 @@ func TestP2_ProbesAskWhatTheyAreFor(t *testing.T) {
 }
 
 func TestP3_TheKubeletWaitsForTheShutdown(t *testing.T) {
-	source, err := os.ReadFile(repository + "/platform/boot/serve.go")
-	require.NoError(t, err)
-	require.Contains(t, string(source), fmt.Sprintf("flushTime = %d * time.Second", rule.Flush/time.Second))
 	programs := open(t).programs
 	grace := func(s *manifest.Set) []string { return rule.Grace(s, programs) }
 	holds(t, grace)

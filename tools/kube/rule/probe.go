@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"regexp"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -107,8 +108,21 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 	}
 }
 
-// Flush is how long a part may take for its last traces after all else has ended, as platform/boot has it.
-const Flush = 3 * time.Second
+// stopRule is how a program says, in the meaning of drain_delay, what a stop takes beside the two settings.
+var stopRule = regexp.MustCompile(`drain_delay \+ grace \+ ([0-9a-z]+)`)
+
+// rest is what a stop takes beside drain and grace: outbox, connections, last traces. -1 when the program does not say it.
+func rest(p *program.Program) time.Duration {
+	found := stopRule.FindStringSubmatch(p.Settings[p.Variable("DRAIN_DELAY")].Meaning)
+	if found == nil {
+		return -1
+	}
+	d, err := time.ParseDuration(found[1])
+	if err != nil {
+		return -1
+	}
+	return d
+}
 
 // Grace (P3) adds up what a part's shutdown may take, by the settings in force, and wants the kubelet to wait longer. Drain
 // must outlast the time in which the pod goes out of DNS.
@@ -117,12 +131,12 @@ func Grace(s *manifest.Set, programs map[string]*program.Program) []string {
 	eachService(s, func(w manifest.Workload, c corev1.Container) {
 		p, env := programs[manifest.Program(c)], s.Env(c)
 		drain, grace := duration(p, env, "DRAIN_DELAY"), duration(p, env, "GRACE")
-		if drain < 0 || grace < 0 {
-			r.add("%s: DRAIN_DELAY or GRACE is not known", w.ID())
+		if drain < 0 || grace < 0 || rest(p) < 0 {
+			r.add("%s: DRAIN_DELAY, GRACE or what a stop takes beside them is not known", w.ID())
 			return
 		}
 		given := w.Pod().TerminationGracePeriodSeconds
-		needs := preStop(c) + drain + grace + Flush
+		needs := preStop(c) + drain + grace + rest(p)
 		r.want(given != nil && time.Duration(*given)*time.Second > needs, "%s: terminationGracePeriodSeconds is not above the %s that its shutdown may take", w.ID(), needs)
 		if ready := c.ReadinessProbe; ready != nil {
 			noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold) * time.Second
