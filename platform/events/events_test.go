@@ -122,10 +122,12 @@ func quick() events.ConsumerOptions {
 // consumer returns a consumer that writes each event into the table effects.
 func (w *world) consumer(opt events.ConsumerOptions) *events.Consumer {
 	c := events.NewConsumer(w.in, w.nats.Connect(w), "documents", opt)
-	events.Handle(c, func(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ClientArchived) error {
-		return effect(tx, m, e)
-	})
+	events.Handle(c, handleEffect)
 	return c
+}
+
+func handleEffect(_ context.Context, tx *sqldb.Tx, m events.Meta, e *synceventsv1.ClientArchived) error {
+	return effect(tx, m, e)
 }
 
 func effect(tx *sqldb.Tx, m events.Meta, e *synceventsv1.ClientArchived) error {

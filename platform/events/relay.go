@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -96,7 +97,7 @@ const (
 	purgeEvery = 10 * time.Minute
 )
 
-// Run publishes until ctx ends and returns nil then. What goes wrong meanwhile is logged and tried again. It fails at once
+// Run publishes until ctx ends, then for up to three seconds what is still there, and returns nil. What goes wrong meanwhile is logged and tried again. It fails at once
 // when the source is a part of the suite that is not declared to emit (package topology).
 func (r *Relay) Run(ctx context.Context) error {
 	if p, ok := topology.PartNamed(r.source); ok && len(p.Emits) == 0 {
@@ -114,7 +115,32 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		sleep(ctx, wait)
 	}
+	if err := r.flush(context.WithoutCancel(ctx), pub); err != nil {
+		r.opt.Log.Warn("the last events wait in the outbox for another process, or the next start", "error", err)
+	}
 	return nil
+}
+
+// flushWait bounds the publishing of what the last calls wrote before the process ends.
+const flushWait = 3 * time.Second
+
+// flush publishes what is left, if the bus is there and nobody else does it.
+func (r *Relay) flush(ctx context.Context, pub *publisher) error {
+	if !r.js.Conn().IsConnected() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushWait)
+	defer cancel()
+	lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
+	if lock == nil {
+		return err
+	}
+	defer lock.Release()
+	r.streams, r.walk = map[string]*streamState{}, walk{}
+	for more := true; more && err == nil; {
+		more, err = r.batch(ctx, pub)
+	}
+	return err
 }
 
 // turn publishes if nobody else does, for as long as the bus is there, and says when to try again. A replica without a
@@ -195,6 +221,40 @@ func (r *Relay) Lag(ctx context.Context) (time.Duration, error) {
 	}
 	return time.Duration(us) * time.Microsecond, nil
 }
+
+// Observe makes metrics of what waits in db: how many events are not published yet and how old the oldest is, and how many
+// were put aside, by state. A meter that refuses them, or a database that does not answer, must not stop the events.
+func Observe(db *sqldb.DB, meter metric.Meter) {
+	backlog, err1 := meter.Int64ObservableGauge("concord.events.outbox.backlog", metric.WithDescription("Events that are not published yet."))
+	oldest, err2 := meter.Float64ObservableGauge("concord.events.outbox.oldest", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest event that is not published yet."))
+	aside, err3 := meter.Int64ObservableGauge("concord.events.aside", metric.WithDescription("Events that were put aside, by state."))
+	if err1 != nil || err2 != nil || err3 != nil {
+		return
+	}
+	_, _ = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, observeWait)
+		defer cancel()
+		var waiting, us int64
+		if err := db.QueryRow(ctx, `SELECT count(*), coalesce(`+db.Dialect().NowMicros()+` - min(created_at), 0)
+			FROM events_outbox WHERE published_seq IS NULL`).Scan(&waiting, &us); err != nil {
+			return err
+		}
+		o.ObserveInt64(backlog, waiting)
+		o.ObserveFloat64(oldest, float64(us)/1e6)
+		for _, state := range []string{"WAITING", "PARKED"} {
+			var n int64
+			if err := db.QueryRow(ctx, `SELECT count(*) FROM events_parked WHERE state = $1`, state).Scan(&n); err != nil {
+				return err
+			}
+			o.ObserveInt64(aside, n, metric.WithAttributes(attribute.String("state", state)))
+		}
+		return nil
+	}, backlog, oldest, aside)
+}
+
+// observeWait bounds what a metric may ask of the database.
+const observeWait = time.Second
 
 // sleep waits d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
