@@ -48,10 +48,9 @@ type load struct {
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 
-	mu     sync.Mutex
-	phase  string
-	phases []string
-	tally  map[string]map[string]*tally // by phase and kind
+	mu    sync.Mutex
+	phase string
+	tally map[string]map[string]*tally // by phase and kind
 }
 
 // kind is one of the things that clients do.
@@ -127,7 +126,6 @@ func (l *load) during(phase string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.phase = phase
-	l.phases = append(l.phases, phase)
 	l.tally[phase] = map[string]*tally{}
 }
 
@@ -158,26 +156,23 @@ func (l *load) pick(w *worker) kind {
 	return l.kinds[0]
 }
 
-// once does one thing and counts it, under what was being done when it began. It is done to its end: a test that stops in
+// once does one thing and counts it, under what was being done when it ended. It is done to its end: a test that stops in
 // the middle of a request knows nothing about it.
 func (l *load) once(w *worker, k kind) {
-	l.mu.Lock()
-	phase := l.phase
-	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	began := time.Now()
 	err := k.do(ctx, w)
-	l.count(phase, k.name, time.Since(began), err)
+	l.count(k.name, time.Since(began), err)
 }
 
-func (l *load) count(phase, kind string, took time.Duration, err error) {
+func (l *load) count(kind string, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.tally[phase][kind]
+	c := l.tally[l.phase][kind]
 	if c == nil {
 		c = &tally{reasons: map[string]int{}}
-		l.tally[phase][kind] = c
+		l.tally[l.phase][kind] = c
 	}
 	c.requests++
 	c.slowest = max(c.slowest, took)

@@ -31,6 +31,8 @@ type mix struct {
 	clients       []*syncv1.Client
 	folders       []*documentsv1.Folder // of those clients, to file into
 
+	signing sync.Mutex
+
 	mu    sync.Mutex
 	wrote map[string]map[string]bool // by what: the names that were sent, and whether they were acknowledged
 	files map[string][]byte          // the content of acknowledged documents, by resource name
@@ -97,20 +99,20 @@ func (m *mix) portalDocuments(ctx context.Context, w *worker) error {
 func (m *mix) createClient(ctx context.Context, w *worker) error {
 	name := m.sent("client")
 	header := http.Header{"Idempotency-Key": {uuid.NewString()}}
-	return m.create(ctx, w, "client", name, "/clients", &syncv1.Client{DisplayName: name}, header)
+	return m.create(ctx, as(m.admin, w), "client", name, "/clients", &syncv1.Client{DisplayName: name}, header)
 }
 
 func (m *mix) createFolder(ctx context.Context, w *worker) error {
 	name := m.sent("folder")
-	return m.create(ctx, w, "folder", name, "/folders", &documentsv1.Folder{DisplayName: name}, nil)
+	return m.create(ctx, as(m.admin, w), "folder", name, "/folders", &documentsv1.Folder{DisplayName: name}, nil)
 }
 
-func (m *mix) create(ctx context.Context, w *worker, what, name, path string, in proto.Message, header http.Header) error {
+func (m *mix) create(ctx context.Context, c *rest.Client, what, name, path string, in proto.Message, header http.Header) error {
 	body, err := protojson.Marshal(in)
 	if err != nil {
 		return err
 	}
-	resp, err := as(m.admin, w).Do(ctx, "POST", "/v1/"+m.admin.Firm+path, bytes.NewReader(body), "application/json", header)
+	resp, err := c.Do(ctx, "POST", "/v1/"+m.admin.Firm+path, bytes.NewReader(body), "application/json", header)
 	if err != nil {
 		return err
 	}
@@ -146,8 +148,10 @@ func (m *mix) download(ctx context.Context, w *worker) error {
 	return err
 }
 
-// signIn is two requests.
+// signIn is two requests. One at a time: a password costs a core for a moment, and a service that has none to spare says so.
 func (m *mix) signIn(ctx context.Context, w *worker) error {
+	m.signing.Lock()
+	defer m.signing.Unlock()
 	c := &rest.Client{Base: gateways, HTTP: w.http}
 	done := new(authv1.StartSignInResponse)
 	err := c.Call(ctx, "POST", "/v1/sign-in", &authv1.StartSignInRequest{Email: m.staff.Email, Password: story.Password}, done)

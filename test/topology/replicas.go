@@ -128,6 +128,9 @@ func StartReplicas(t testing.TB, o Options) *Replicas {
 	for _, name := range r.order {
 		r.Processes[name].AwaitReady(t)
 	}
+	for _, part := range Parts {
+		r.AwaitEndpoints(t, part)
+	}
 	r.awaitSetupCode(t)
 	return r
 }
