@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type actor struct {
 // cast is everybody: an operator, and two firms with one of each kind.
 type cast struct {
 	suite  *topology.Suite
+	home   home
 	op     *story.Person
 	actors []*actor
 	round  int
@@ -48,7 +50,24 @@ type cast struct {
 }
 
 func claim(t *testing.T, suite *topology.Suite) *cast {
-	return &cast{suite: suite, op: suite.Claim(t), lost: map[string]int{}}
+	c := &cast{suite: suite, lost: map[string]int{}}
+	suite.Transport = &c.home
+	c.op = suite.Claim(t)
+	return c
+}
+
+// home is where the people sign in from, one network after the other: some have a new password that they do not know, and
+// what they guess is not to keep the others out, who would sit in the same office.
+type home struct{ number atomic.Uint32 }
+
+func (h *home) move() { h.number.Add(1) }
+
+// RoundTrip implements http.RoundTripper.
+func (h *home) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	n := h.number.Load()
+	r.Header.Set("X-Forwarded-For", fmt.Sprintf("203.%d.%d.1", n>>8&0xff, n&0xff))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // rebuild makes two new firms, so that what the requests before broke does not keep the next ones from getting anywhere.
@@ -106,6 +125,7 @@ func (c *cast) addIn(t *testing.T, p *story.Person) {
 
 // wake gives everybody a session who lost theirs, and the tokens below the gateway.
 func (c *cast) wake(t *testing.T, p *pool) {
+	c.home.move()
 	for _, a := range c.actors {
 		if a.person != nil {
 			if _, err := a.person.Send(t.Context(), "GET", "/v1/session", nil, ""); rest.ProblemOf(err) != nil && rest.ProblemOf(err).Status == 401 {
