@@ -42,6 +42,13 @@ func (n *nameserver) set(addrs ...netip.Addr) {
 	n.addrs = append([]netip.Addr(nil), addrs...)
 }
 
+// lookups is how often the name was asked for.
+func (n *nameserver) lookups() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
+}
+
 func (n *nameserver) serve() {
 	b := make([]byte, 1500)
 	for {

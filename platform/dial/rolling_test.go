@@ -176,7 +176,7 @@ func TestReplicasAreReplacedAndNoCallFails(t *testing.T) {
 	ca := mtlstest.NewAuthority(t)
 	d := deploy(t, ca.Source("things"), 3, 400*time.Millisecond, plain)
 	calls, failed := d.roll(2, dial.Options{TLS: ca.Source("gateway")})
-	t.Logf("%d calls, %d failed, %d look-ups", calls, len(failed), d.name.asked)
+	t.Logf("%d calls, %d failed, %d look-ups", calls, len(failed), d.name.lookups())
 	require.Empty(t, failed)
 	require.Greater(t, calls, 100)
 	require.Len(t, d.done, calls)
