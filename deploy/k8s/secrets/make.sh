@@ -4,7 +4,7 @@
 #   deploy/k8s/secrets/make.sh DIR      then, for a trial:  kubectl apply -k DIR
 #
 # For production put the files' contents into the platform's store instead (docs/deploying.md says where), and remove DIR. What is there
-# already is kept, so that it can be called again. Needs openssl, and the programs in bin/ (make build) or in $BIN.
+# already is kept, so that it can be called again. Needs the programs in bin/ (make build) or in $BIN.
 set -eu
 umask 077
 dir=${1:?usage: make.sh DIR}
@@ -29,10 +29,8 @@ trust=
 resources=
 for part in auth connector sync documents gateway; do
 	mkdir -p "$part"
-	[ -e "$part/identity.key" ] || openssl genpkey -algorithm ed25519 -out "$part/identity.key"
-	public=$(openssl pkey -in "$part/identity.key" -pubout -outform DER | tail -c 32 | openssl base64 -A)
-	trust="$trust${trust:+,}
-  \"$part\": [{\"public_key\": \"$public\"}]"
+	[ -e "$part/identity.key" ] || "$programs/concord-$part" identity create "$part/identity.key" >/dev/null
+	trust="$trust $part=$part/identity.key"
 	files=identity.key
 	case $part in
 	auth | connector)
@@ -52,7 +50,7 @@ for part in auth connector sync documents gateway; do
     files: [$(echo "$files" | sed "s#[^ ]*#$part/&#g; s# #, #g")]"
 	if [ "$part" = gateway ]; then continue; fi
 	mkdir -p "$part-database"
-	[ -e "$part-database/password" ] || openssl rand -hex 24 | tr -d '\n' >"$part-database/password"
+	[ -e "$part-database/password" ] || head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$part-database/password"
 	printf %s "$part" >"$part-database/username"
 	printf 'postgres://%s:%s@%s:5432/%s?sslmode=verify-full&sslrootcert=%s' \
 		"$part" "$(cat "$part-database/password")" "$host" "$part" "$ca" >"$part-database/uri"
@@ -62,7 +60,8 @@ for part in auth connector sync documents gateway; do
     options: {labels: {cnpg.io/reload: \"true\"}}
     files: [$part-database/username, $part-database/password, $part-database/uri]"
 done
-printf '{%s\n}\n' "$trust" >trust.json
+# shellcheck disable=SC2086 # a word for each part
+"$programs/concord-auth" identity trust $trust >trust.json
 
 cat >kustomization.yaml <<END
 # Made by deploy/k8s/secrets/make.sh. Belongs into no repository.
