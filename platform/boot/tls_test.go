@@ -128,9 +128,19 @@ func TestAnExpiredCertificateWaitsForItsRenewal(t *testing.T) {
 	require.Error(t, byGRPC())
 	_, err := byHTTP()
 	require.ErrorContains(t, err, "expired")
+	health := "http://" + things.address(t, "health")
+	eventstest.Until(t, "it says what is wrong and what to do", func() bool {
+		status, body := get(t, health+"/readyz")
+		return status == 503 && strings.Contains(body, "certificate: the own certificate expired at ") && strings.Contains(body, "; renew it where it lies")
+	})
+
 	serving.Swap(ca.Issue("things"), ca)
 	_, err = byHTTP()
 	require.NoError(t, err)
+	eventstest.Until(t, "it is ready", func() bool {
+		status, _ := get(t, health+"/readyz")
+		return status == 200
+	})
 	eventstest.Until(t, "the next attempt to connect succeeds", func() bool { return byGRPC() == nil })
 }
 
