@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone test interop browser bench chaos fuzz storm check kube-check \
+.PHONY: help run build bin/concord build-alone images images-again test interop browser bench chaos fuzz storm check kube-check \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -46,6 +46,22 @@ build-alone: ## every program as its image builds it: outside the workspace
 	@set -e; $(foreach p,$(PROGRAMS),$(call build-alone-program,$(subst :, ,$(p)));)
 
 build-alone-program = echo "$(word 2,$(1))"; GOWORK=off go -C $(word 2,$(1)) build -o /dev/null ./$(word 3,$(1))
+
+# What make images builds; RELEASE is the version of a release, 1.2.0, and PUSH the registry and prefix to push to.
+PARTS     ?=
+PLATFORMS ?= linux/amd64,linux/arm64
+RELEASE   ?=
+PUSH      ?=
+IMAGES     = $(BIN)/images -root . -out .cache/images -parts "$(PARTS)" -platforms "$(PLATFORMS)" \
+             -version "$(or $(RELEASE),devel)" -push "$(PUSH)"
+
+images: $(BIN)/images ## the image of every part into .cache/images, looked into and tried (docs/images.md)
+	@mkdir -p .cache/images
+	GOWORK=off $(IMAGES)
+	@$(if $(RELEASE),$(BIN)/release write . .cache/images/digests.json)
+
+images-again: $(BIN)/images ## build them twice, elsewhere and with nothing cached, and fail when the digests differ
+	GOWORK=off $(IMAGES) -again
 
 # --- test it
 
@@ -136,6 +152,10 @@ tools: $(TOOLS) $(BIN)/buf $(BIN)/staticcheck ## build the pinned generators and
 
 $(TOOLS): tools/go.mod tools/go.sum $(wildcard tools/*/*.go tools/internal/*/*.go)
 	GOBIN=$(BIN) GOWORK=off go -C tools install tool ./...
+	@touch $@
+
+$(BIN)/images: tools/images/go.mod tools/images/go.sum $(wildcard tools/images/cmd/*/*.go tools/images/internal/*/*.go)
+	GOBIN=$(BIN) GOWORK=off go -C tools/images install ./cmd/images ./cmd/release
 	@touch $@
 
 # buf and the linters have modules of their own: they ask for newer versions of what the generators are pinned to.
