@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
 	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/concord-suite/concord/platform/access"
@@ -78,14 +77,7 @@ func TestAFrozenReplicaIsLeft(t *testing.T) {
 	}
 	conn := connect(t, d.name.target(d.port), dial.Options{TLS: ca.Source("gateway"), Timeout: 500 * time.Millisecond})
 	ctx := dial.WithToken(context.Background(), d.mint.Token(accesstest.Of(access.Staff, accesstest.FirmA), "things"))
-	call := func() (string, error) {
-		var at grpcpeer.Peer
-		err := conn.Invoke(ctx, "/"+servetest.Service+"/GetThing", d.things.Request(ofName), d.things.Response(""), grpc.Peer(&at))
-		if err != nil {
-			return "", err
-		}
-		return at.Addr.String(), nil
-	}
+	call := func() (string, error) { return d.where(ctx, conn) }
 	seen := map[string]bool{}
 	require.Eventually(t, func() bool {
 		at, err := call()

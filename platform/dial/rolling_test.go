@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
+	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/protobuf/types/dynamicpb"
 
@@ -119,6 +120,16 @@ func (d *deployment) end(i int) {
 	require.NoError(d.t, <-r.ended)
 }
 
+// where makes a call and returns the address of the replica that answered.
+func (d *deployment) where(ctx context.Context, conn grpc.ClientConnInterface) (string, error) {
+	var at grpcpeer.Peer
+	err := conn.Invoke(ctx, "/"+servetest.Service+"/GetThing", d.things.Request(ofName), d.things.Response(""), grpc.Peer(&at))
+	if err != nil {
+		return "", err
+	}
+	return at.Addr.String(), nil
+}
+
 // load calls the service from four sides until stopped, and returns how many calls were made and how many failed. The calls
 // change something and have no request id: nobody but the transport may repeat them, and only what was not begun.
 func (d *deployment) load(ctx context.Context, conn grpc.ClientConnInterface) (calls int, failed []error) {
@@ -191,4 +202,23 @@ func TestReplicasAreReplacedAndNoCallFails(t *testing.T) {
 	calls, failed = slow.roll(1, dial.Options{TLS: ca.Source("gateway")})
 	t.Logf("with 30 s between look-ups: %d calls, %d failed", calls, len(failed))
 	require.NotEmpty(t, failed)
+}
+
+// TestAReplicaThatIsAddedGetsItsShare: nothing fails when a replica is added, and so nobody would look for it, if it were not
+// for the age of connections.
+func TestAReplicaThatIsAddedGetsItsShare(t *testing.T) {
+	t.Parallel()
+	ca := mtlstest.NewAuthority(t)
+	d := deploy(t, ca.Source("things"), 1, 300*time.Millisecond, plain)
+	conn := connect(t, d.name.target(d.port), dial.Options{TLS: ca.Source("gateway")})
+	ctx := dial.WithToken(context.Background(), d.mint.Token(accesstest.Of(access.Staff, accesstest.FirmA), "things"))
+	first, err := d.where(ctx, conn)
+	require.NoError(t, err)
+	d.start()
+	d.publish()
+	require.Eventually(t, func() bool {
+		at, err := d.where(ctx, conn)
+		require.NoError(t, err)
+		return at != first
+	}, 10*time.Second, 10*time.Millisecond)
 }
