@@ -31,7 +31,7 @@ func TestD1_SettingsAreKnownCompleteAndRightAndSecretsAreFiles(t *testing.T) {
 		mistake{"Deployment/sync", inMain("envFrom"), gone, "CONCORD_SYNC_NATS_URL): is required"},
 		mistake{"Deployment/sync", inMain("envFrom", 0, "configMapRef", "name"), "x", "there is no ConfigMap x"},
 		mistake{"Deployment/sync", inMain("volumeMounts"), gone, "where nothing is mounted"},
-		mistake{"Job/sync-migrate", env, variable("CONCORD_SYNC_GRAZE", "20s"), "Job/sync-migrate"},
+		mistake{jobOf(t, "sync"), env, variable("CONCORD_SYNC_GRAZE", "20s"), jobOf(t, "sync")},
 	)
 }
 

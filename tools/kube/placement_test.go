@@ -50,10 +50,11 @@ func TestS4_PodsOfOneRevisionAreSpread(t *testing.T) {
 		mistake{"Deployment/auth", inPod("topologySpreadConstraints"), gone, "two pods on one node"},
 		mistake{"Deployment/auth", first("whenUnsatisfiable"), "ScheduleAnyway", "two pods on one node"},
 		mistake{"Deployment/auth", first("maxSkew"), 2, "maxSkew"},
-		mistake{"Deployment/auth", first("matchLabelKeys"), gone, "lacks pod-template-hash"},
+		mistake{"Deployment/auth", first("matchLabelKeys"), gone, "counts the pods of one revision: false"},
 		mistake{"Deployment/auth", first("matchLabelKeys"), []string{"pod-template-hash"}, "pods of other workloads"},
 		mistake{"Deployment/auth", first("labelSelector", "matchLabels"), map[string]any{"app.kubernetes.io/name": "x"}, "does not count its own"},
 		mistake{"Deployment/auth", inPod("topologySpreadConstraints", 1), gone, "over zones"},
+		mistake{"StatefulSet/nats", first("matchLabelKeys"), []string{"controller-revision-hash"}, "StatefulSet/nats: kubernetes.io/hostname: counts the pods of one revision: true"},
 	)
 }
 

@@ -106,8 +106,10 @@ func Spread(s *manifest.Set) []string {
 			r.want(c.MaxSkew == 1, "%s: %s: maxSkew", w.ID(), c.TopologyKey)
 			r.want(is(c.NodeTaintsPolicy, corev1.NodeInclusionPolicyHonor), "%s: %s: nodeTaintsPolicy is not Honor", w.ID(), c.TopologyKey)
 			r.want(selects(c.LabelSelector, w.Template.Labels), "%s: %s: does not count its own pods", w.ID(), c.TopologyKey)
-			revision := map[bool]string{true: "pod-template-hash", false: "controller-revision-hash"}[w.Deployment != nil]
-			r.want(slices.Contains(c.MatchLabelKeys, revision) || w.StatefulSet != nil, "%s: %s: matchLabelKeys lacks %s", w.ID(), c.TopologyKey, revision)
+			// A Deployment's new pods come beside the old ones, which must not count. A StatefulSet's come when the old one has left
+			// its place; if only pods of the revision counted, a server might be put beside one of the old.
+			revision := slices.Contains(c.MatchLabelKeys, "pod-template-hash") || slices.Contains(c.MatchLabelKeys, "controller-revision-hash")
+			r.want(revision == (w.Deployment != nil), "%s: %s: counts the pods of one revision: %t", w.ID(), c.TopologyKey, revision)
 			r.want(alone(s, w, c), "%s: %s: counts pods of other workloads", w.ID(), c.TopologyKey)
 		}
 		r.want(hard[corev1.LabelHostname], "%s: may put two pods on one node", w.ID())
