@@ -65,7 +65,7 @@ func (j Job) make(ctx context.Context, w io.Writer, parts []part.Part, platforms
 		if err := try(ctx, image); err != nil {
 			return made, err
 		}
-		if err := store.Save(j.Out, image); err != nil {
+		if err := store.Save(j.Out, j.Version, image); err != nil {
 			return made, err
 		}
 		if j.Push != "" {

@@ -80,8 +80,9 @@ func (d Digests) Print(w io.Writer) error {
 const DigestsFile = "digests.json"
 
 // Save writes an image as an OCI layout into folder/<part>, in place of what was there, and its lists of contents as files
-// into folder/sbom.
-func Save(folder string, image *maker.Image) error {
+// into folder/sbom. In the layout the image has the version as its name, as tools want one to tell it from the lists:
+// "oci:.cache/images/auth:1.2.0".
+func Save(folder, version string, image *maker.Image) error {
 	place := filepath.Join(folder, image.Part.Name)
 	if err := os.RemoveAll(place); err != nil {
 		return err
@@ -94,7 +95,7 @@ func Save(folder string, image *maker.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := path.AppendIndex(image.Index); err != nil {
+	if err := path.AppendIndex(image.Index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": version})); err != nil {
 		return err
 	}
 	for _, p := range image.Platforms {

@@ -40,8 +40,8 @@ func image(t *testing.T) *maker.Image {
 
 func TestSavedImagesAreWholeLayouts(t *testing.T) {
 	folder, made := t.TempDir(), image(t)
-	require.NoError(t, store.Save(folder, made))
-	require.NoError(t, store.Save(folder, made), "in place of what was there")
+	require.NoError(t, store.Save(folder, "1.2.0", made))
+	require.NoError(t, store.Save(folder, "1.2.0", made), "in place of what was there")
 
 	index, err := layout.ImageIndexFromPath(filepath.Join(folder, "auth"))
 	require.NoError(t, err)
@@ -51,6 +51,7 @@ func TestSavedImagesAreWholeLayouts(t *testing.T) {
 	want, err := made.Index.Digest()
 	require.NoError(t, err)
 	require.Equal(t, want, manifest.Manifests[0].Digest)
+	require.Equal(t, "1.2.0", manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"])
 
 	list, err := os.ReadFile(filepath.Join(folder, "sbom", "auth-linux-arm64.spdx.json"))
 	require.NoError(t, err)
