@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone images images-again test interop browser bench chaos fuzz storm check kube-check \
+.PHONY: help run build bin/concord build-alone images images-again test interop browser bench chaos rolling fuzz storm check kube-check \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -93,6 +93,9 @@ bench: ## the benchmarks behind docs/performance.md (LOAD_CLIENTS=100000 for the
 
 chaos: ## kill every part of a suite, thirty times, while a hundred clients leave (two minutes)
 	go test -tags chaos -count=1 -v -timeout 15m ./test/chaos
+
+rolling: ## restart, kill and re-certify two replicas of every part under load (three minutes; ROLLING_RATE requests a second)
+	go test -tags rolling -count=1 -v -timeout 15m ./test/rolling
 
 fuzz: ## look for input that breaks a parser, FUZZTIME for each (60s)
 	@tools/fuzz.sh $(MODULES)
