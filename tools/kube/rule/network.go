@@ -37,7 +37,7 @@ func ends(s *manifest.Set) []end {
 	for _, o := range s.Of("Cluster") {
 		all = append(all, end{
 			name: o.Name(), labels: map[string]string{"cnpg.io/cluster": o.Name(), "cnpg.io/podRole": "instance"},
-			ports: []corev1.ContainerPort{{Name: "postgresql", ContainerPort: 5432}, {Name: "status", ContainerPort: 8000}},
+			ports: []corev1.ContainerPort{{Name: "postgresql", ContainerPort: 5432}, {Name: "status", ContainerPort: 8000}, {Name: "metrics", ContainerPort: 9187}},
 		})
 	}
 	return all
