@@ -22,6 +22,7 @@ import (
 	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/dial"
+	"github.com/concord-suite/concord/platform/events"
 	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/mtls"
 	"github.com/concord-suite/concord/platform/serve"
@@ -167,6 +168,7 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	}
 	if rt.DB != nil {
 		rt.Audit = audit.New(rt.DB, audit.Options{Service: rt.Name, Now: rt.Now, Logger: rt.Logger})
+		events.Observe(rt.DB, rt.Telemetry.Meters.Meter(busMeter))
 	}
 	return rt, nil
 }

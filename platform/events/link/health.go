@@ -78,8 +78,8 @@ func (m *Monitor) Health() Health {
 	m.mu.Unlock()
 	switch h.State {
 	case Never, Lost:
-		if h.Why = m.explain(fault); h.Why == "" && h.State == Never {
-			h.Why = nobody
+		if h.Why = m.explain(fault); h.Why == "" {
+			h.Why = map[State]string{Never: nobody, Lost: silence}[h.State]
 		}
 	default:
 		var why []string
@@ -100,7 +100,8 @@ func (m *Monitor) Health() Health {
 // sayEvery is how often the same trouble is told while it lasts.
 const sayEvery = 30 * time.Second
 
-// tell writes a line about what is wrong, once and then every sayEvery, and one when it is right again.
+// tell writes a line about what went wrong after it was right, once and then every sayEvery, and one when it is right again.
+// Why a program is not ready yet is told by who asks for that.
 func (m *Monitor) tell() {
 	h := m.Health()
 	if h.State == Connected && h.Why == "" {
@@ -110,24 +111,27 @@ func (m *Monitor) tell() {
 		}
 		return
 	}
-	if h.State != Connected && h.now.Sub(h.Since) < probeWait {
+	if !h.Ready || h.State != Connected && h.now.Sub(h.Since) < probeWait {
 		return // a moment of it is no news
 	}
-	text := [...]string{Never: "the bus was not reached yet", Wrong: "the bus is not as it should be",
-		Lost: "the bus is unreachable, events wait in the outbox", Connected: "the bus is not as declared"}[h.State]
-	if _, said := m.said.LoadOrStore(text+h.Why, nil); said {
+	text := [...]string{Wrong: "the bus is not as it should be", Lost: "the bus is unreachable, events wait in the outbox",
+		Connected: "the bus is not as declared"}[h.State]
+	if _, said := m.said.LoadOrStore(text, nil); said {
 		return
 	}
 	m.said.Store(troubledKey, nil)
-	time.AfterFunc(sayEvery, func() { m.said.Delete(text + h.Why) })
+	time.AfterFunc(sayEvery, func() { m.said.Delete(text) })
 	m.opt.Log.Warn(text, "why", h.Why)
 }
 
 // troubledKey marks in said that there is something to take back.
 const troubledKey = ""
 
-// nobody is what is wrong when nobody answers.
-const nobody = "check nats_url, and that the servers run"
+// What is wrong when nothing is known but that there is no answer.
+const (
+	nobody  = "check nats_url, and that the servers run"
+	silence = "the NATS servers do not answer"
+)
 
 // explain says in words, without addresses, why no connection comes about.
 func (m *Monitor) explain(err error) string {
@@ -166,7 +170,7 @@ func (m *Monitor) explain(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, nats.ErrNoServers):
 		return nobody
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, nats.ErrTimeout):
-		return "the NATS servers do not answer in time"
+		return silence
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the NATS servers end the connection at once"
 	case errors.As(err, &network):

@@ -45,7 +45,8 @@ type Options struct {
 type Monitor struct {
 	opt        Options
 	reconnects atomic.Int64
-	said       sync.Map // lines that were written lately
+	said       sync.Map      // lines that were written lately
+	wake       chan struct{} // there is a connection whose streams were not looked at
 
 	mu       sync.Mutex
 	alive    bool        // the last question was answered, silentAfter ago at most
@@ -74,7 +75,7 @@ func NewMonitor(opt Options) *Monitor {
 	if opt.Meter == nil {
 		opt.Meter = noop.NewMeterProvider().Meter("")
 	}
-	m := &Monitor{opt: opt, since: opt.Now(), end: func() {}}
+	m := &Monitor{opt: opt, since: opt.Now(), end: func() {}, wake: make(chan struct{}, 1)}
 	m.silent = time.AfterFunc(silentAfter, func() { m.heard(false) })
 	m.measure()
 	return m
@@ -160,6 +161,7 @@ func (m *Monitor) compare(ctx context.Context, js jetstream.JetStream) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-m.wake:
 		case <-tick.C:
 		}
 	}
@@ -172,6 +174,12 @@ func (m *Monitor) heard(answer bool) {
 	if m.alive = answer; answer {
 		m.silent.Reset(silentAfter)
 		m.fault = nil
+		if !m.compared {
+			select {
+			case m.wake <- struct{}{}:
+			default:
+			}
+		}
 	}
 	m.judge()
 }
