@@ -3,6 +3,8 @@ package kube
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +34,7 @@ func TestO2_LogsAreJSON(t *testing.T) {
 
 func TestO1_MonitorsAskPortsThatPodsHave(t *testing.T) {
 	holds(t, rule.Monitors)
+	require.NotEmpty(t, open(t).sets[production].Of("PodMonitor"))
 	monitor := func(name, port string) map[string]any {
 		return map[string]any{"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": map[string]any{"name": "x"}, "spec": map[string]any{
 			"selector":            map[string]any{"matchLabels": map[string]any{"app.kubernetes.io/name": name}},
@@ -47,11 +50,18 @@ func TestO1_MonitorsAskPortsThatPodsHave(t *testing.T) {
 func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
 	metrics, err := os.ReadFile(repository + "/docs/metrics.md")
 	require.NoError(t, err)
-	exists := func(page string) bool {
-		_, err := os.Stat(filepath.Join(repository, page))
-		return err == nil
+	notInAnchors := regexp.MustCompile(`[^a-z0-9 _-]`)
+	there := func(page, anchor string) bool {
+		text, err := os.ReadFile(filepath.Join(repository, page))
+		for line := range strings.Lines(string(text)) {
+			heading, is := strings.CutPrefix(strings.TrimLeft(line, "#"), " ")
+			if is && strings.HasPrefix(line, "#") && strings.ReplaceAll(notInAnchors.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), ""), " ", "-") == anchor {
+				return true
+			}
+		}
+		return err == nil && anchor == ""
 	}
-	alerts := func(s *manifest.Set) []string { return rule.Alerts(s, string(metrics), exists) }
+	alerts := func(s *manifest.Set) []string { return rule.Alerts(s, string(metrics), there) }
 	holds(t, alerts)
 	require.NotEmpty(t, open(t).sets[production].Of("PrometheusRule"))
 	alert := func(expression, severity, page string) map[string]any {
@@ -62,9 +72,10 @@ func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
 		}}
 	}
 	reports(t, alerts,
-		mistake{"PrometheusRule/x", nil, alert(`sum by (concord_label) (concord_unheard_of{a="concord_text"}) > 1`, "page", ""), "does not know concord_unheard_of"},
+		mistake{"PrometheusRule/x", nil, alert(`histogram_quantile(1, sum by (known_label) (unheard_of_count{a="known_text"})) > 1`, "page", ""), "does not know unheard_of_count"},
 		mistake{"PrometheusRule/x", nil, alert("1", "", ""), "severity"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", ""), "summary"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/none.md#x"), "no runbook at"},
+		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/keys.md#no-such-heading"), "no runbook at"},
 	)
 }

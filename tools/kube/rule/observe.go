@@ -73,17 +73,30 @@ func Monitors(s *manifest.Set) []string {
 	return r
 }
 
-// How names of metrics look in PromQL, and what is left out before they are looked for.
+// What is left out of an expression of PromQL before names with an underscore are those of metrics, and of functions, which
+// a parenthesis follows.
 var (
-	metric    = regexp.MustCompile(`\b(concord|nats|gnatsd|jetstream|cnpg|process|go|rpc|http|db)_[a-z0-9_]+\b`)
-	inBraces  = regexp.MustCompile(`\{[^}]*\}|"[^"]*"`)
-	grouping  = regexp.MustCompile(`\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)`)
-	anchorEnd = regexp.MustCompile(`#.*$`)
+	inBraces = regexp.MustCompile(`\{[^}]*\}|"[^"]*"`)
+	grouping = regexp.MustCompile(`\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)`)
+	name     = regexp.MustCompile(`\b[a-z][a-z0-9]*(_[a-z0-9]+)+\b\s*\(?`)
+	// series end the names of those that one histogram has.
+	series = regexp.MustCompile(`_(count|sum|bucket)$`)
 )
 
-// Alerts (O1, X5): every alert uses metrics that documented names, says how bad it is and what it means, and links a runbook
-// that exists tells of.
-func Alerts(s *manifest.Set, documented string, exists func(page string) bool) []string {
+// metrics are the names of the metrics in an expression.
+func metrics(expression string) []string {
+	var found []string
+	for _, word := range name.FindAllString(grouping.ReplaceAllString(inBraces.ReplaceAllString(expression, ""), ""), -1) {
+		if !strings.HasSuffix(word, "(") {
+			found = append(found, strings.TrimSpace(word))
+		}
+	}
+	return found
+}
+
+// Alerts (O1, X5): every alert uses metrics that documented names, says how bad it is and what it means, and links a place
+// of a runbook that is there.
+func Alerts(s *manifest.Set, documented string, there func(page, anchor string) bool) []string {
 	var r report
 	for _, o := range s.Of("PrometheusRule") {
 		groups, _ := o.At("spec", "groups").([]any)
@@ -91,24 +104,25 @@ func Alerts(s *manifest.Set, documented string, exists func(page string) bool) [
 			rules, _ := o.At("spec", "groups", i, "rules").([]any)
 			for j := range rules {
 				rule := func(path ...any) string { return text(o, append([]any{"spec", "groups", i, "rules", j}, path...)...) }
-				r.alert(o.ID()+" "+rule("alert")+rule("record"), rule, documented, exists)
+				r.alert(o.ID()+" "+rule("alert")+rule("record"), rule, documented, there)
 			}
 		}
 	}
 	return r
 }
 
-func (r *report) alert(at string, rule func(path ...any) string, documented string, exists func(page string) bool) {
-	expression := grouping.ReplaceAllString(inBraces.ReplaceAllString(rule("expr"), ""), "")
-	for _, name := range metric.FindAllString(expression, -1) {
-		r.want(strings.Contains(documented, "`"+name+"`"), "%s: docs/metrics.md does not know %s", at, name)
+func (r *report) alert(at string, rule func(path ...any) string, documented string, there func(page, anchor string) bool) {
+	for _, metric := range metrics(rule("expr")) {
+		said := strings.Contains(documented, "`"+metric+"`") || strings.Contains(documented, "`"+series.ReplaceAllString(metric, "")+"`")
+		r.want(said, "%s: docs/metrics.md does not know %s", at, metric)
 	}
 	if rule("alert") == "" {
 		return
 	}
 	r.want(rule("labels", "severity") != "", "%s: severity", at)
 	r.want(rule("annotations", "summary") != "", "%s: summary", at)
-	page := rule("annotations", "runbook_url")
-	_, file, found := strings.Cut(page, "/docs/runbooks/")
-	r.want(found && exists("docs/runbooks/"+anchorEnd.ReplaceAllString(file, "")), "%s: no runbook at %q", at, page)
+	url := rule("annotations", "runbook_url")
+	_, file, found := strings.Cut(url, "/docs/runbooks/")
+	page, anchor, _ := strings.Cut(file, "#")
+	r.want(found && there("docs/runbooks/"+page, anchor), "%s: no runbook at %q", at, url)
 }
