@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,8 +32,12 @@ func main() {
 	again := flag.Bool("again", false, "build everything twice, elsewhere and with nothing cached, and compare")
 	flag.Parse()
 	log.SetOutput(io.Discard) // ko talks to it
+	// ko looks for packages in this process's environment, and a part is a module by itself.
+	err := errors.Join(os.Setenv("GOWORK", "off"), os.Setenv("GOFLAGS", ""))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := job.Do(ctx, os.Stdout, *parts, strings.Split(*platforms, ","), *again)
+	if err == nil {
+		err = job.Do(ctx, os.Stdout, *parts, strings.Split(*platforms, ","), *again)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
