@@ -30,6 +30,21 @@ func TestX1_EverythingRendersAndNothingIsFetched(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestX1_EveryComponentIsRenderedSomewhere(t *testing.T) {
+	var used strings.Builder
+	for folder := range open(t).sets {
+		text, err := os.ReadFile(filepath.Join(deploy, folder, "kustomization.yaml"))
+		require.NoError(t, err)
+		used.Write(text)
+	}
+	components, err := os.ReadDir(filepath.Join(deploy, "components"))
+	require.NoError(t, err)
+	require.NotEmpty(t, components)
+	for _, c := range components {
+		require.Regexp(t, `(?m)^  - \.\./\.\./components/`+c.Name()+`( |$)`, used.String())
+	}
+}
+
 // TestX1_WhatASiteSaysArrivesEverywhere looks, in combinations that say something else, for what the overlay for production
 // says and for what stands in the components before a site fills it in.
 func TestX1_WhatASiteSaysArrivesEverywhere(t *testing.T) {
