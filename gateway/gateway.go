@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,6 +73,7 @@ type Service struct {
 	limits   *limits.Limits
 	pages    pages.Pages
 	oauth    *oauth.Server
+	reached  atomic.Bool // auth has answered
 	deps     Deps
 }
 
@@ -125,10 +127,15 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready says whether the gateway can sign anybody in: auth answers within a second.
+// Ready says whether the gateway has reached auth once, within a second. Afterwards it is: what auth, or another service,
+// cannot answer now is answered so, request by request, and the rest goes on.
 func (s *Service) Ready(ctx context.Context) error {
+	if s.reached.Load() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_, err := authv1.NewKeyServiceClient(session.Anonymous(s.deps.Auth)).GetKeys(ctx, &authv1.GetKeysRequest{})
+	s.reached.Store(err == nil)
 	return err
 }

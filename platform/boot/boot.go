@@ -234,7 +234,7 @@ func gather(errs ...error) (all config.Mistakes, other error) {
 
 // serve runs the program until ctx ends.
 func (p program) serve(ctx context.Context, proc Process, s settings, build func(context.Context, *Runtime) (Service, error)) (err error) {
-	tel, err := telemetry.Start(ctx, s.base.Telemetry, p.name, telemetry.ReadBuild(), proc.Stderr)
+	tel, err := telemetry.Start(ctx, s.base.Telemetry, p.name, telemetry.ReadBuild(), proc.Stderr, s.observed(proc.Environ)...)
 	if err != nil {
 		return err
 	}

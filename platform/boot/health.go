@@ -213,6 +213,9 @@ func startHealth(lis net.Listener, watch *readiness.Watch, tel *telemetry.Teleme
 		fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, telemetry.ReadBuild()) })
+	if tel.Metrics != nil {
+		mux.Handle("GET /metrics", tel.Metrics)
+	}
 	server := newHTTPServer(mux)
 	done := make(chan struct{})
 	go func() {

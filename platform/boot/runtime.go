@@ -14,11 +14,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protodesc"
 
 	"github.com/concord-suite/concord/platform/access"
 	"github.com/concord-suite/concord/platform/audit"
+	"github.com/concord-suite/concord/platform/boot/internal/gauges"
 	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/dial"
@@ -168,7 +170,10 @@ func Open(ctx context.Context, setup Setup) (*Runtime, error) {
 	}
 	if rt.DB != nil {
 		rt.Audit = audit.New(rt.DB, audit.Options{Service: rt.Name, Now: rt.Now, Logger: rt.Logger})
-		events.Observe(rt.DB, rt.Telemetry.Meters.Meter(busMeter))
+		events.Observe(rt.DB, rt.Meter())
+		if err := gauges.Database(rt.Telemetry.Meters.Meter(meterName), rt.DB); err != nil {
+			return nil, errors.Join(err, rt.Close())
+		}
 	}
 	return rt, nil
 }
@@ -204,7 +209,7 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 		return nil
 	}
 	rt.link = link.NewMonitor(link.Options{
-		Part: rt.Name, CertFile: rt.setup.BusCertFile, Now: rt.Now, Log: rt.Logger, Meter: rt.Telemetry.Meters.Meter(busMeter),
+		Part: rt.Name, CertFile: rt.setup.BusCertFile, Now: rt.Now, Log: rt.Logger, Meter: rt.Meter(),
 	})
 	if rt.conn, err = rt.setup.ConnectBus(rt.Name, rt.link.Options()...); err != nil {
 		return err
@@ -237,6 +242,9 @@ const busTime = time.Second
 
 // busMeter is the scope of the metrics about the bus and what waits for it.
 const busMeter = "github.com/concord-suite/concord/platform/events"
+
+// Meter measures the events of the service.
+func (rt *Runtime) Meter() metric.Meter { return rt.Telemetry.Meters.Meter(busMeter) }
 
 // BusHealth says how the bus is for this program; false when it has none. It never waits.
 func (rt *Runtime) BusHealth() (h link.Health, has bool) {

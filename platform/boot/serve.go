@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/concord-suite/concord/platform/access"
+	"github.com/concord-suite/concord/platform/boot/internal/gauges"
 	"github.com/concord-suite/concord/platform/boot/internal/readiness"
 	"github.com/concord-suite/concord/platform/serve"
 	"github.com/concord-suite/concord/platform/telemetry"
@@ -98,7 +99,11 @@ func (rt *Runtime) serveHTTP(ctx context.Context, lis net.Listener, handler http
 	}
 	requests, endRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRequests()
-	server := newHTTPServer(handler)
+	measured, err := gauges.Requests(rt.Telemetry.Meters.Meter(meterName), handler, rt.Now)
+	if err != nil {
+		return err
+	}
+	server := newHTTPServer(measured)
 	server.ErrorLog = slog.NewLogLogger(rt.Logger.Handler(), slog.LevelDebug) // strangers; who is refused is said elsewhere
 	leave := age(server, rt.setup.MaxConnectionAge, rt.Now)
 	server.BaseContext = func(net.Listener) context.Context { return requests }

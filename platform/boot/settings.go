@@ -190,6 +190,22 @@ func (s settings) collector(environ []string) error {
 	return nil
 }
 
+// resourceVariable is OpenTelemetry's own name for what is known about the place where a process runs.
+const resourceVariable = "OTEL_RESOURCE_ATTRIBUTES"
+
+// observed says how the process is observed besides what its telemetry settings say.
+func (s settings) observed(environ []string) (opts []telemetry.Option) {
+	if s.base.HealthAddr != "" {
+		opts = append(opts, telemetry.WithScrape())
+	}
+	for _, pair := range environ {
+		if value, found := strings.CutPrefix(pair, resourceVariable+"="); found {
+			opts = append(opts, telemetry.WithResource(value))
+		}
+	}
+	return opts
+}
+
 // httpSuffix ends the name under which the peers setting has a service's internal HTTP: "documents-http=host:port".
 const httpSuffix = "-http"
 

@@ -4,8 +4,8 @@
 // whose key names a secret (password, pin, token, authorization, cookie, …) are replaced at any depth, fields that the
 // contract marks secret are replaced in logged proto messages, and bearer tokens are cut out of texts.
 //
-// Traces and metrics go to an OTLP collector over gRPC when one is configured, and nowhere otherwise. Trace context
-// travels as W3C traceparent and baggage.
+// Traces and metrics go to an OTLP collector over gRPC when one is configured; metrics also wait for a Prometheus that asks
+// for them, see WithScrape. Otherwise they go nowhere. Trace context travels as W3C traceparent and baggage.
 //
 // Nothing is registered globally: several services in one process each have their own, and pass it on.
 package telemetry
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -45,33 +46,38 @@ type Telemetry struct {
 	Tracers    trace.TracerProvider
 	Meters     metric.MeterProvider
 	Propagator propagation.TextMapPropagator
-	shutdown   []func(context.Context) error
+	// Metrics answers with all metrics in Prometheus' text format; nil without WithScrape.
+	Metrics  http.Handler
+	shutdown []func(context.Context) error
 }
 
 // Start makes the telemetry of the named service; log lines go to w. It does not wait for the collector: one that is
 // away loses traces, not service.
-func Start(ctx context.Context, cfg Config, service string, build Build, w io.Writer) (*Telemetry, error) {
+func Start(ctx context.Context, cfg Config, service string, build Build, w io.Writer, opts ...Option) (*Telemetry, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
 	t := &Telemetry{
 		Logger:     newLogger(cfg, w).With("service", service),
 		Tracers:    tracenoop.NewTracerProvider(),
 		Meters:     metricnoop.NewMeterProvider(),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
-	if cfg.OTLPEndpoint == nil {
-		return t, nil
-	}
-	about := resource.NewSchemaless(
+	about := resource.NewSchemaless(append(attributes(o.resources),
 		attribute.String("service.namespace", "concord"),
 		attribute.String("service.name", service),
 		attribute.String("service.version", build.Version),
-	)
-	if err := t.exportTraces(ctx, cfg, about); err != nil {
-		return nil, err
+	)...)
+	if cfg.OTLPEndpoint != nil {
+		if err := t.exportTraces(ctx, cfg, about); err != nil {
+			return nil, err
+		}
 	}
-	if err := t.exportMetrics(ctx, cfg, about); err != nil {
+	if err := t.exportMetrics(ctx, cfg, about, o.scrape); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
-	return t, nil
+	return t, t.observeBuild(build)
 }
 
 func (t *Telemetry) exportTraces(ctx context.Context, cfg Config, about *resource.Resource) error {
@@ -93,19 +99,43 @@ func (t *Telemetry) exportTraces(ctx context.Context, cfg Config, about *resourc
 	return nil
 }
 
-func (t *Telemetry) exportMetrics(ctx context.Context, cfg Config, about *resource.Resource) error {
+// exportMetrics makes the meters, unless nobody wants to know.
+func (t *Telemetry) exportMetrics(ctx context.Context, cfg Config, about *resource.Resource, scrape bool) error {
+	options := []sdkmetric.Option{sdkmetric.WithResource(about), sdkmetric.WithCardinalityLimit(maxSeries)}
+	if cfg.OTLPEndpoint != nil {
+		reader, err := pushing(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		options = append(options, sdkmetric.WithReader(reader))
+	}
+	if scrape {
+		reader, err := t.exportScrape()
+		if err != nil {
+			return err
+		}
+		options = append(options, sdkmetric.WithReader(reader))
+	}
+	if cfg.OTLPEndpoint == nil && !scrape {
+		return nil
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
+	t.Meters = provider
+	t.shutdown = append(t.shutdown, provider.Shutdown)
+	return nil
+}
+
+// pushing returns the reader that sends metrics to the collector.
+func pushing(ctx context.Context, cfg Config) (sdkmetric.Reader, error) {
 	options := []otlpmetricgrpc.Option{otlpmetricgrpc.WithEndpoint(cfg.OTLPEndpoint.Host)}
 	if cfg.OTLPEndpoint.Scheme == "http" {
 		options = append(options, otlpmetricgrpc.WithInsecure())
 	}
 	exporter, err := otlpmetricgrpc.New(ctx, options...)
 	if err != nil {
-		return fmt.Errorf("telemetry: metrics: %w", err)
+		return nil, fmt.Errorf("telemetry: metrics: %w", err)
 	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)), sdkmetric.WithResource(about))
-	t.Meters = provider
-	t.shutdown = append(t.shutdown, provider.Shutdown)
-	return nil
+	return sdkmetric.NewPeriodicReader(exporter), nil
 }
 
 // Shutdown sends what is still held back, within the time ctx leaves. Afterwards nothing is recorded.

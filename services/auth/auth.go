@@ -241,7 +241,7 @@ func (s *Service) Run(ctx context.Context) error {
 // listen makes the consumer of what others tell, on which it hangs how well auth knows the contacts.
 func (s *Service) listen() {
 	d := s.deps
-	s.consumer = events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	s.consumer = events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meters.Meter(eventsMeter)})
 	inbound.Register(s.consumer, d.Now)
 	inbound.RegisterConnections(s.consumer, s.api.Policy)
 	s.api.ContactsKnown = func(ctx context.Context, firm string) (bool, error) {
@@ -256,7 +256,7 @@ const contactLag = 30 * time.Second
 
 func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	d := s.deps
-	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meters.Meter(eventsMeter)})
 	group.Go(func() error { return relay.Run(ctx) })
 	group.Go(func() error { return s.consumer.Run(ctx) })
 	if d.Revocations != nil {
@@ -293,6 +293,9 @@ func (s *Service) sweep(ctx context.Context) error {
 		}
 	}
 }
+
+// eventsMeter is the scope of what counts events.
+const eventsMeter = "github.com/concord-suite/concord/platform/events"
 
 // readyWait bounds Ready below the two seconds in which it must answer.
 const readyWait = 1500 * time.Millisecond

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -55,6 +56,8 @@ type Deps struct {
 	// Bus carries events; BusReplicas is how many of its servers hold each one, 0 for one.
 	Bus         jetstream.JetStream
 	BusReplicas int
+	// Meter counts what is published and handled; default nowhere.
+	Meter metric.Meter
 	// Auth is the connection to auth.
 	Auth grpc.ClientConnInterface
 	// Vault seals tokens.
@@ -187,7 +190,7 @@ func (s *Service) every(ctx context.Context, d time.Duration, wake <-chan struct
 
 func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	d := s.deps
-	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meter})
 	group.Go(func() error { return relay.Run(ctx) })
 	if d.Revocations != nil {
 		group.Go(func() error {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -54,6 +55,8 @@ type Deps struct {
 	// Bus carries events; BusReplicas is how many of its servers hold each one, 0 for one.
 	Bus         jetstream.JetStream
 	BusReplicas int
+	// Meter counts what is published and handled; default nowhere.
+	Meter metric.Meter
 	// Sync is the connection to the client list, which knows contacts' addresses.
 	Sync grpc.ClientConnInterface
 	// Vault makes the addresses of bytes hard to guess.
@@ -98,7 +101,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	cab := cabinet.New(deps.Now, cfg.Recoverable)
 	tickets := transfer.NewTickets(deps.Vault)
 	s.consumer = events.NewConsumer(deps.DB, deps.Bus, Name, events.ConsumerOptions{
-		Replicas: deps.BusReplicas, Now: deps.Now, Log: deps.Logger})
+		Replicas: deps.BusReplicas, Now: deps.Now, Log: deps.Logger, Meter: deps.Meter})
 	inbound.Handle(s.consumer, cab)
 	s.api = api.Deps{DB: deps.DB, Memory: idem.New(deps.DB, deps.Now), Cabinet: cab, Blobs: blobs, Tickets: tickets, Scope: s.scope,
 		Known: s.known, Now: deps.Now, TicketLife: cfg.TicketLife}
@@ -173,7 +176,7 @@ const rememberRevoked = 3 * time.Minute
 // Run publishes what happened here, follows the client list, sends e-mails and sweeps, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	d := s.deps
-	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meter})
 	keys := rotation.NewWorker(rotation.Book{Service: Name, DB: d.DB, Inventory: Inventory}, d.Vault, d.Logger)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, run := range []func(context.Context) error{

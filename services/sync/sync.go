@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -45,6 +46,8 @@ type Deps struct {
 	// Bus carries events; BusReplicas is how many of its servers hold each one, 0 for one.
 	Bus         jetstream.JetStream
 	BusReplicas int
+	// Meter counts what is published and handled; default nowhere.
+	Meter metric.Meter
 	// Connector, Documents and Auth are the connections to the peers.
 	Connector, Documents, Auth grpc.ClientConnInterface
 	// Revocations knows the sessions that ended; the service feeds it. Optional.
@@ -115,9 +118,9 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) runEvents(ctx context.Context, group *errgroup.Group) {
 	d := s.deps
-	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	relay := events.NewRelay(d.DB, d.Bus, Name, events.RelayOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meter})
 	group.Go(func() error { return relay.Run(ctx) })
-	consumer := events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger})
+	consumer := events.NewConsumer(d.DB, d.Bus, Name, events.ConsumerOptions{Replicas: d.BusReplicas, Now: d.Now, Log: d.Logger, Meter: d.Meter})
 	inbound.Handlers{Now: d.Now}.Register(consumer)
 	group.Go(func() error { return consumer.Run(ctx) })
 	if d.Revocations != nil {

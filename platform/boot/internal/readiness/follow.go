@@ -27,7 +27,7 @@ func (w *Watch) follow(ctx context.Context, i int) {
 		}
 		w.mu.Lock()
 		part := w.parts[i]
-		needs := w.well(part.Needs)
+		needs := w.has(part.Needs)
 		w.mu.Unlock()
 		if !needs {
 			w.note(i, "", &waiting{part.Needs})
@@ -48,8 +48,8 @@ func (w *Watch) pause(i int) time.Duration {
 	return every
 }
 
-// well tells whether the part of that name was well when it was last asked. The caller holds mu.
-func (w *Watch) well(name string) bool {
+// has tells whether the part of that name was well when it was last asked. The caller holds mu.
+func (w *Watch) has(name string) bool {
 	for _, a := range w.answers {
 		if a.Part == name && a.Err != nil {
 			return false
@@ -125,7 +125,7 @@ func (w *Watch) summary(verdict error) string {
 	}
 	var without []string
 	for _, a := range w.answers {
-		if a.State != OK && !strings.HasPrefix(a.State, OK+",") {
+		if !well(a.State) {
 			without = append(without, a.Part+": "+a.State)
 		}
 	}

@@ -89,12 +89,15 @@ func New(log *slog.Logger, meter metric.Meter, now func() time.Time) (*Watch, er
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(whole, oneIf(w.Ready() == nil))
 		for _, a := range w.Answers() {
-			o.ObserveInt64(each, oneIf(a.Err == nil && a.State == OK), metric.WithAttributes(attribute.String("part", a.Part)))
+			o.ObserveInt64(each, oneIf(a.Err == nil && well(a.State)), metric.WithAttributes(attribute.String("part", a.Part)))
 		}
 		return nil
 	}, whole, each)
 	return w, err
 }
+
+// well tells whether a state says nothing is amiss: OK, with words behind it or none.
+func well(state string) bool { return state == OK || strings.HasPrefix(state, OK+",") }
 
 func oneIf(yes bool) int64 {
 	if yes {

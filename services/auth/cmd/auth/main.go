@@ -14,7 +14,7 @@ import (
 func main() {
 	boot.Main(auth.Name, func(ctx context.Context, rt *boot.Runtime, cfg auth.Config) (boot.Service, error) {
 		svc, err := auth.New(ctx, cfg, auth.Deps{
-			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
+			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Meters: rt.Telemetry.Meters, Sync: rt.Dial("sync"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
 		if err != nil {

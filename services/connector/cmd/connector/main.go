@@ -12,7 +12,7 @@ import (
 func main() {
 	boot.Main(connector.Name, func(ctx context.Context, rt *boot.Runtime, cfg connector.Config) (boot.Service, error) {
 		return connector.New(ctx, cfg, connector.Deps{
-			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Auth: rt.Dial("auth"), Vault: rt.Vault,
+			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Meter: rt.Meter(), Auth: rt.Dial("auth"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Now: rt.Now, Logger: rt.Logger,
 		})
 	}, boot.Database(connector.Migrations), boot.Keyring(connector.Inventory, kms.Open), boot.GRPC(), boot.Callers("sync", "gateway"), boot.Peers("auth"),

@@ -12,7 +12,7 @@ import (
 func main() {
 	boot.Main(documents.Name, func(ctx context.Context, rt *boot.Runtime, cfg documents.Config) (boot.Service, error) {
 		return documents.New(ctx, cfg, documents.Deps{
-			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Sync: rt.Dial("sync"), Vault: rt.Vault,
+			DB: rt.DB, Bus: rt.Bus, BusReplicas: rt.BusReplicas, Meter: rt.Meter(), Sync: rt.Dial("sync"), Vault: rt.Vault,
 			Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
 		})
 	}, boot.Database(documents.Migrations), boot.Keyring(documents.Inventory, kms.Open), boot.GRPC(), boot.InternalHTTP(),
