@@ -21,8 +21,8 @@ func places(root string) []string {
 	for _, folder := range filepath.SplitList(build.Default.GOPATH) {
 		found = append(found, folder+"/")
 	}
-	if home, err := os.UserHomeDir(); err == nil && len(home) > 1 {
-		found = append(found, home+"/")
+	if cache, err := os.UserCacheDir(); err == nil {
+		found = append(found, cache+"/")
 	}
 	return found
 }
