@@ -91,6 +91,7 @@ func TestDockerContextHoldsEveryModule(t *testing.T) {
 	data, err := os.ReadFile(dockerfile + ".dockerignore")
 	require.NoError(t, err)
 	sent := strings.Split(string(data), "\n")
+	require.Subset(t, sent, []string{"!LICENSE", "!NOTICE", "!tools/images"}, "what comes along with every program, and who gathers it")
 	for _, p := range part.All() {
 		mod, err := os.ReadFile(filepath.Join(repository, p.Dir, "go.mod"))
 		require.NoError(t, err)
