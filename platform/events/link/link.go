@@ -101,6 +101,10 @@ func (c Config) tls() []nats.Option {
 	return all
 }
 
+// standsAlone is how a server that is in no cluster refuses more than one replica. Waiting changes nothing about it; a
+// cluster of which some servers are still starting refuses otherwise.
+const standsAlone = jetstream.ErrorCode(10074)
+
 // prepareWait is how long migrate waits for the bus; whoever runs it runs it again.
 const prepareWait = 30 * time.Second
 
@@ -117,7 +121,8 @@ func (m *Monitor) Prepare(ctx context.Context, nc *nats.Conn, part string, repli
 	defer tick.Stop()
 	for {
 		lines, err := topology.Prepare(ctx, js, part, replicas)
-		if refused := (*jetstream.APIError)(nil); err == nil || errors.As(err, &refused) && refused.Code < 500 {
+		refused := (*jetstream.APIError)(nil)
+		if errors.As(err, &refused); err == nil || refused != nil && refused.ErrorCode == standsAlone {
 			return lines, err
 		}
 		if last := nc.LastError(); last != nil {
@@ -126,6 +131,9 @@ func (m *Monitor) Prepare(ctx context.Context, nc *nats.Conn, part string, repli
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if refused != nil {
+				return lines, err
+			}
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			if m.fault != nil {

@@ -23,6 +23,7 @@ const (
 // MissingError says that a stream is not there.
 type MissingError struct{ Stream Stream }
 
+// Error says which stream, and who makes it.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("events: the stream %s is missing: run `concord-%s migrate`, which makes it", e.Stream.Name, e.Stream.Maker)
 }
