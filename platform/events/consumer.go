@@ -26,7 +26,7 @@ type ConsumerOptions struct {
 	Replicas       int              // of streams that the consumer has to make; 0 means 1, Prepared that it makes none
 	Workers        int              // handlers at a time; events of one entity go to one worker; 0 means 4
 	MaxPending     int              // events delivered and not yet handled, by all replicas; 0 means 128
-	AckWait        time.Duration    // after which the bus gives an event of a dead replica to another; 0 means 10 s
+	AckWait        time.Duration    // after which the bus gives an event of a dead replica to another; 0 means 2 s
 	HandlerTimeout time.Duration    // of one handler; 0 means 30 s
 	Backoff        []time.Duration  // before the second, third, ... attempt; after the last the event is parked; nil means 1 s to 1 h
 	RetryPoll      time.Duration    // how often to look for events whose time has come; 0 means 1 s
@@ -35,6 +35,11 @@ type ConsumerOptions struct {
 	Meter          metric.Meter     // nil means nowhere
 	Tracer         trace.Tracer     // nil means nowhere
 }
+
+// defaultAckWait is short, because an answer that is lost with a server or a replica holds up what can be proven about
+// freshness (Lag) for so long, and callers refuse after a few seconds. Events that wait in a queue or are being handled are
+// held by beats in between, see crew.
+const defaultAckWait = 2 * time.Second
 
 // defaultBackoff spreads seven attempts over two hours: a bug in a handler is not fixed sooner, and what only collided
 // is done in seconds.
@@ -64,7 +69,7 @@ type handler func(ctx context.Context, tx *sqldb.Tx, m Meta, payload []byte) err
 func NewConsumer(db *sqldb.DB, js jetstream.JetStream, service string, opt ConsumerOptions) *Consumer {
 	opt.Workers = orElse(opt.Workers, 4)
 	opt.MaxPending = orElse(opt.MaxPending, 128)
-	opt.AckWait = orElse(opt.AckWait, 10*time.Second)
+	opt.AckWait = orElse(opt.AckWait, defaultAckWait)
 	opt.HandlerTimeout = orElse(opt.HandlerTimeout, 30*time.Second)
 	opt.RetryPoll = orElse(opt.RetryPoll, time.Second)
 	if opt.Backoff == nil {
