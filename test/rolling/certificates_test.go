@@ -45,9 +45,12 @@ func renew(t *testing.T, suite *topology.Replicas, l *load) {
 		l.during(s.phase)
 		phases = append(phases, s.phase)
 		open := connections(t, auth.IP)
-		for _, part := range topology.Parts {
+		for part := range suite.Certificates {
 			suite.Renew(t, part, s.by, s.believed)
 			suite.Settle(t, 100*time.Millisecond) // secrets do not change everywhere at once
+		}
+		for _, broker := range suite.Brokers {
+			broker.Reload(t)
 		}
 		if s.by == old {
 			last = own(t, suite)
@@ -56,6 +59,7 @@ func renew(t *testing.T, suite *topology.Replicas, l *load) {
 		story.Eventually(t, "connections from before are replaced", func() bool { return none(connections(t, auth.IP), open) })
 		fmt.Printf("%s: %d connections of %s replaced after %s\n", s.phase, len(open), auth.Name, short(time.Since(began)))
 	}
+	suite.Authority = fresh
 	l.during("renewed")
 	suite.Settle(t, time.Second)
 	failed := l.report("renewed", append(phases, "renewed"), nil)

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -94,10 +93,7 @@ func (b books) lost(f follower) (wanted, lost int) {
 // followers asks the bus who follows what, and how many messages each stream has.
 func followers(t *testing.T, suite *topology.Replicas) (all []follower, held map[string]uint64) {
 	t.Helper()
-	conn, err := nats.Connect(suite.NATS)
-	require.NoError(t, err)
-	defer conn.Close()
-	js, err := jetstream.New(conn)
+	js, err := jetstream.New(suite.ConnectBus(t))
 	require.NoError(t, err)
 	held = map[string]uint64{}
 	streams := js.ListStreams(t.Context())

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,7 +20,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	"github.com/concord-suite/concord/test/story"
 )
@@ -80,13 +83,11 @@ type Replicas struct {
 	Of map[string][]*Replica
 	// Brokers are the NATS servers.
 	Brokers []*Process
-	// NATS is where the NATS servers are.
-	NATS string
 	// Databases is the URL of each service's database.
 	Databases map[string]string
 	// Certificates are the mounted secrets of each part: tls.crt, tls.key and ca.crt.
 	Certificates map[string]*Volume
-	// Authority signed them first.
+	// Authority signs them.
 	Authority *Authority
 
 	network   netip.Addr // the first address
@@ -116,7 +117,7 @@ func StartReplicas(t testing.TB, o Options) *Replicas {
 	for _, part := range Parts {
 		r.prepare(t, part)
 	}
-	r.NATS = r.startBrokers(t)
+	r.startBrokers(t)
 	for _, part := range Parts {
 		r.place(t, part, append(world, o.Env...))
 	}
@@ -154,7 +155,11 @@ func (r *Replicas) prepare(t testing.TB, part string) {
 // Renew gives a part a new certificate by an authority, and the authorities it believes.
 func (r *Replicas) Renew(t testing.TB, part string, by *Authority, believed []byte) {
 	t.Helper()
-	cert, key := by.Issue(t, part)
+	var addresses []net.IP
+	if part == nats {
+		addresses = r.brokerIPs()
+	}
+	cert, key := by.Issue(t, part, addresses...)
 	r.Certificates[part].Write(t, map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": believed})
 }
 
@@ -190,11 +195,24 @@ func (r *Replicas) place(t testing.TB, part string, env []string) {
 		if k == 0 && slices.Contains(keyrings, part) {
 			r.createKeyring(t, part, settings)
 		}
+		if k == 0 && part != "gateway" {
+			r.migrate(t, part, settings)
+		}
 		name := fmt.Sprintf("%s-%d", part, k)
 		p := newProcess(t, name, Binary(t, "concord-"+part), nil, settings, fmt.Sprintf("http://%s:%d/readyz", ip, healthPort))
 		r.Processes[name] = p
 		r.order = append(r.order, name)
 		r.Of[part] = append(r.Of[part], &Replica{Process: p, Part: part, IP: ip})
+	}
+}
+
+// migrate does what the job of a release does, before any replica starts: it makes the schema and the streams.
+func (r *Replicas) migrate(t testing.TB, part string, settings []string) {
+	t.Helper()
+	cmd := exec.Command(Binary(t, "concord-"+part), "migrate")
+	cmd.Env = append(os.Environ(), settings...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s migrate: %v\n%s", part, err, out)
 	}
 }
 
@@ -211,7 +229,7 @@ func (r *Replicas) settings(part string, ip netip.Addr) []string {
 	certificate := r.Certificates[part].Dir
 	at := func(port int) string { return netip.AddrPortFrom(ip, uint16(port)).String() }
 	set := map[string]string{
-		"NATS_URL": r.NATS, "NATS_REPLICAS": fmt.Sprint(natsServers),
+		"NATS_URL": r.natsURL(), "NATS_REPLICAS": fmt.Sprint(natsServers), "NATS_OWN_CERTIFICATE": "true",
 		"IDENTITY_KEY_FILE": filepath.Join(r.Dir, part+".key"), "TRUST_FILE": filepath.Join(r.Dir, "trust.json"),
 		"TLS_CERT_FILE": certificate + "/tls.crt", "TLS_KEY_FILE": certificate + "/tls.key", "TLS_CA_FILE": certificate + "/ca.crt",
 		"PEERS": strings.Join(peers, ","), "HEALTH_ADDR": at(healthPort),
@@ -222,6 +240,7 @@ func (r *Replicas) settings(part string, ip netip.Addr) []string {
 		set["HTTP_ADDR"] = at(httpPort)
 	} else {
 		set["GRPC_ADDR"], set["DATABASE_URL"], set["DATABASE_MAX_CONNS"] = at(grpcPort), r.Databases[part], "16"
+		set["DATABASE_MIGRATE"] = "false" // a job did it, see migrate
 	}
 	if slices.Contains([]string{"auth", "documents", "gateway"}, part) {
 		set["PUBLIC_URL"] = r.URL
@@ -270,6 +289,24 @@ func (r *Replicas) setupHash(t testing.TB) (hash []byte) {
 		t.Fatal(err)
 	}
 	return hash
+}
+
+// ConnectBus connects to the NATS servers as whoever looks after them, who may see everything.
+func (r *Replicas) ConnectBus(t testing.TB) *natsgo.Conn {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := r.Authority.Issue(t, "bus-operator")
+	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": r.Authority.PEM} {
+		write(t, filepath.Join(dir, name), content)
+	}
+	conn, err := link.Connect(link.Config{
+		URL: r.natsURL(), Name: "test", CAFile: dir + "/ca.crt", CertFile: dir + "/tls.crt", KeyFile: dir + "/tls.key",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
 }
 
 // DialGateway connects to one ready gateway after the other, as a ClusterIP does; the address asked for is only a name.
