@@ -10,6 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/concord-suite/concord/platform/boot/internal/identity"
 	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/events"
@@ -29,7 +31,7 @@ func (p program) usage() string {
 }
 
 const commands = `  serve               run the service (the default)
-  migrate             bring the database's schema and the bus's streams up to date, and end
+  migrate             bring the database's schema and the bus's streams up to date, and end; waits for both, --wait 5m at most
   config check        check the settings, and end
   config print        print the settings in force, secrets left out; what is wrong or missing is marked
   config doc          print a table of all settings
@@ -59,8 +61,13 @@ type command struct {
 	by, reason string
 	kms        string
 	domain     string
+	wait       time.Duration
 	lose       bool
 }
+
+// migrateWait is how long migrate waits for database and bus unless it is told otherwise: servers that are made at the same
+// time need a minute or two.
+const migrateWait = 5 * time.Minute
 
 // anyNumber of arguments, one at least.
 const anyNumber = -1
@@ -83,6 +90,7 @@ func parse(args []string) (command, error) {
 	flags.StringVar(&c.reason, "reason", "", "")
 	flags.StringVar(&c.kms, "kms", "", "")
 	flags.StringVar(&c.domain, "trust-domain", "concord", "")
+	flags.DurationVar(&c.wait, "wait", migrateWait, "")
 	flags.BoolVar(&c.lose, "lose", false, "")
 	words := []string{}
 	for {
@@ -147,7 +155,7 @@ func (c command) run(
 		fmt.Fprintf(proc.Stdout, "# %s\n", s.base.stopRule())
 		return config.Print(proc.Stdout, parts...)
 	case "migrate":
-		return p.migrate(ctx, proc, s)
+		return p.migrate(ctx, proc, s, c.wait)
 	case "serve":
 		return p.serve(ctx, proc, s, build)
 	case "events list", "events retry", "events discard":
@@ -157,19 +165,79 @@ func (c command) run(
 	}
 }
 
-// migrate prepares what a service needs, for a set-up where services start without the right to do so.
-func (p program) migrate(ctx context.Context, proc Process, s settings) error {
+// migrate prepares what a service needs, for a set-up where services start without the right to do so. It waits for a
+// database and a bus that are not there yet: an installation makes them at the same time. Several at once take turns.
+func (p program) migrate(ctx context.Context, proc Process, s settings, wait time.Duration) error {
+	patience, cancel := context.WithTimeout(ctx, wait) // for what is not there; a migration takes as long as it takes
+	defer cancel()
 	if s.database != nil {
-		db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 1})
+		err := insist(patience, proc.Stdout, "database", func() (bool, error) {
+			err := p.migrateDatabase(ctx, proc, s.database.URL)
+			return heals(s.database.URL, err), err
+		})
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(sqldb.Migrate(ctx, db, p.migrations), db.Close()); err != nil {
+	}
+	return insist(patience, proc.Stdout, "bus", func() (bool, error) {
+		err := p.prepareBus(ctx, proc, s)
+		var refused *jetstream.APIError
+		return !errors.As(err, &refused), err
+	})
+}
+
+// migrateDatabase brings the schema up to date and says what it did.
+func (p program) migrateDatabase(ctx context.Context, proc Process, url string) (err error) {
+	db, err := sqldb.Open(ctx, sqldb.Config{URL: url, MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	before, err := sqldb.Schema(ctx, db, p.migrations)
+	if err != nil {
+		return err
+	}
+	if !before.Fits() {
+		fmt.Fprintln(proc.Stdout, before)
+	}
+	if err := sqldb.Migrate(ctx, db, p.migrations); err != nil {
+		return err
+	}
+	fmt.Fprintln(proc.Stdout, "the database is up to date")
+	return nil
+}
+
+const (
+	// insistEvery is how often a command tries what is not there yet, insistWords how often it says that it still does.
+	insistEvery = time.Second
+	insistWords = 30 * time.Second
+)
+
+// insist tries until it works, or fails in a way that does not heal, or patience ends; it says what it waits for.
+func insist(patience context.Context, out io.Writer, what string, try func() (heals bool, err error)) error {
+	pause, words := time.NewTicker(insistEvery), time.NewTicker(insistWords)
+	defer pause.Stop()
+	defer words.Stop()
+	for say := true; ; {
+		heals, err := try()
+		if err == nil || !heals || patience.Err() != nil {
 			return err
 		}
-		fmt.Fprintln(proc.Stdout, "the database is up to date")
+		select {
+		case <-words.C:
+			say = true
+		default:
+		}
+		if say {
+			fmt.Fprintf(out, "waiting for the %s: %s\n", what, databaseWords(err))
+			say = false
+		}
+		select {
+		case <-patience.Done():
+			return err
+		case <-pause.C:
+		}
 	}
-	return p.prepareBus(ctx, proc, s)
 }
 
 // prepareBus makes the streams that the program is to make, and says what it did with each.

@@ -1,6 +1,8 @@
 package boot_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +11,7 @@ import (
 	"github.com/concord-suite/concord/platform/kms"
 	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	"github.com/concord-suite/concord/platform/vault"
 )
 
@@ -70,6 +73,55 @@ func TestMigrate(t *testing.T) {
 	require.Equal(t, 1, version)
 	_, err = m.bus.Connect(t).Stream(t.Context(), "SYNC")
 	require.NoError(t, err)
+}
+
+func TestMigrateWaitsForWhatIsNotThere(t *testing.T) {
+	m := newMachine(t, "things")
+	server := sqldbtest.Postgres(t)
+	environ := m.environ("things", "DATABASE_URL="+server.URL(t))
+	server.Kill(t)
+	code, _, stderr := once(environ, builds, withDatabase, "migrate", "--wait", "1ms")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "no connection to the database")
+	require.Equal(t, 1, strings.Count(stderr, "\n"))
+
+	type result struct {
+		code        int
+		out, stderr string
+	}
+	ended := make(chan result, 2)
+	for range 2 { // two at once take turns
+		go func() {
+			code, out, stderr := once(environ, builds, withDatabase, "migrate")
+			ended <- result{code, out, stderr}
+		}()
+	}
+	server.Restart(t)
+	for range 2 {
+		r := <-ended
+		require.Equal(t, 0, r.code, r.stderr)
+		require.Contains(t, r.out, "the database is up to date\nthe streams of the bus are up to date\n")
+		require.LessOrEqual(t, strings.Count(r.out, "waiting for the database: no connection to the database\n"), 1)
+	}
+}
+
+func TestIdentityCommands(t *testing.T) {
+	m := newMachine(t, "things")
+	code, public, stderr := once(nil, builds, withDatabase, "identity", "create", m.path("new.key"))
+	require.Equal(t, 0, code, stderr)
+	require.Contains(t, public, "BEGIN PUBLIC KEY")
+	code, _, stderr = once(nil, builds, withDatabase, "identity", "create", m.path("new.key"))
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "exists already")
+	code, trust, stderr := once(nil, builds, withDatabase, "identity", "trust", "things="+m.path("new.key"), "others="+m.path("things.pem"))
+	require.Equal(t, 0, code, stderr)
+	require.NoError(t, os.WriteFile(m.path("trust.json"), []byte(trust), 0o644))
+	r := start(t, "things", m.environ("things", "IDENTITY_KEY_FILE="+m.path("new.key")), &service{}, withDatabase...)
+	r.awaitReady(t, 200)
+	require.NoError(t, os.Chmod(m.path("new.key"), 0o604))
+	code, _, stderr = once(m.environ("things", "IDENTITY_KEY_FILE="+m.path("new.key")), builds, withDatabase)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "has permissions 0604: others must not read it")
 }
 
 func TestKeysCommands(t *testing.T) {

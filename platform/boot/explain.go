@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
 )
 
 // explain says in plain words what kept a program from running.
@@ -25,6 +26,8 @@ func explain(err error) string {
 		}
 	}
 	switch {
+	case errors.Is(err, vault.ErrMounted):
+		return strings.TrimPrefix(err.Error(), "vault: ")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, sqldb.ErrDiskFull):
 		return "the disk is full: " + err.Error()
 	case errors.Is(err, sqldb.ErrReadOnly), errors.Is(err, syscall.EROFS):

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/sqldb"
+	"github.com/concord-suite/concord/platform/vault"
 )
 
 func TestExplain(t *testing.T) {
@@ -18,13 +19,14 @@ func TestExplain(t *testing.T) {
 		return fmt.Errorf("serve: %w", &net.OpError{Op: "listen", Net: "tcp", Addr: address, Err: os.NewSyscallError("bind", errno)})
 	}
 	for want, err := range map[string]error{
-		"the address 127.0.0.1:80 is taken by another program":               listening(syscall.EADDRINUSE),
-		"this user may not listen on 127.0.0.1:80: choose a port above 1023": listening(syscall.EACCES),
-		"127.0.0.1:80 is no address of this machine":                         listening(syscall.EADDRNOTAVAIL),
-		"the disk is full: write x: no space left on device":                 &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC},
-		"the disk is full: migrate: sqldb: disk full":                        fmt.Errorf("migrate: %w", sqldb.ErrDiskFull),
-		"the database can't be written by this user: open: sqldb: read-only": fmt.Errorf("open: %w", sqldb.ErrReadOnly),
-		"dial tcp 127.0.0.1:80: connection refused":                          &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: syscall.ECONNREFUSED},
+		"the address 127.0.0.1:80 is taken by another program":                                                           listening(syscall.EADDRINUSE),
+		"this user may not listen on 127.0.0.1:80: choose a port above 1023":                                             listening(syscall.EACCES),
+		"127.0.0.1:80 is no address of this machine":                                                                     listening(syscall.EADDRNOTAVAIL),
+		"the disk is full: write x: no space left on device":                                                             &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC},
+		"the disk is full: migrate: sqldb: disk full":                                                                    fmt.Errorf("migrate: %w", sqldb.ErrDiskFull),
+		"the database can't be written by this user: open: sqldb: read-only":                                             fmt.Errorf("open: %w", sqldb.ErrReadOnly),
+		"/k/ring: it lies on a read-only volume: change a copy of it and distribute that, as docs/runbooks/keys.md says": fmt.Errorf("vault: /k/ring: %w", vault.ErrMounted),
+		"dial tcp 127.0.0.1:80: connection refused":                                                                      &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: syscall.ECONNREFUSED},
 	} {
 		require.Equal(t, want, explain(err))
 	}

@@ -68,7 +68,7 @@ func (rt *Runtime) until(ctx context.Context, try func(context.Context) error) e
 	defer pause.Stop()
 	for {
 		err := try(ctx)
-		if err == nil || !rt.heals(err) {
+		if err == nil || !heals(rt.setup.Database.URL, err) {
 			return err
 		}
 		select {
@@ -87,10 +87,10 @@ func (e errSchema) Error() string { return e.String() }
 
 // heals tells whether an error goes away without anybody touching this process: a server that is away, starts, or refuses.
 // A SQLite file is this process's own.
-func (rt *Runtime) heals(err error) bool {
+func heals(url string, err error) bool {
 	var said *sqldb.Error
 	var schema errSchema
-	return errors.As(err, &schema) || (errors.As(err, &said) && onServer(rt.setup.Database.URL) && ofServer(err))
+	return errors.As(err, &schema) || (errors.As(err, &said) && onServer(url) && ofServer(err))
 }
 
 func onServer(url string) bool { return strings.HasPrefix(url, "postgres") }

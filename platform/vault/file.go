@@ -21,6 +21,8 @@ var (
 	ErrPending = errors.New("vault: a key was added already and waits to be promoted")
 	// ErrNothingPending is returned by Promote when there is no added key.
 	ErrNothingPending = errors.New("vault: no key was added that could be promoted")
+	// ErrMounted is returned for a change of a file on a read-only volume, such as a mounted Secret.
+	ErrMounted = errors.New("it lies on a read-only volume: change a copy of it and distribute that, as docs/runbooks/keys.md says")
 	// ErrInUse is returned by Retire for a key that seals or hashes now, or is about to.
 	ErrInUse = errors.New("vault: the key is in use")
 )

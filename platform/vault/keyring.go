@@ -115,7 +115,7 @@ func (f File) save(ring *keyring, wrapped bool, place func(from, to string) erro
 	}
 	file, err := os.CreateTemp(dir, unfinished+"*") // created with permissions 0600
 	if err != nil {
-		return fmt.Errorf("vault: %w", err)
+		return f.unwritten(err)
 	}
 	defer os.Remove(file.Name())
 	err = likeBefore(file, path)
@@ -130,6 +130,14 @@ func (f File) save(ring *keyring, wrapped bool, place func(from, to string) erro
 		return fmt.Errorf("vault: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// unwritten says why the file cannot be changed where it is.
+func (f File) unwritten(err error) error {
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("vault: %s: %w", f.Path, ErrMounted)
+	}
+	return fmt.Errorf("vault: %w", err)
 }
 
 // unfinished begins the name of a file that is being written.
