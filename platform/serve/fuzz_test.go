@@ -75,12 +75,13 @@ func FuzzCall(f *testing.F) {
 	f.Add(byte(7), token+"x", []byte("\x0a\x02\xff\xfe"))
 	f.Add(byte(8), "a.b.c", []byte{})
 	methods := h.Descriptor().Methods()
+	over := f.Context().Done()
 	go func() { // nobody looks at the records here, and there is room for a thousand
 		for {
 			select {
 			case <-h.audits.ended:
 			case <-h.audits.denied:
-			case <-f.Context().Done():
+			case <-over:
 				return
 			}
 		}
