@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	bus "github.com/concord-suite/concord/platform/events/topology"
+	natsgo "github.com/nats-io/nats.go"
 )
 
 // The ports of a NATS server, each on its own address.
@@ -39,12 +40,12 @@ include %q
 // startBrokers starts a cluster of NATS servers whose acknowledgements mean what they say.
 func (r *Replicas) startBrokers(t testing.TB) {
 	t.Helper()
-	var text strings.Builder
-	if err := bus.WriteAccounts(&text, "concord"); err != nil {
-		t.Fatal(err)
+	users, err := exec.Command(Binary(t, "concord-auth"), "bus", "permissions").Output()
+	if err != nil {
+		t.Fatalf("auth bus permissions: %v", err)
 	}
 	const accounts = "nats-accounts.conf"
-	write(t, filepath.Join(r.Dir, accounts), []byte(text.String()))
+	write(t, filepath.Join(r.Dir, accounts), users)
 	r.Certificates[nats] = &Volume{Dir: filepath.Join(r.Dir, "nats-tls")}
 	r.Renew(t, nats, r.Authority, r.Authority.PEM)
 	dir := r.Certificates[nats].Dir
@@ -94,6 +95,20 @@ func (r *Replicas) brokerIPs() (at []net.IP) {
 		at = append(at, ip.AsSlice())
 	}
 	return at
+}
+
+// ConnectBus connects to the NATS servers as whoever looks after them, who may see everything.
+func (r *Replicas) ConnectBus(t testing.TB) *natsgo.Conn {
+	t.Helper()
+	files := &Volume{Dir: t.TempDir()}
+	cert, key := r.Authority.Issue(t, "bus-operator")
+	files.Write(t, map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": r.Authority.PEM})
+	conn, err := natsgo.Connect(r.natsURL(), natsgo.RootCAs(files.Dir+"/ca.crt"), natsgo.ClientCert(files.Dir+"/tls.crt", files.Dir+"/tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
 }
 
 // LameDuck asks a NATS server to hand over and end, and waits.

@@ -20,9 +20,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	natsgo "github.com/nats-io/nats.go"
 
-	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	"github.com/concord-suite/concord/test/story"
 )
@@ -289,24 +287,6 @@ func (r *Replicas) setupHash(t testing.TB) (hash []byte) {
 		t.Fatal(err)
 	}
 	return hash
-}
-
-// ConnectBus connects to the NATS servers as whoever looks after them, who may see everything.
-func (r *Replicas) ConnectBus(t testing.TB) *natsgo.Conn {
-	t.Helper()
-	dir := t.TempDir()
-	cert, key := r.Authority.Issue(t, "bus-operator")
-	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": r.Authority.PEM} {
-		write(t, filepath.Join(dir, name), content)
-	}
-	conn, err := link.Connect(link.Config{
-		URL: r.natsURL(), Name: "test", CAFile: dir + "/ca.crt", CertFile: dir + "/tls.crt", KeyFile: dir + "/tls.key",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	return conn
 }
 
 // DialGateway connects to one ready gateway after the other, as a ClusterIP does; the address asked for is only a name.
