@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/concord-suite/concord/tools/kube/rule"
@@ -9,8 +10,8 @@ import (
 func TestW5_ImagesAreNamedByDigest(t *testing.T) {
 	holds(t, rule.Images)
 	reports(t, rule.Images,
-		mistake{"Deployment/auth", inMain("image"), "ghcr.io/concord-suite/concord/auth:latest", "is not named by registry and digest"},
-		mistake{"Deployment/auth", inMain("image"), "concord/auth", "is not named by registry and digest"},
-		mistake{"StatefulSet/nats", inMain("image"), "ghcr.io/concord-suite/concord/nats:2@sha256:0", "is not named by registry and digest"},
+		mistake{"Deployment/auth", inMain("image"), "ghcr.io/concord-suite/concord/auth:latest", `Deployment/auth concord: image "ghcr.io/concord-suite/concord/auth:latest"`},
+		mistake{"Deployment/auth", inMain("image"), "concord/auth", `Deployment/auth concord: image "concord/auth"`},
+		mistake{"StatefulSet/nats", inMain("image"), "ghcr.io/concord-suite/concord/nats:2@sha256:" + strings.Repeat("0", 64), "StatefulSet/nats nats: image"},
 	)
 }
