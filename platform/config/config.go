@@ -159,7 +159,11 @@ func (l *loader) lookup(f field) (text string, given, ok bool) {
 		l.mistake(f, "cannot be read: %v", err)
 		return "", false, false
 	}
-	return strings.TrimRight(string(data), "\r\n"), true, true
+	if text = strings.TrimRight(string(data), "\r\n"); text == "" {
+		l.mistake(f, "is empty in the file %s", path)
+		return "", false, false
+	}
+	return text, true, true
 }
 
 func (l *loader) refuseUnknownVariables(fields []field) {

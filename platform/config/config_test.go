@@ -119,6 +119,10 @@ func TestSecretsComeFromFilesToo(t *testing.T) {
 	require.ErrorContains(t, err, "is given twice")
 	_, err = load(t, "", append(base, "CONCORD_AUTH_SMS_TOKEN_FILE=/does/not/exist")...)
 	require.ErrorContains(t, err, "sms.token (CONCORD_AUTH_SMS_TOKEN): cannot be read")
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
+	_, err = load(t, "", append(base, "CONCORD_AUTH_SMS_TOKEN_FILE="+empty)...)
+	require.ErrorContains(t, err, "is empty in the file "+empty)
 	_, err = load(t, "", append(base, "CONCORD_AUTH_PORT_FILE="+path)...)
 	require.ErrorContains(t, err, "CONCORD_AUTH_PORT_FILE: is not a setting", "only secrets come from files")
 }
