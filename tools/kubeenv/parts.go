@@ -18,7 +18,6 @@ import (
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduling "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
-	nodeheartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
 	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 	kwokcmd "sigs.k8s.io/kwok/pkg/kwok/cmd"
@@ -69,6 +68,7 @@ func nodes() {
 		fail(err)
 	}
 	command := kwokcmd.NewCommand(ctx)
+	command.Version = "" // its flag would meet that of Kubernetes' parts, which is no bool
 	command.PersistentFlags().AddFlagSet(flags)
 	if err := command.ExecuteContext(ctx); err != nil {
 		fail(err)
@@ -79,11 +79,10 @@ func nodes() {
 func writeStages() ([]string, error) {
 	var arguments []string
 	for name, content := range map[string]string{
-		"node.yaml":           nodefast.DefaultNodeInit,
-		"node-heartbeat.yaml": nodeheartbeat.DefaultNodeHeartbeatWithLease,
-		"pod-ready.yaml":      podfast.DefaultPodReady,
-		"pod-complete.yaml":   podfast.DefaultPodComplete,
-		"pod-delete.yaml":     podfast.DefaultPodDelete,
+		"node.yaml":         nodefast.DefaultNodeInit,
+		"pod-ready.yaml":    podfast.DefaultPodReady,
+		"pod-complete.yaml": podfast.DefaultPodComplete,
+		"pod-delete.yaml":   podfast.DefaultPodDelete,
 	} {
 		path, err := filepath.Abs(name)
 		if err != nil {

@@ -20,7 +20,7 @@ import (
 
 func try() {
 	flags := flag.NewFlagSet("trial", flag.ExitOnError)
-	limit := flags.Duration("limit", 5*time.Minute, "end, failed, after this time")
+	limit := flags.Duration("limit", 10*time.Minute, "end, failed, after this time; a quiet machine needs one minute")
 	only := flags.String("only", "", "try what has this in its name, for example overlays/small")
 	flags.Parse(os.Args[1:]) // ends the program by itself
 	if flags.NArg() != 1 {
@@ -40,14 +40,6 @@ func try() {
 // run starts a control plane in a folder of its own, tries what is in root, and removes both.
 func run(ctx context.Context, root, only string) (err error) {
 	start := time.Now()
-	root, err = filepath.Abs(root)
-	if err != nil {
-		return err
-	}
-	sets, err := chosen(root, only)
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "kubeenv-")
 	if err != nil {
 		return err
@@ -55,6 +47,15 @@ func run(ctx context.Context, root, only string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	// Links in the path of a temporary folder would lead kustomize astray.
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	// Somebody may be at work on the files; what is applied again has to be what was applied.
+	frozen := filepath.Join(dir, "k8s")
+	if err := os.CopyFS(frozen, os.DirFS(root)); err != nil {
+		return err
+	}
+	sets, err := chosen(frozen, only)
+	if err != nil {
 		return err
 	}
 	for i, set := range sets {
@@ -77,7 +78,7 @@ func run(ctx context.Context, root, only string) (err error) {
 	}
 	report := trial.NewReport(os.Stdout)
 	report.Head("Kubernetes %s, ready in %s", version.GitVersion, time.Since(start).Round(100*time.Millisecond))
-	err = (&trial.Trial{Kubectl: control.Kubectl, Cluster: connection, Report: report, Root: root, Sets: sets}).Run(ctx)
+	err = (&trial.Trial{Kubectl: control.Kubectl, Cluster: connection, Report: report, Root: frozen, Sets: sets}).Run(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause // whatever else went wrong came of it
 	}
@@ -103,7 +104,7 @@ func chosen(root, only string) ([]render.Set, error) {
 		}
 	}
 	if len(sets) == 0 {
-		return nil, fmt.Errorf("%s: no overlay or combination with %q in its name", root, only)
+		return nil, fmt.Errorf("no overlay or combination with %q in its name", only)
 	}
 	return sets, nil
 }

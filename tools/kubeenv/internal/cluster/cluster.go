@@ -63,8 +63,12 @@ func (c *Cluster) Warnings() []string { return c.warnings.take() }
 func (c *Cluster) resource(object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := object.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) { // defined since the server was last asked
+		c.mapper.Reset()
+		mapping, err = c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	}
 	if err != nil {
-		return nil, err // the mapper has asked the server again by itself
+		return nil, err
 	}
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 		return c.dynamic.Resource(mapping.Resource), nil

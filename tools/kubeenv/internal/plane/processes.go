@@ -77,9 +77,9 @@ func (p *processes) stop() {
 }
 
 // environment is what a part sees of ours: nothing that could lead it to another cluster, and home is the folder that
-// is removed in the end.
+// is removed in the end. Memory is given for time: the parts live a minute and hold some hundred megabytes.
 func environment(dir string) []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "GOGC=400"}
 }
 
 // tail is the end of a log: what a part said before it went.

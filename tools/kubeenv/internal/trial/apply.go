@@ -3,9 +3,11 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/concord-suite/concord/tools/kubeenv/internal/cluster"
@@ -93,14 +95,25 @@ func (t *Trial) events(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
+	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return when(b).Compare(when(a)) })
 	seen := map[string]bool{}
 	var text strings.Builder
 	for _, event := range list.Items {
-		line := fmt.Sprintf("\n      %s: %s", event.InvolvedObject.Kind, event.Message)
 		if len(seen) < 5 && !seen[event.Message] {
 			seen[event.Message] = true
-			text.WriteString(line)
+			fmt.Fprintf(&text, "\n      %s/%s: %s", event.InvolvedObject.Kind, event.InvolvedObject.Name, event.Message)
 		}
 	}
 	return text.String()
+}
+
+// when is the time an event was last seen; of three fields, each source fills its own.
+func when(event corev1.Event) time.Time {
+	latest := event.CreationTimestamp.Time
+	for _, other := range []time.Time{event.LastTimestamp.Time, event.EventTime.Time} {
+		if other.After(latest) {
+			latest = other
+		}
+	}
+	return latest
 }
