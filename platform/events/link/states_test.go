@@ -133,8 +133,7 @@ func TestAnAccountWithoutJetStream(t *testing.T) {
 	require.False(t, until(t, m, "account has no `jetstream: enabled`").Ready)
 }
 
-// A server that is frozen is noticed within two seconds, though its sockets are open, and the program stays ready. With a
-// second server the connection moves there.
+// A server that is frozen is noticed within two seconds, though its sockets are open, and the program stays ready.
 func TestAFrozenServer(t *testing.T) {
 	c := eventstest.NewCluster(t, 1)
 	c.Launch(t)
@@ -163,6 +162,24 @@ func TestAFrozenServer(t *testing.T) {
 	until(t, m, "connected")
 	eventstest.Until(t, "it is told that all is well", func() bool { return log.count("the bus is as it should be") == 1 })
 	require.Equal(t, 2, log.count("level="), "two lines")
+}
+
+// Where there are others, a frozen server is left for one of them, long before the library would notice.
+func TestAFrozenServerIsLeft(t *testing.T) {
+	c := eventstest.NewCluster(t, 3)
+	c.Launch(t)
+	c.Prepare(t, 3)
+	m, nc, _ := watch(t, c.Config("sync"))
+	until(t, m, "connected")
+	at := nc.ConnectedServerName()
+	for _, node := range c.Nodes {
+		if node.Name == at {
+			node.Freeze(t)
+		}
+	}
+	until(t, m, "unreachable for ")
+	until(t, m, "connected")
+	require.NotEqual(t, at, nc.ConnectedServerName())
 }
 
 // A certificate and an authority that are renewed on disk are used by the next connection, without a restart.
