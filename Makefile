@@ -22,7 +22,7 @@ INTEROP   = $(shell grep -rl --include='*_test.go' '^//go:build interop' $(MODUL
 # More arguments for the program of `make run`, for example ARGS=--exit.
 ARGS ?=
 
-.PHONY: help run build bin/concord build-alone images images-again test interop browser bench chaos rolling fuzz storm check kube-check \
+.PHONY: help run build bin/concord build-alone images images-again test interop browser bench chaos rolling fuzz storm check kube-check kube-test \
         generate generate-check third-party breaking baseline lint tidy-check deps-update tools
 
 help: ## list the targets
@@ -103,6 +103,20 @@ fuzz: ## look for input that breaks a parser, FUZZTIME for each (60s)
 # STORM requests in all, from SEED (the clock's when unset), to a suite of the shape TOPOLOGY (one-process, many-processes).
 storm: ## 100,000 random requests to every RPC and REST path (STORM, SEED, TOPOLOGY)
 	STORM=$${STORM:-100000} go test -count=1 -v -timeout 120m -run '^TestStorm' ./test/storm
+
+# Kubernetes is 2,700 packages. Without inlining and debug information they take a third less time to compile, and what they
+# are compiled for lasts a minute; packages that other programs here link are compiled as those do. Nor is all of it vetted to test
+# our few packages. Clients want to be told a version, which Kubernetes' own build gives it.
+KUBE_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes v||p' tools/kubeenv/go.mod)
+KUBE_FLAGS   := $(foreach m,k8s.io sigs.k8s.io go.etcd.io github.com/google,'-gcflags=$(m)/...=-dwarf=false -l') \
+                '-ldflags=-s -w $(foreach v,gitVersion=v$(KUBE_VERSION) $(join gitMajor= gitMinor=,$(wordlist 1,2,$(subst ., ,$(KUBE_VERSION)))),-X k8s.io/component-base/version.$(v))'
+
+kube-test: $(BIN)/kubeenv $(TOOLS) ## apply deploy/k8s to a real Kubernetes API server and move its pods around on nodes that kwok plays
+	$(BIN)/testreport -- env GOWORK=off go -C tools/kubeenv test -json -vet=off $(KUBE_FLAGS) ./internal/...
+	$(BIN)/kubeenv trial deploy/k8s
+
+$(BIN)/kubeenv: tools/kubeenv/go.mod tools/kubeenv/go.sum $(wildcard tools/kubeenv/*.go tools/kubeenv/internal/*/*.go)
+	GOWORK=off go -C tools/kubeenv build $(KUBE_FLAGS) -o $@ .
 
 check: lint generate-check build build-alone test ## what a change must pass
 
