@@ -72,7 +72,6 @@ type worker struct {
 	n      int
 	http   *http.Client
 	random *rand.Rand
-	turn   int
 }
 
 // begin starts the load; it ends with end, or with the test.

@@ -41,6 +41,7 @@ func TestRolling(t *testing.T) {
 		restarts := map[string]int{}
 		for _, part := range topology.Parts {
 			l.during(part)
+			suite.Migrate(t, part)
 			for _, r := range suite.Of[part] {
 				r.Terminate(t)
 				require.Zero(t, r.ExitCode(), "%s ended in order", r.Name)

@@ -97,7 +97,7 @@ func (e *endpoints) serveNames(t testing.TB, at netip.Addr) string {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	t.Cleanup(func() { conn.Close(); <-done })
+	t.Cleanup(func() { _ = conn.Close(); <-done })
 	go func() {
 		defer close(done)
 		buf := make([]byte, 4096)

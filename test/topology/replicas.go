@@ -194,7 +194,7 @@ func (r *Replicas) place(t testing.TB, part string, env []string) {
 			r.createKeyring(t, part, settings)
 		}
 		if k == 0 && part != "gateway" {
-			r.migrate(t, part, settings)
+			r.migrate(t, part, append(os.Environ(), settings...))
 		}
 		name := fmt.Sprintf("%s-%d", part, k)
 		p := newProcess(t, name, Binary(t, "concord-"+part), nil, settings, fmt.Sprintf("http://%s:%d/readyz", ip, healthPort))
@@ -204,11 +204,19 @@ func (r *Replicas) place(t testing.TB, part string, env []string) {
 	}
 }
 
-// migrate does what the job of a release does, before any replica starts: it makes the schema and the streams.
-func (r *Replicas) migrate(t testing.TB, part string, settings []string) {
+// Migrate does what the job of a release does before any of its replicas starts, with the older ones still at work.
+func (r *Replicas) Migrate(t testing.TB, part string) {
+	t.Helper()
+	if part != "gateway" { // which keeps nothing
+		r.migrate(t, part, r.Of[part][0].Env())
+	}
+}
+
+// migrate brings schema and streams to what the release needs.
+func (r *Replicas) migrate(t testing.TB, part string, env []string) {
 	t.Helper()
 	cmd := exec.Command(Binary(t, "concord-"+part), "migrate")
-	cmd.Env = append(os.Environ(), settings...)
+	cmd.Env = env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s migrate: %v\n%s", part, err, out)
 	}
