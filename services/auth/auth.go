@@ -108,6 +108,9 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
+	if deps.Meters == nil {
+		deps.Meters = noop.NewMeterProvider()
+	}
 	s := &Service{deps: deps, memory: idem.New(deps.DB, deps.Now)}
 	seasoning, err := pepper(ctx, deps)
 	if err != nil {
@@ -120,9 +123,6 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	book, err := texts.Load(cfg.PublicURL.String(), cfg.Templates)
 	if err != nil {
 		return nil, err
-	}
-	if deps.Meters == nil {
-		deps.Meters = noop.NewMeterProvider()
 	}
 	meter := deps.Meters.Meter("github.com/concord-suite/concord/services/auth")
 	desk := cfg.desk(deps.DB, book, deps.Now, deps.Logger, meter)
