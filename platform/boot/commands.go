@@ -193,13 +193,6 @@ func (p program) migrateDatabase(ctx context.Context, proc Process, url string) 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	before, err := sqldb.Schema(ctx, db, p.migrations)
-	if err != nil {
-		return err
-	}
-	if !before.Fits() {
-		fmt.Fprintln(proc.Stdout, before)
-	}
 	if err := sqldb.Migrate(ctx, db, p.migrations); err != nil {
 		return err
 	}
