@@ -11,22 +11,23 @@ import (
 	"time"
 )
 
-// Kubectl runs kubectl as the administrator and returns what it printed on both outputs. A failure's error ends with
-// that too. Arguments that name files need absolute paths.
+// Kubectl runs kubectl as the administrator and returns what it printed on both outputs. A failure's error has what it
+// complained of. Arguments that name files need absolute paths.
 func (p *Plane) Kubectl(ctx context.Context, args ...string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	var output bytes.Buffer
+	var output, complaints bytes.Buffer
 	cmd := exec.CommandContext(ctx, self, append([]string{Kubectl}, args...)...)
 	cmd.Dir, cmd.Env = p.dir, append(environment(p.dir), "KUBECONFIG="+p.kubeconfig)
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout, cmd.Stderr = &output, &complaints
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	// kubectl diff leaves its own child holding the output when it is killed.
 	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		return output.String(), fmt.Errorf("kubectl %s: %w: %s", args[0], errors.Join(context.Cause(ctx), err), bytes.TrimSpace(output.Bytes()))
+	err = cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w: %s", args[0], errors.Join(context.Cause(ctx), err), bytes.TrimSpace(complaints.Bytes()))
 	}
-	return output.String(), nil
+	return output.String() + complaints.String(), err
 }

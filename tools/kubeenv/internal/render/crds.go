@@ -45,11 +45,6 @@ var sources = []source{
 		folder: "config/crds/bases",
 	},
 	{
-		group: "keda.sh", module: "github.com/kedacore/keda/v2", version: "v2.21.0",
-		sum:    "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
-		folder: "config/crd/bases",
-	},
-	{
 		group: "postgresql.cnpg.io", module: "github.com/cloudnative-pg/cloudnative-pg", version: "v1.30.0",
 		sum:    "h1:fnhVq44xXx97MNiuvJsPrX1vSjYbgdyBK5MSGfdHdp0=",
 		folder: "config/crd/bases",

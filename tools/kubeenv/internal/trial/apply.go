@@ -41,7 +41,7 @@ func (t *Trial) applied(ctx context.Context, set render.Set) error {
 	}
 	start = time.Now()
 	if output, err = t.Kubectl(ctx, "diff", "--server-side", "-k", set.Dir); err != nil {
-		t.Report.Fail(set.Name, "kubectl diff is not empty: %v", err)
+		t.Report.Fail(set.Name, "kubectl diff is not empty: %v\n%s", err, output)
 	} else {
 		t.Report.Line("diff", "empty, asked in %s%s", round(start), output)
 	}
