@@ -72,7 +72,9 @@ RACE := -race '-gcflags=modernc.org/...=-race=false'
 test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a real NATS server; nothing may be skipped
 	REQUIRE_POSTGRES=1 $(BIN)/testreport \
 		-- go test -json $(RACE) -timeout 15m work \
-		-- env GOWORK=off go -C tools test -json ./...
+		-- env GOWORK=off go -C tools test -json ./... \
+		-- env GOWORK=off go -C tools/images test -json ./... \
+		-- env GOWORK=off go -C tools/images/nats test -json ./...
 
 interop: $(TOOLS) $(NODE) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
 	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }
@@ -146,7 +148,7 @@ baseline: third-party ## take the contract as it is for the released one (part o
 
 # --- care
 
-lint: tools third-party breaking tidy-check ## everything that can be said without running it
+lint: tools $(BIN)/images third-party breaking tidy-check ## everything that can be said without running it
 	cd proto && $(BIN)/buf lint
 	@unformatted=$$(gofmt -l $(addsuffix /,$(MODULES)) tools | grep -v /gen/); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	go vet -tags interop,browser work
@@ -158,6 +160,7 @@ lint: tools third-party breaking tidy-check ## everything that can be said witho
 	$(BIN)/depscheck
 	$(BIN)/changes
 	$(BIN)/requirements
+	$(BIN)/release check .
 
 tidy-check: ## fail when a go.mod is not what its module needs
 	@set -e; for m in $(MODULES) tools; do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done
