@@ -134,7 +134,8 @@ func (p *pool) judge(who *actor, o outcome) (leaked []string) {
 			p.learn("", v)
 		}
 	}
-	if who.firm == "" {
+	// The ticket in the address of bytes is the permission, whoever sends it, and the storm hands tickets around.
+	if who.firm == "" || strings.HasSuffix(o.call, " /v1/bytes/{token}") {
 		return nil
 	}
 	for _, id := range anyUUID.FindAllString(o.answer, -1) {
