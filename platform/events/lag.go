@@ -24,14 +24,18 @@ type beacon struct {
 // beaconEvery is the resolution of Lag.
 const beaconEvery = time.Second
 
-// beacon tells consumers that everything committed before the pass began is published.
-func (r *Relay) beacon() {
+// beacon tells consumers that everything committed before the pass began is published, stream by stream: what one of them
+// did not take says nothing about the others.
+func (r *Relay) beacon(held map[string]bool) {
 	now := r.opt.Now()
 	if now.Sub(r.lastBeacon) < beaconEvery {
 		return
 	}
 	r.lastBeacon = now
 	for name, s := range r.streams {
+		if held[name] {
+			continue
+		}
 		data, err := json.Marshal(beacon{Source: r.source, Last: uint64(s.last), Age: max(0, now.Sub(r.walk.started))})
 		if err == nil {
 			_ = r.js.Conn().Publish(topology.BeaconSubject(name), data) // the next one says the same, and more

@@ -42,6 +42,19 @@ type walk struct {
 
 	sent, failed int
 	failure      error
+	held         map[string]bool // streams that did not take every row
+}
+
+// hold notes the streams of the rows that are not taken.
+func (w *walk) hold(rows []*outRow) {
+	for _, row := range rows {
+		if row.seq == 0 {
+			if w.held == nil {
+				w.held = map[string]bool{}
+			}
+			w.held[row.stream] = true
+		}
+	}
 }
 
 // batch publishes the next unpublished rows of the pass and marks them. more says that the pass is not over.
@@ -64,6 +77,7 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 		if err != nil {
 			return false, err
 		}
+		r.walk.hold(rows)
 		r.walk.sent += n
 		r.walk.failed += len(going) - n
 		if r.walk.failure == nil {
@@ -74,9 +88,7 @@ func (r *Relay) batch(ctx context.Context, pub *publisher) (more bool, err error
 		return true, nil
 	}
 	over := r.walk
-	if over.failed == 0 {
-		r.beacon()
-	}
+	r.beacon(over.held)
 	r.walk = walk{}
 	if over.failed > 0 && over.sent == 0 {
 		return false, over.failure // and the next turn begins with a look at the streams
@@ -161,7 +173,7 @@ const (
 	// publishWait is how long the bus has to confirm an event. A server that syncs every message to a slow disk takes some
 	// milliseconds for each, times a batch. A confirmation that was lost with a server is not waited for longer: the event
 	// is published again, and the bus knows it by its id.
-	publishWait = 4 * time.Second
+	publishWait = 2 * time.Second
 	// markWait bounds the note in the outbox.
 	markWait = 10 * time.Second
 )
