@@ -53,7 +53,11 @@ func Make(cache string) (folder string, err error) {
 			return "", err
 		}
 	}
-	return folder, os.Rename(unfinished, folder)
+	err = os.Rename(unfinished, folder)
+	if _, gone := os.Stat(folder); gone == nil {
+		return folder, nil // made here, or meanwhile by another process, out of the same sources
+	}
+	return "", err
 }
 
 // node is a piece of a schema.

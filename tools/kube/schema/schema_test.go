@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -95,4 +96,18 @@ func TestDeprecatedFindsKindsAndFields(t *testing.T) {
 	require.Equal(t, []string{""}, found)
 	_, err = schema.Deprecated(made, "policy/v1beta1", "PodDisruptionBudget", nil)
 	require.Error(t, err, "a kind that no cluster has any more")
+}
+
+// Packages are tested at the same time, and all want the schemas: who comes second takes what is there.
+func TestSchemasAreMadeByTwoAtOnce(t *testing.T) {
+	cache := t.TempDir()
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() { _, err := schema.Make(cache); errs <- err }()
+	}
+	require.NoError(t, <-errs)
+	require.NoError(t, <-errs)
+	left, err := os.ReadDir(cache)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing unfinished stays")
 }
