@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +46,8 @@ type suite struct {
 	world *peertest.World
 	mint  *accesstest.Mint
 	conn  *grpc.ClientConn
+	// neighbours are the databases of other services, by name.
+	neighbours map[string]*sqldb.DB
 
 	clients  syncv1.ClientServiceClient
 	contacts syncv1.ContactServiceClient
@@ -63,7 +66,8 @@ func start(t testing.TB, db *sqldb.DB) *suite {
 	t.Helper()
 	world, _ := peertest.New(t)
 	peers := world.Serve(t)
-	s := &suite{t: t, db: db, world: world, mint: accesstest.NewMint(t, nil), bus: eventstest.Start(t).Connect(t)}
+	s := &suite{t: t, db: db, world: world, mint: accesstest.NewMint(t, nil), bus: eventstest.Start(t).Connect(t),
+		neighbours: map[string]*sqldb.DB{}}
 	var logs bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&guarded{w: &logs}, nil))
 	t.Cleanup(func() {
@@ -136,13 +140,37 @@ func (s *suite) asPrincipal(p access.Principal) context.Context {
 
 func (s *suite) admin() context.Context { return s.as(access.Administrator) }
 
-// tell puts an event on the bus, as another service would. It goes out by sync's own relay, which minds only the subject.
+// tell puts an event on the bus, as the service would whose event it is: by an outbox and a relay of its own.
 func (s *suite) tell(entity string, sequence int64, m proto.Message) {
 	s.t.Helper()
-	require.NoError(s.t, s.db.Tx(context.Background(), func(tx *sqldb.Tx) error {
+	emitter := strings.Split(string(m.ProtoReflect().Descriptor().FullName()), ".")[2] // concord.events.<emitter>.v1
+	db := s.db
+	if emitter != syncsvc.Name {
+		db = s.neighbour(emitter)
+	}
+	require.NoError(s.t, db.Tx(context.Background(), func(tx *sqldb.Tx) error {
 		_, err := events.Add(tx, events.Event{Firm: accesstest.FirmA, Entity: entity, Sequence: sequence, Message: m})
 		return err
 	}))
+}
+
+// neighbour is the database of another service that tells of what happened there.
+func (s *suite) neighbour(name string) *sqldb.DB {
+	if db := s.neighbours[name]; db != nil {
+		return db
+	}
+	db := sqldbtest.Open(s.t, sqldbtest.URL(s.t, sqldb.SQLite), events.Schema)
+	s.neighbours[name] = db
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- events.NewRelay(db, s.bus, name, events.RelayOptions{}).Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("the relay of %s stopped: %v", name, err)
+		}
+	})
+	return db
 }
 
 // theConnection is the connection as connector tells of it.
