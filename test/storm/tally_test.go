@@ -62,7 +62,7 @@ func (t *tally) add(o outcome, leaked []string) {
 	if !t.innocent(o) {
 		t.bad[fmt.Sprintf("%s %s as %s: %s %s %s", o.way, o.call, o.who.kind, o.code, o.reason, clip(o.detail))]++
 	}
-	for _, word := range []string{"SQLSTATE", "sqlite", "goroutine ", "runtime error", "pgx"} {
+	for _, word := range []string{"SQLSTATE", "sqlite", "goroutine ", "runtime error", "pgx:", "jackc/pgx", "pgconn"} {
 		if strings.Contains(o.answer, word) && !strings.Contains(o.sent, word) {
 			t.bad[fmt.Sprintf("%s %s as %s: the answer holds %q", o.way, o.call, o.who.kind, word)]++
 		}
