@@ -12,7 +12,8 @@ import (
 )
 
 // TestGrantsInUseAreRenewedAhead: over two hours grants that were made at once are used by three replicas every few
-// minutes. Nobody ever waits for a renewal, none happens twice, and they do not happen at once.
+// minutes. Nobody ever waits for a renewal, none happens twice, and they do not happen at once. Upkeep comes round every
+// half minute, the time that is left between the latest moment of a renewal ahead and the one at which it falls due.
 func TestGrantsInUseAreRenewedAhead(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		replicas := []replica{b.replica(), b.replica(), b.replica()}
@@ -23,12 +24,13 @@ func TestGrantsInUseAreRenewedAhead(t *testing.T) {
 		}
 		idle := b.grant(replicas[0])
 		moments, renewed := map[int]bool{}, 0
-		for minute := range minutes {
-			b.forward(time.Minute)
-			if minute%4 == 0 {
+		for round := range 2 * minutes {
+			b.forward(time.Minute / 2)
+			minute := round / 2
+			if round%8 == 0 {
 				before := b.calls.Load()
 				for i, grant := range grants {
-					b.token(replicas[(minute/4+i)%len(replicas)], grant)
+					b.token(replicas[(round/8+i)%len(replicas)], grant)
 				}
 				require.Equal(t, before, b.calls.Load(), "somebody waited for a renewal")
 			}
