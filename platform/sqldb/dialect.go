@@ -85,5 +85,13 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 // FromMicros returns the time that Micros turned into us, in UTC.
 func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
+// Flag returns the stored form of a truth in an integer column: 1 or 0.
+func Flag(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 // quoteName quotes an identifier of our own for use in a statement.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

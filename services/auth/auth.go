@@ -198,8 +198,9 @@ func (s *Service) Register(r grpc.ServiceRegistrar) { s.api.Register(r) }
 // Keys is the source of the keys by which auth vouches for people, for auth's own server.
 func (s *Service) Keys() access.KeySource { return s.api.Issuer }
 
-// SetupCode makes the code by which somebody becomes the operator, as long as no operator has signed in yet. Each call
-// voids the code before, and the claim of an operator who never came.
+// SetupCode makes a code by which somebody becomes the operator, as long as no operator has signed in yet; it opens the claim
+// of an operator who never came for another. The codes of several replicas, and of several starts, count alike for three days;
+// using one voids all.
 // It is for the console of whoever starts the installation: printed, never logged. The empty string means that the
 // installation has its operator.
 func (s *Service) SetupCode(ctx context.Context) (string, error) {

@@ -36,6 +36,7 @@ func TestFirstRun(t *testing.T) {
 		claim := &authv1.ClaimInstallationRequest{
 			SetupCode: first, Email: "Olive@Host.example", Password: passphrase, DisplayName: "Olive", Mobile: "+61 491 570 156",
 		}
+		claim.SetupCode += "x"
 		_, err = s.signIn.ClaimInstallation(s.nobody(""), claim)
 		is(t, err, codes.FailedPrecondition, authv1.ErrorReason_ERROR_REASON_ALREADY_CLAIMED)
 

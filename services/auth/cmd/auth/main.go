@@ -24,7 +24,7 @@ func main() {
 		code, err := svc.SetupCode(ctx)
 		if code != "" {
 			// For whoever stands at this console, and no log.
-			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once)\n", code)
+			fmt.Fprintf(os.Stdout, "setup code  %s  (claims the installation, once, within three days)\n", code)
 		}
 		return svc, err
 	}, append(tools(), boot.Database(auth.Migrations), boot.Keyring(auth.Inventory, kms.Open), boot.GRPC(),

@@ -330,11 +330,8 @@ func (s *Server) saltOf(ctx context.Context, email string) (salt []byte, err err
 
 func (s signInServer) mayClaim(ctx context.Context, hash []byte) error {
 	return s.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		offered, claimed, err := store.Installation(tx)
-		if errors.Is(err, sqldb.ErrNotFound) {
-			return errClaimed
-		}
-		if err == nil && (claimed || subtle.ConstantTimeCompare(hash, offered) != 1) {
+		ok, err := store.MayClaim(tx, hash, s.Now())
+		if err == nil && !ok {
 			return errClaimed
 		}
 		return err

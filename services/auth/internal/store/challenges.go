@@ -41,17 +41,9 @@ func InsertChallenge(tx *sqldb.Tx, c Challenge) error {
 	_, err := tx.Exec(`INSERT INTO challenges (id_hash, account, session, factors, alone, channel, sms_mac, email_mac,
 		created_at, expires_at, resend_at, sends, failures, closed_at, address)
 		VALUES ($1, NULLIF($2, ''), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, c.Hash, c.Account, c.Session,
-		c.Factors.String(), flag(c.Alone), c.Channel, c.SMSMAC, c.EmailMAC, micros(c.Created), micros(c.Expires),
+		c.Factors.String(), sqldb.Flag(c.Alone), c.Channel, c.SMSMAC, c.EmailMAC, micros(c.Created), micros(c.Expires),
 		micros(c.Resend), c.Sends, c.Failures, micros(c.Closed), c.Address)
 	return err
-}
-
-// flag is the stored form of a truth, on both engines.
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // ChallengeBy returns the challenge of an id, or ErrNotFound.

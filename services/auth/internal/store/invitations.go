@@ -52,35 +52,3 @@ func CloseInvitations(tx *sqldb.Tx, account string, now time.Time) error {
 	_, err := tx.Exec(`UPDATE invitations SET closed_at = $2 WHERE account = $1 AND closed_at = 0`, account, micros(now))
 	return err
 }
-
-// OfferSetup replaces the setup code of an installation that nobody has claimed, or whose operator has never signed in:
-// whoever mistyped their address would otherwise be shut out for good. It answers false when it has its operator.
-func OfferSetup(tx *sqldb.Tx, hash []byte, now time.Time) (bool, error) {
-	return changedOne(tx.Exec(`INSERT INTO installation (one, code_hash, created_at) VALUES (1, $1, $2)
-		ON CONFLICT (one) DO UPDATE SET code_hash = excluded.code_hash, created_at = excluded.created_at, claimed_at = 0
-		WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE kind = 'OPERATOR' AND last_sign_in_at <> 0)`, hash, micros(now)))
-}
-
-// Installation says whether the installation is claimed, and returns the hash of the setup code; ErrNotFound before the
-// first start.
-func Installation(tx *sqldb.Tx) (hash []byte, claimed bool, err error) {
-	var at int64
-	err = tx.QueryRow(`SELECT code_hash, claimed_at FROM installation WHERE one = 1`).Scan(&hash, &at)
-	return hash, at != 0, err
-}
-
-// ClaimInstallation uses the setup code up. It answers false when the code is another one or was used.
-func ClaimInstallation(tx *sqldb.Tx, hash []byte, now time.Time) (bool, error) {
-	return changedOne(tx.Exec(`UPDATE installation SET claimed_at = $2 WHERE one = 1 AND claimed_at = 0 AND code_hash = $1`,
-		hash, micros(now)))
-}
-
-// DropIdleOperators deletes the operators that have never signed in, when somebody claims the installation anew.
-func DropIdleOperators(tx *sqldb.Tx) error {
-	const idle = `kind = 'OPERATOR' AND last_sign_in_at = 0`
-	if _, err := tx.Exec(`DELETE FROM challenges WHERE account IN (SELECT id FROM accounts WHERE ` + idle + `)`); err != nil {
-		return err
-	}
-	_, err := tx.Exec(`DELETE FROM accounts WHERE ` + idle)
-	return err
-}

@@ -45,7 +45,7 @@ func InsertEnrolment(tx *sqldb.Tx, e Enrolment) error {
 	}
 	_, err := tx.Exec(`INSERT INTO enrolments (id, account, firm, session, kind, approval, sealed, vault_key, mobile, pin_mac,
 		failures, created_at, expires_at, closed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		e.ID, e.Account, e.Firm, e.Session, e.Kind, flag(e.Approval), e.Sealed, e.VaultKey, e.Mobile, e.PINMAC, e.Failures,
+		e.ID, e.Account, e.Firm, e.Session, e.Kind, sqldb.Flag(e.Approval), e.Sealed, e.VaultKey, e.Mobile, e.PINMAC, e.Failures,
 		micros(e.Created), micros(e.Expires), micros(e.Closed))
 	return err
 }

@@ -68,14 +68,6 @@ func (w when) Scan(src any) error {
 	return nil
 }
 
-// flag is the stored form of a truth, on both engines.
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 func changedOne(n int64, err error) (bool, error) { return n == 1, err }
 
 // one returns the first row of a query, or ErrNotFound.

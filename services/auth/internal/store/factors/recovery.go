@@ -42,7 +42,7 @@ type RecoveryCode struct {
 // InsertRecoveryCode adds a code.
 func InsertRecoveryCode(tx *sqldb.Tx, c RecoveryCode) error {
 	_, err := tx.Exec(`INSERT INTO recovery_codes (account, mac, issued, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		c.Account, c.MAC, flag(c.Issued), micros(c.Created), micros(c.Expires))
+		c.Account, c.MAC, sqldb.Flag(c.Issued), micros(c.Created), micros(c.Expires))
 	return err
 }
 
@@ -54,7 +54,7 @@ func UseRecoveryCode(tx *sqldb.Tx, account string, mac []byte, now time.Time) (b
 
 // VoidRecoveryCodes deletes the codes of an account that were handed out, or those that the person keeps.
 func VoidRecoveryCodes(tx *sqldb.Tx, account string, issued bool) error {
-	_, err := tx.Exec(`DELETE FROM recovery_codes WHERE account = $1 AND issued = $2`, account, flag(issued))
+	_, err := tx.Exec(`DELETE FROM recovery_codes WHERE account = $1 AND issued = $2`, account, sqldb.Flag(issued))
 	return err
 }
 

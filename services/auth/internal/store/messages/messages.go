@@ -43,16 +43,8 @@ func Insert(tx *sqldb.Tx, t Text) error {
 		challenge = []byte{}
 	}
 	_, err := tx.Exec(`INSERT INTO text_messages (id, account, firm, challenge, block, answered, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, t.ID, t.Account, t.Firm, challenge, t.Block, flag(t.Answered), sqldb.Micros(t.Created))
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, t.ID, t.Account, t.Firm, challenge, t.Block, sqldb.Flag(t.Answered), sqldb.Micros(t.Created))
 	return err
-}
-
-// flag is the stored form of a truth, on both engines.
-func flag(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Update writes what became of a text message.

@@ -73,22 +73,15 @@ func ByCredential(tx *sqldb.Tx, site string, id []byte) (key passkey.Passkey, ha
 func Insert(tx *sqldb.Tx, k passkey.Passkey) (bool, error) {
 	n, err := tx.Exec(`INSERT INTO passkeys (id, account, site, credential_id, public_key, sign_count, transports, synced,
 		backed_up, display_name, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (credential_id) DO NOTHING`,
-		k.ID, k.Account, k.Site, k.CredentialID, k.PublicKey, k.SignCount, strings.Join(k.Transports, " "), number(k.Synced),
-		number(k.BackedUp), k.Name, sqldb.Micros(k.Created))
+		k.ID, k.Account, k.Site, k.CredentialID, k.PublicKey, k.SignCount, strings.Join(k.Transports, " "), sqldb.Flag(k.Synced),
+		sqldb.Flag(k.BackedUp), k.Name, sqldb.Micros(k.Created))
 	return n == 1, err
-}
-
-func number(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Used writes what a use changed. It answers false when the passkey is gone, or was used with a higher counter meanwhile.
 func Used(tx *sqldb.Tx, k passkey.Passkey, now time.Time) (bool, error) {
 	n, err := tx.Exec(`UPDATE passkeys SET sign_count = $2, backed_up = $3, used_at = $4 WHERE id = $1 AND sign_count <= $2`,
-		k.ID, k.SignCount, number(k.BackedUp), sqldb.Micros(now))
+		k.ID, k.SignCount, sqldb.Flag(k.BackedUp), sqldb.Micros(now))
 	return n == 1, err
 }
 
@@ -118,7 +111,7 @@ type Challenge struct {
 func PutChallenge(tx *sqldb.Tx, c Challenge) error {
 	_, err := tx.Exec(`INSERT INTO passkey_challenges (id_hash, challenge, verify, expires_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id_hash) DO UPDATE SET challenge = excluded.challenge, verify = excluded.verify, expires_at = excluded.expires_at`,
-		c.Hash, c.Challenge, number(c.Verify), sqldb.Micros(c.Expires))
+		c.Hash, c.Challenge, sqldb.Flag(c.Verify), sqldb.Micros(c.Expires))
 	return err
 }
 
