@@ -62,7 +62,8 @@ func (j Job) make(ctx context.Context, w io.Writer, parts []part.Part, platforms
 		if err != nil {
 			return made, err
 		}
-		if err := try(ctx, image); err != nil {
+		untried, err := try(ctx, image)
+		if err != nil {
 			return made, err
 		}
 		if err := store.Save(j.Out, j.Version, image); err != nil {
@@ -74,9 +75,20 @@ func (j Job) make(ctx context.Context, w io.Writer, parts []part.Part, platforms
 			}
 		}
 		made.Images = append(made.Images, built)
-		fmt.Fprintf(w, "%s: built, looked into, tried\n", p.Name)
+		fmt.Fprintln(w, said(p.Name, platforms, untried))
 	}
 	return made, made.Write(j.Out)
+}
+
+// said is the line about an image that is done.
+func said(name string, platforms, untried []string) string {
+	switch {
+	case len(untried) == 0:
+		return name + ": built, looked into, tried"
+	case len(untried) == len(platforms):
+		return name + ": built, looked into; NOT tried: this machine runs no " + strings.Join(untried, ", ") + " (qemu-user-static)"
+	}
+	return name + ": built, looked into, tried but for " + strings.Join(untried, ", ") + ", which this machine does not run (qemu-user-static)"
 }
 
 // look says what was built, or what is wrong with it.

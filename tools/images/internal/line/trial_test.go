@@ -45,3 +45,27 @@ func TestAProgramAlone(t *testing.T) {
 		require.Contains(t, result.Out, "not started")
 	})
 }
+
+// The other architecture's program runs by an emulator, in the same room, where the machine has one.
+func TestAProgramOfAnotherArchitectureAlone(t *testing.T) {
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	image := makeTiny(t, "testdata/repo", "linux/"+other)
+	room, err := trial.Extract(image.Platforms[0].Image, filepath.Join(t.TempDir(), "room"))
+	require.NoError(t, err)
+	emulator, missing := trial.Emulator(other)
+	if missing != nil { // then it is said, and the program is not started as if it were the machine's own
+		require.ErrorContains(t, missing, "static")
+		result, err := room.Run(t.Context(), "/ko-app/tiny", nil, nil)
+		require.NoError(t, err)
+		require.Equal(t, 125, result.Code, result.Out)
+		return
+	}
+	result, err := room.Emulated(emulator).Run(t.Context(), "/ko-app/tiny", []string{"/tmp/left", "/etc/left"}, []string{"INSIDE=2"})
+	require.NoError(t, err)
+	require.Equal(t, 3, result.Code, result.Out)
+	require.Contains(t, result.Out, "here I am as 65532 65532 process 1\n")
+	require.Contains(t, result.Out, "environment INSIDE=2\n")
+	require.Contains(t, result.Out, "root [d etc/ d ko-app/ - licences.txt d tmp/ d var/] <nil>\n")
+	require.Contains(t, result.Out, "write /etc/left open /etc/left: read-only file system\n")
+	require.Equal(t, []string{"/tmp/left"}, result.Written)
+}

@@ -23,26 +23,29 @@ type expectation struct {
 // exitSettings is how the suite's programs end when their settings are wrong.
 const exitSettings = 2
 
-// try runs the program of this machine's architecture alone, if it was built.
-func try(ctx context.Context, image *maker.Image) error {
+// try runs the programs alone, those of another architecture by an emulator. It returns the platforms that this machine
+// cannot run.
+func try(ctx context.Context, image *maker.Image) (untried []string, err error) {
 	for _, p := range image.Platforms {
-		if p.Platform.OS != runtime.GOOS || p.Platform.Architecture != runtime.GOARCH {
+		emulator, err := trial.Emulator(p.Platform.Architecture)
+		if p.Platform.OS != runtime.GOOS || err != nil {
+			untried = append(untried, p.Platform.String())
 			continue
 		}
 		folder, err := os.MkdirTemp("", "concord-image")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer os.RemoveAll(folder)
 		room, err := trial.Extract(p.Image, filepath.Join(folder, image.Part.Name))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := tryIn(ctx, room, image); err != nil {
-			return fmt.Errorf("%s for %s: %w", image.Part.Name, p.Platform, err)
+		if err := tryIn(ctx, room.Emulated(emulator), image); err != nil {
+			return nil, fmt.Errorf("%s for %s: %w", image.Part.Name, p.Platform, err)
 		}
 	}
-	return nil
+	return untried, nil
 }
 
 func tryIn(ctx context.Context, room *trial.Room, image *maker.Image) error {

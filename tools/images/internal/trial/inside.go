@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,7 @@ const (
 type order struct {
 	Root, Tmp, Program string
 	Args, Env          []string
+	Emulator           string // outside of the root; "" runs the program itself
 }
 
 // Enter must be the first thing that a program does which uses Run, in its main or TestMain: in the inner process it becomes
@@ -46,6 +48,10 @@ func Enter() {
 
 // become closes the door behind itself and turns into the program. It returns only an error.
 func (o order) become() error {
+	emulator, err := o.open()
+	if err != nil {
+		return err
+	}
 	steps := []struct {
 		what string
 		do   func() error
@@ -65,7 +71,37 @@ func (o order) become() error {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
-	return syscall.Exec(o.Program, o.Args, o.Env)
+	if emulator == nil {
+		return syscall.Exec(o.Program, o.Args, o.Env)
+	}
+	return execute(emulator, append([]string{o.Emulator, o.Program}, o.Args[1:]...), o.Env)
+}
+
+// open opens the emulator, which cannot be found any more once the root is the image's.
+func (o order) open() (*os.File, error) {
+	if o.Emulator == "" {
+		return nil, nil
+	}
+	return os.Open(o.Emulator)
+}
+
+// execute becomes the program in an open file: execveat(2) with AT_EMPTY_PATH.
+func execute(file *os.File, args, env []string) error {
+	argv, err := syscall.SlicePtrFromStrings(args)
+	if err != nil {
+		return err
+	}
+	envp, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return err
+	}
+	empty, err := syscall.BytePtrFromString("")
+	if err != nil {
+		return err
+	}
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EXECVEAT, file.Fd(), uintptr(unsafe.Pointer(empty)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
+	return errno
 }
 
 // giveUp leaves nothing that the program could use or win back. Rights that are not ambient end with the next exec, as the

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -26,7 +27,28 @@ import (
 )
 
 // Room is a folder with the files of an image.
-type Room struct{ folder string }
+type Room struct{ folder, emulator string }
+
+// emulators are QEMU's programs that run a static program of another architecture, by Go's name of it; Debian's package is
+// qemu-user-static.
+var emulators = map[string]string{"amd64": "qemu-x86_64-static", "arm64": "qemu-aarch64-static"}
+
+// Emulator returns the program by which this machine runs programs of an architecture, "" for its own. The error says what
+// is missing.
+func Emulator(architecture string) (string, error) {
+	if architecture == runtime.GOARCH {
+		return "", nil
+	}
+	program, known := emulators[architecture]
+	if !known {
+		return "", fmt.Errorf("no emulator is known for %s", architecture)
+	}
+	return exec.LookPath(program)
+}
+
+// Emulated returns the same room, whose programs are run by an emulator, a static program from outside; "" runs them
+// themselves.
+func (r *Room) Emulated(emulator string) *Room { return &Room{folder: r.folder, emulator: emulator} }
 
 // Extract makes a Room in a folder, which must not exist yet.
 func Extract(image v1.Image, folder string) (*Room, error) {
@@ -104,7 +126,7 @@ func (r *Room) Run(ctx context.Context, program string, args, env []string) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	order, err := json.Marshal(order{Root: r.root(), Tmp: r.tmp(), Program: program, Args: append([]string{program}, args...), Env: env})
+	order, err := json.Marshal(order{Root: r.root(), Tmp: r.tmp(), Program: program, Args: append([]string{program}, args...), Env: env, Emulator: r.emulator})
 	if err != nil {
 		return Result{}, err
 	}
