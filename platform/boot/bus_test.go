@@ -33,9 +33,9 @@ func TestBusPermissionsArePrinted(t *testing.T) {
 func TestAPartPreparesItsOwnStreams(t *testing.T) {
 	c := eventstest.NewCluster(t, 1)
 	m := newMachine(t, "sync")
-	cert, key := c.Authority.Files("sync")
+	f := c.Certificates["sync"].Files()
 	environ := m.environ("sync", "NATS_URL="+c.URL(), "NATS_OWN_CERTIFICATE=true",
-		"TLS_CERT_FILE="+cert, "TLS_KEY_FILE="+key, "TLS_CA_FILE="+c.Authority.CA())
+		"TLS_CERT_FILE="+f.Cert, "TLS_KEY_FILE="+f.Key, "TLS_CA_FILE="+f.CA)
 	c.Launch(t)
 	migrate := func(environ []string) (code int, out, stderr string) {
 		var told, failed safeBuffer

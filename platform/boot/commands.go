@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -235,9 +236,13 @@ func insist(patience context.Context, out io.Writer, what string, try func() (he
 
 // prepareBus makes the streams that the program is to make, and says what it did with each.
 func (p program) prepareBus(ctx context.Context, proc Process, s settings) error {
-	monitor := link.NewMonitor(link.Options{Part: p.name, CertFile: s.bus("", "").CertFile})
+	if err := s.openTLS(p.name, slog.New(slog.DiscardHandler)); err != nil { // what keeps it from the bus is the answer
+		return err
+	}
+	bus := s.bus(p.name, p.name+"-migrate")
+	monitor := link.NewMonitor(link.Options{Part: p.name, Own: bus.Own})
 	defer monitor.Close()
-	conn, err := link.Connect(s.bus(p.name, p.name+"-migrate"), monitor.Options()...)
+	conn, err := link.Connect(bus, monitor.Options()...)
 	if err != nil {
 		return err
 	}

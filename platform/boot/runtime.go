@@ -48,8 +48,8 @@ type Setup struct {
 	// BusReplicas is how many servers of the bus hold each event; 0 means 1, events.Prepared that the service makes no
 	// streams.
 	BusReplicas int
-	// BusCertFile is the certificate by which the bus knows the service, when it does.
-	BusCertFile string
+	// BusTLS is the certificate by which the bus knows the service, when it does.
+	BusTLS *mtls.Source
 	// GRPC is how a Registrar is served; its Listener must be set.
 	GRPC serve.Config
 	// HTTP is where a Handler is served.
@@ -209,7 +209,7 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 		return nil
 	}
 	rt.link = link.NewMonitor(link.Options{
-		Part: rt.Name, CertFile: rt.setup.BusCertFile, Now: rt.Now, Log: rt.Logger, Meter: rt.Meter(),
+		Part: rt.Name, Own: rt.setup.BusTLS, Now: rt.Now, Log: rt.Logger, Meter: rt.Meter(),
 	})
 	if rt.conn, err = rt.setup.ConnectBus(rt.Name, rt.link.Options()...); err != nil {
 		return err

@@ -72,7 +72,9 @@ type settings struct {
 	database *databaseSettings
 	keyring  *keyringSettings
 
-	tls *mtls.Source // nil until setup, and with plain text
+	own   *mtls.Source // the service's certificate; nil until openTLS, and when it shows none
+	tls   *mtls.Source // the same, nil with plain text between services
+	busCA *mtls.Authorities
 }
 
 func (p program) settings() settings {
@@ -232,14 +234,17 @@ func peerAddresses(list []string) (map[string]string, error) {
 
 // setup turns the settings into a Setup, and listens.
 func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry) (Setup, error) {
-	var err error
-	if s.tls, err = s.openTLS(p.name, tel); err != nil {
+	err := s.openTLS(p.name, tel.Logger)
+	if err == nil && s.own != nil {
+		err = s.own.Observe(tel.Meters.Meter("github.com/concord-suite/concord/platform/mtls"))
+	}
+	if err != nil {
 		return Setup{}, err
 	}
 	setup := Setup{
 		Name: p.name, Telemetry: tel, Now: time.Now, ConnectBus: s.connectBus, BusReplicas: s.base.NATSReplicas,
 		Peers: p.peers, HTTPPeers: p.httpPeers, Peer: s.peer, HTTPPeer: s.httpPeer, Grace: s.base.Grace, DrainDelay: s.base.DrainDelay,
-		TLS: s.tls, BusCertFile: s.bus("", "").CertFile,
+		TLS: s.own, BusTLS: s.bus("", "").Own,
 	}
 	if setup.Signer, setup.Keys, err = s.identity(p.name, tel.Logger); err != nil {
 		return Setup{}, err
@@ -329,12 +334,9 @@ func (s settings) identity(name string, log *slog.Logger) (*access.Signer, acces
 
 // bus says how to connect to NATS as a part of the suite.
 func (s settings) bus(part, name string) link.Config {
-	cfg := link.Config{URL: s.base.NATSURL, Part: part, Name: name, CredentialsFile: s.base.NATSCredentials, CAFile: s.base.NATSCA}
+	cfg := link.Config{URL: s.base.NATSURL, Part: part, Name: name, CredentialsFile: s.base.NATSCredentials, Authorities: s.busCA}
 	if s.base.NATSOwnCert {
-		cfg.CertFile, cfg.KeyFile = s.base.TLS.Cert, s.base.TLS.Key
-		if cfg.CAFile == "" {
-			cfg.CAFile = s.base.TLS.CA
-		}
+		cfg.Own = s.own
 	}
 	return cfg
 }

@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/concord-suite/concord/platform/mtls"
-	"github.com/concord-suite/concord/platform/telemetry"
 )
 
 // tlsSettings are the one certificate of a service, by which it is known as server and as client.
@@ -51,19 +51,26 @@ func (c *callSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// openTLS reads the service's certificate; nil when there is plain text on loopback addresses.
-func (s settings) openTLS(name string, tel *telemetry.Telemetry) (*mtls.Source, error) {
-	t := s.base.TLS
-	if s.base.Insecure {
-		return nil, nil
+// openTLS reads the service's certificate, if it is to show one: with insecure there is plain text between services, and
+// perhaps a bus that knows the service by it; and the authorities of the bus that has its own.
+func (s *settings) openTLS(name string, log *slog.Logger) (err error) {
+	if t := s.base.TLS; !s.base.Insecure || s.base.NATSOwnCert {
+		s.own, err = mtls.Open(mtls.Config{
+			Files: mtls.Files{Cert: t.Cert, Key: t.Key, CA: t.CA}, Domain: t.Domain, Part: name, Now: time.Now, Logger: log,
+		})
+		if err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
 	}
-	source, err := mtls.Open(mtls.Config{
-		Files: mtls.Files{Cert: t.Cert, Key: t.Key, CA: t.CA}, Domain: t.Domain, Part: name, Now: time.Now, Logger: tel.Logger,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+	if !s.base.Insecure {
+		s.tls = s.own
 	}
-	return source, source.Observe(tel.Meters.Meter("github.com/concord-suite/concord/platform/mtls"))
+	if s.base.NATSCA != "" {
+		if s.busCA, err = mtls.OpenAuthorities(s.base.NATSCA, time.Now, log); err != nil {
+			return fmt.Errorf("nats_ca_file: %w", err)
+		}
+	}
+	return nil
 }
 
 // internal puts the suite's TLS over a listener for HTTP from other services: both sides show a certificate.

@@ -196,7 +196,8 @@ func TestNoPartCanDoAnothersWork(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 
 	// Without a certificate, or with a name and a password, nobody is let in.
-	for _, o := range [][]nats.Option{{nats.RootCAs(c.Authority.CA())}, {nats.RootCAs(c.Authority.CA()), nats.UserInfo("spiffe://concord/sync", "")}} {
+	authorities := nats.RootCAs(c.Certificates["sync"].Files().CA)
+	for _, o := range [][]nats.Option{{authorities}, {authorities, nats.UserInfo("spiffe://concord/sync", "")}} {
 		_, err := nats.Connect(c.URL(), o...)
 		require.Error(t, err)
 	}

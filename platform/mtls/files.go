@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -21,74 +20,46 @@ type Files struct {
 	CA string
 }
 
-// content is what the files hold.
-type content [3][]byte
-
-func (f Files) read() (content, error) {
-	var all content
-	for i, file := range []struct{ what, path string }{{"certificate", f.Cert}, {"key", f.Key}, {"authorities", f.CA}} {
-		b, err := os.ReadFile(file.path)
-		if err != nil {
-			return content{}, fmt.Errorf("mtls: %s: %w", file.what, err)
-		}
-		all[i] = b
-	}
-	return all, nil
-}
-
-func (c content) equal(other content) bool {
-	for i := range c {
-		if !bytes.Equal(c[i], other[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// material is what one state of the files means.
-type material struct {
+// pair is a certificate with its key.
+type pair struct {
 	own         *tls.Certificate
-	authorities *x509.CertPool
-	from, until time.Time // when the whole chain of the own certificate is valid
+	from, until time.Time // when the whole chain is valid
 }
 
-// parse reads files that belong together. A certificate without its key, as between the two writes of a renewal that is no
-// swap, is an error, and so is a bundle that breaks off in a certificate.
-func (f Files) parse(c content) (*material, error) {
-	pair, err := tls.X509KeyPair(c[0], c[1])
+// parsePair reads a certificate and a key that belong together. A certificate without its key, as between the two writes of
+// a renewal that is no swap, is an error, and so is a chain that breaks off: the library would take what is left of it.
+func (f Files) parsePair(c content) (*pair, error) {
+	both, err := tls.X509KeyPair(c[0], c[1])
+	if err == nil {
+		err = whole(c[0])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("mtls: certificate %s and key %s: %w", f.Cert, f.Key, err)
 	}
-	m := &material{own: &pair, authorities: x509.NewCertPool(), from: pair.Leaf.NotBefore, until: pair.Leaf.NotAfter}
-	for _, der := range pair.Certificate[1:] {
+	p := &pair{own: &both, from: both.Leaf.NotBefore, until: both.Leaf.NotAfter}
+	for _, der := range both.Certificate[1:] {
 		between, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("mtls: certificate %s: %w", f.Cert, err)
 		}
-		if between.NotAfter.Before(m.until) {
-			m.until = between.NotAfter
+		if between.NotAfter.Before(p.until) {
+			p.until = between.NotAfter
+		}
+		if between.NotBefore.After(p.from) {
+			p.from = between.NotBefore
 		}
 	}
-	authorities, err := bundle(c[2])
-	if err != nil {
-		return nil, fmt.Errorf("mtls: authorities %s: %w", f.CA, err)
-	}
-	for _, a := range authorities {
-		m.authorities.AddCert(a)
-	}
-	return m, nil
+	return p, nil
 }
 
 // bundle reads every certificate of a PEM file. The library's own reader passes over what it cannot read, so that a file
 // that is half written would be believed to hold fewer authorities than it does.
 func bundle(file []byte) ([]*x509.Certificate, error) {
+	if err := whole(file); err != nil {
+		return nil, err
+	}
 	var all []*x509.Certificate
-	for {
-		block, rest := pem.Decode(file)
-		if block == nil {
-			break
-		}
-		file = rest
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("holds a %s", block.Type)
 		}
@@ -98,11 +69,26 @@ func bundle(file []byte) ([]*x509.Certificate, error) {
 		}
 		all = append(all, cert)
 	}
-	if bytes.Contains(file, []byte("-----BEGIN")) {
-		return nil, errors.New("breaks off in a certificate")
-	}
 	if len(all) == 0 {
 		return nil, errors.New("holds no certificate")
 	}
 	return all, nil
+}
+
+// beginning is how each block of a PEM file begins.
+const beginning = "-----BEGIN "
+
+// whole says when a PEM file breaks off, or has a block that the library cannot read and would pass over, as when two files
+// were put together of which the first had no end of line.
+func whole(file []byte) error {
+	begun, read := bytes.Count(file, []byte(beginning)), 0
+	block, rest := pem.Decode(file)
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		read++
+	}
+	last := rest[bytes.LastIndexByte(rest, '\n')+1:]
+	if read < begun || len(last) > 0 && bytes.HasPrefix([]byte(beginning), last) {
+		return errors.New("breaks off, or has a block that cannot be read")
+	}
+	return nil
 }

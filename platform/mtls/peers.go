@@ -17,7 +17,7 @@ func (s *Source) Server(callers ...string) *tls.Config {
 		MinVersion:             tls.VersionTLS13,
 		ClientAuth:             tls.RequireAnyClientCert, // and VerifyConnection verifies it, with authorities as they are then
 		SessionTicketsDisabled: true,
-		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.current().own, nil },
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.current().own, nil },
 		VerifyConnection: func(state tls.ConnectionState) error {
 			part, err := s.verify(state, x509.ExtKeyUsageClientAuth)
 			if err == nil && !slices.Contains(callers, part) {
@@ -40,7 +40,7 @@ func (s *Source) Client(part string) *tls.Config {
 		// The library can only look for names in DNS, and at authorities that were read once. VerifyConnection, which is
 		// always called, looks at the authorities of now, and at who it is.
 		InsecureSkipVerify:   true,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.current().own, nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.pair.current().own, nil },
 		VerifyConnection: func(state tls.ConnectionState) error {
 			reached, err := s.verify(state, x509.ExtKeyUsageServerAuth)
 			if err == nil && reached != part {
@@ -71,7 +71,7 @@ func (s *Source) verify(state tls.ConnectionState, use x509.ExtKeyUsage) (string
 		between.AddCert(c)
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: s.current().authorities, Intermediates: between, CurrentTime: s.cfg.Now(), KeyUsages: []x509.ExtKeyUsage{use},
+		Roots: s.authorities.current(), Intermediates: between, CurrentTime: s.cfg.Now(), KeyUsages: []x509.ExtKeyUsage{use},
 	})
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errStranger, err)

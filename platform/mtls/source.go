@@ -8,9 +8,15 @@
 //
 // Certificate, key and authorities are read again at each handshake and used as soon as they are complete; connections are
 // kept for minutes, so handshakes are few. Files that are half written, or that do not belong together, leave in use what
-// was there before. To replace an authority, give every part both, then every part certificates of the new one, then the
-// new one alone: from then on a certificate of the old one is refused at its next handshake, and the connections that are
-// open then end by serve.Config.MaxConnectionAge.
+// was there before, and so does a new certificate that cannot be used yet, or any more, or is another part's, while the one
+// before can. The certificate and its key are one thing and the authorities another: neither waits for the other, since a
+// bundle that cannot be read must not keep a certificate from its renewal, nor a wrong key an authority from its removal.
+// A file that is written in place and breaks off exactly between two certificates looks like a whole one with fewer: swap
+// files, as Kubernetes does.
+//
+// To replace an authority, give every part both, then every part certificates of the new one, then the new one alone: from
+// then on a certificate of the old one is refused at its next handshake, and the connections that are open then end by
+// serve.Config.MaxConnectionAge.
 //
 // Sessions are not resumed: a handshake that skips the certificate would outlive it.
 package mtls
@@ -41,12 +47,10 @@ type Config struct {
 // Source is the certificate of one part and the authorities it believes, as its files are now. It is safe for concurrent
 // use; a process has one.
 type Source struct {
-	cfg  Config
-	said notices
-
-	mu     sync.Mutex
-	raw    content
-	loaded *material
+	cfg         Config
+	said        *notices
+	pair        followed[*pair]
+	authorities *Authorities
 }
 
 // Open reads the files. That the certificate has expired is no error here, since it can be renewed where it lies: Check
@@ -58,45 +62,36 @@ func Open(cfg Config) (*Source, error) {
 	if cfg.Files.Cert == "" || cfg.Files.Key == "" || cfg.Files.CA == "" {
 		return nil, errors.New("mtls: a certificate, its key and the authorities go together")
 	}
-	s := &Source{cfg: cfg, said: notices{now: cfg.Now, last: map[string]time.Time{}}}
-	var err error
-	if s.raw, err = cfg.Files.read(); err != nil {
+	s := &Source{cfg: cfg, said: newNotices(cfg.Now)}
+	s.pair = followed[*pair]{
+		what: "the certificate and its key", files: []file{{"certificate", cfg.Files.Cert}, {"key", cfg.Files.Key}},
+		parse: cfg.Files.parsePair, refuse: s.worse, about: func(p *pair) []any { return []any{"expires", p.until} },
+		said: s.said, log: cfg.Logger,
+	}
+	if err := s.pair.open(); err != nil {
 		return nil, err
 	}
-	if s.loaded, err = cfg.Files.parse(s.raw); err != nil {
+	var err error
+	if s.authorities, err = openAuthorities(cfg.Files.CA, s.said, cfg.Logger); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// current returns what the files mean now, or what they meant before while they cannot be used.
-func (s *Source) current() *material {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	raw, err := s.cfg.Files.read()
-	if err == nil && raw.equal(s.raw) {
-		return s.loaded
+// worse says why a new certificate cannot be used while the one before can.
+func (s *Source) worse(before, now *pair) error {
+	err := s.usable(now)
+	if err == nil || s.usable(before) != nil {
+		return nil
 	}
-	var fresh *material
-	if err == nil {
-		fresh, err = s.cfg.Files.parse(raw)
-	}
-	if err != nil {
-		if s.said.due("files", silence) {
-			s.cfg.Logger.Warn("the files of the certificate cannot be used; those before stay in use", "error", err)
-		}
-		return s.loaded
-	}
-	s.raw, s.loaded = raw, fresh
-	s.cfg.Logger.Info("the certificate or its authorities were renewed", "expires", fresh.until)
-	return fresh
+	return err
 }
 
 // Certificate is the part's own certificate with its key, for protocols that ask for it at each handshake (NATS).
-func (s *Source) Certificate() (tls.Certificate, error) { return *s.current().own, nil }
+func (s *Source) Certificate() (tls.Certificate, error) { return *s.pair.current().own, nil }
 
 // Authorities are the authorities that the part believes, for protocols that ask for them at each handshake (NATS).
-func (s *Source) Authorities() (*x509.CertPool, error) { return s.current().authorities, nil }
+func (s *Source) Authorities() (*x509.CertPool, error) { return s.authorities.Pool() }
 
 const (
 	// silence is how long the same complaint is not repeated: a peer that is refused tries again every few seconds.
@@ -112,12 +107,16 @@ type notices struct {
 	last map[string]time.Time
 }
 
+func newNotices(now func() time.Time) *notices {
+	return &notices{now: now, last: map[string]time.Time{}}
+}
+
 // due tells whether something may be said again, and notes that it is.
 func (n *notices) due(what string, every time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.now()
-	if last, said := n.last[what]; said && now.Sub(last) < every {
+	if last, said := n.last[what]; said && !now.Before(last) && now.Sub(last) < every { // a clock that was put back silences nothing
 		return false
 	}
 	if len(n.last) >= noticesMax {

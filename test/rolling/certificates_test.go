@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 	"github.com/concord-suite/concord/test/story"
 	"github.com/concord-suite/concord/test/topology"
 )
@@ -26,17 +27,16 @@ const grpcPort = 9090
 // renew gives every part a new certificate, and then replaces the authority, as a platform does: both are believed, then
 // the new one signs, then it alone is believed.
 func renew(t *testing.T, suite *topology.Replicas, l *load) {
-	old, fresh := suite.Authority, topology.NewAuthority(t, "the next authority")
-	both := slices.Concat(old.PEM, fresh.PEM)
+	old, fresh := suite.Authority, mtlstest.NewAuthority(t)
 	steps := []struct {
 		phase    string
-		by       *topology.Authority
-		believed []byte
+		by       *mtlstest.Authority
+		believed []*mtlstest.Authority
 	}{
-		{"certificates", old, old.PEM},
-		{"both authorities", old, both},
-		{"by the new one", fresh, both},
-		{"the new one alone", fresh, fresh.PEM},
+		{"certificates", old, []*mtlstest.Authority{old}},
+		{"both authorities", old, []*mtlstest.Authority{old, fresh}},
+		{"by the new one", fresh, []*mtlstest.Authority{old, fresh}},
+		{"the new one alone", fresh, []*mtlstest.Authority{fresh}},
 	}
 	auth := suite.Of["auth"][0]
 	var last tls.Certificate // of the gateway, by the old authority
@@ -46,7 +46,7 @@ func renew(t *testing.T, suite *topology.Replicas, l *load) {
 		phases = append(phases, s.phase)
 		open := connections(t, auth.IP)
 		for part := range suite.Certificates {
-			suite.Renew(t, part, s.by, s.believed)
+			suite.Renew(part, s.by, s.believed...)
 			suite.Settle(t, 100*time.Millisecond) // secrets do not change everywhere at once
 		}
 		for _, broker := range suite.Brokers {
@@ -66,7 +66,7 @@ func renew(t *testing.T, suite *topology.Replicas, l *load) {
 	require.Zero(t, failed, "clients that do not try again notice nothing")
 
 	authorities := x509.NewCertPool()
-	require.True(t, authorities.AppendCertsFromPEM(fresh.PEM))
+	require.True(t, authorities.AppendCertsFromPEM(fresh.PEM()))
 	refused := greet(auth.IP, last, authorities)
 	require.Error(t, refused, "a certificate of the old authority")
 	require.NoError(t, greet(auth.IP, own(t, suite), authorities), "a certificate of the new authority")
@@ -76,8 +76,8 @@ func renew(t *testing.T, suite *topology.Replicas, l *load) {
 // own is the gateway's certificate as it is now.
 func own(t *testing.T, suite *topology.Replicas) tls.Certificate {
 	t.Helper()
-	v := suite.Certificates["gateway"]
-	pair, err := tls.X509KeyPair(v.Read(t, "tls.crt"), v.Read(t, "tls.key"))
+	f := suite.Certificates["gateway"].Files()
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	require.NoError(t, err)
 	return pair
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 )
 
 // The ports of a NATS server, each on its own address.
@@ -46,10 +48,10 @@ func (r *Replicas) startBrokers(t testing.TB) {
 	}
 	const accounts = "nats-accounts.conf"
 	write(t, filepath.Join(r.Dir, accounts), users)
-	r.Certificates[nats] = &Volume{Dir: filepath.Join(r.Dir, "nats-tls")}
-	r.Renew(t, nats, r.Authority, r.Authority.PEM)
-	dir := r.Certificates[nats].Dir
-	secure := fmt.Sprintf("cert_file: %q, key_file: %q, ca_file: %q", dir+"/tls.crt", dir+"/tls.key", dir+"/ca.crt")
+	r.Certificates[nats] = mtlstest.NewVolume(t)
+	r.Renew(nats, r.Authority, r.Authority)
+	f := r.Certificates[nats].Files()
+	secure := fmt.Sprintf("cert_file: %q, key_file: %q, ca_file: %q", f.Cert, f.Key, f.CA)
 	var routes []string
 	for _, ip := range r.brokerAddresses() {
 		routes = append(routes, fmt.Sprintf("nats://%s:%d", ip, natsRoutePort))
@@ -100,10 +102,8 @@ func (r *Replicas) brokerIPs() (at []net.IP) {
 // ConnectBus connects to the NATS servers as whoever looks after them, who may see everything.
 func (r *Replicas) ConnectBus(t testing.TB) *natsgo.Conn {
 	t.Helper()
-	files := &Volume{Dir: t.TempDir()}
-	cert, key := r.Authority.Issue(t, "bus-operator")
-	files.Write(t, map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": r.Authority.PEM})
-	conn, err := natsgo.Connect(r.natsURL(), natsgo.RootCAs(files.Dir+"/ca.crt"), natsgo.ClientCert(files.Dir+"/tls.crt", files.Dir+"/tls.key"))
+	f := mtlstest.Mount(t, r.Authority.Issue("bus-operator"), r.Authority).Files()
+	conn, err := natsgo.Connect(r.natsURL(), natsgo.RootCAs(f.CA), natsgo.ClientCert(f.Cert, f.Key))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 	"github.com/concord-suite/concord/platform/sqldb/sqldbtest"
 	"github.com/concord-suite/concord/test/story"
 )
@@ -82,9 +83,9 @@ type Replicas struct {
 	// Databases is the URL of each service's database.
 	Databases map[string]string
 	// Certificates are the mounted secrets of each part: tls.crt, tls.key and ca.crt.
-	Certificates map[string]*Volume
+	Certificates map[string]*mtlstest.Volume
 	// Authority signs them.
-	Authority *Authority
+	Authority *mtlstest.Authority
 
 	network   netip.Addr // the first address
 	endpoints *endpoints
@@ -97,7 +98,7 @@ func StartReplicas(t testing.TB, o Options) *Replicas {
 	r := &Replicas{
 		Suite:     &Suite{Kind: ManyProcesses, GRPC: map[string]string{}, Processes: map[string]*Process{}, Dir: t.TempDir()},
 		Of:        map[string][]*Replica{},
-		Databases: map[string]string{}, Certificates: map[string]*Volume{}, Authority: NewAuthority(t, "concord"),
+		Databases: map[string]string{}, Certificates: map[string]*mtlstest.Volume{}, Authority: mtlstest.NewAuthority(t),
 		network: freeNetwork(t),
 	}
 	r.endpoints = &endpoints{replicas: r.Of}
@@ -135,8 +136,8 @@ func StartReplicas(t testing.TB, o Options) *Replicas {
 // prepare makes what a part finds when it starts: its certificate and its database.
 func (r *Replicas) prepare(t testing.TB, part string) {
 	t.Helper()
-	r.Certificates[part] = &Volume{Dir: filepath.Join(r.Dir, part+"-tls")}
-	r.Renew(t, part, r.Authority, r.Authority.PEM)
+	r.Certificates[part] = mtlstest.NewVolume(t)
+	r.Renew(part, r.Authority, r.Authority)
 	if part != "gateway" {
 		r.Databases[part] = r.createDatabase(t, part)
 	}
@@ -149,14 +150,12 @@ func (r *Replicas) prepare(t testing.TB, part string) {
 }
 
 // Renew gives a part a new certificate by an authority, and the authorities it believes.
-func (r *Replicas) Renew(t testing.TB, part string, by *Authority, believed []byte) {
-	t.Helper()
+func (r *Replicas) Renew(part string, by *mtlstest.Authority, believed ...*mtlstest.Authority) {
 	var addresses []net.IP
 	if part == nats {
 		addresses = r.brokerIPs()
 	}
-	cert, key := by.Issue(t, part, addresses...)
-	r.Certificates[part].Write(t, map[string][]byte{"tls.crt": cert, "tls.key": key, "ca.crt": believed})
+	r.Certificates[part].Swap(by.Issue(part, mtlstest.At(addresses...)), believed...)
 }
 
 // createDatabase makes a database of its own: with one for all, services would share locks.
@@ -230,12 +229,12 @@ func (r *Replicas) settings(part string, ip netip.Addr) []string {
 		}
 		peers = append(peers, fmt.Sprintf("%s=dns://%s/%s:%d", peer, r.names, strings.TrimSuffix(peer, "-http"), port))
 	}
-	certificate := r.Certificates[part].Dir
+	certificate := r.Certificates[part].Files()
 	at := func(port int) string { return netip.AddrPortFrom(ip, uint16(port)).String() }
 	set := map[string]string{
 		"NATS_URL": r.natsURL(), "NATS_REPLICAS": fmt.Sprint(natsServers), "NATS_OWN_CERTIFICATE": "true",
 		"IDENTITY_KEY_FILE": filepath.Join(r.Dir, part+".key"), "TRUST_FILE": filepath.Join(r.Dir, "trust.json"),
-		"TLS_CERT_FILE": certificate + "/tls.crt", "TLS_KEY_FILE": certificate + "/tls.key", "TLS_CA_FILE": certificate + "/ca.crt",
+		"TLS_CERT_FILE": certificate.Cert, "TLS_KEY_FILE": certificate.Key, "TLS_CA_FILE": certificate.CA,
 		"PEERS": strings.Join(peers, ","), "HEALTH_ADDR": at(healthPort),
 		// Longer than endpoints are late, and shorter than in a cluster only because they are less late here.
 		"DRAIN_DELAY": "3s", "GRACE": "10s",

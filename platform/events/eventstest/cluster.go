@@ -2,6 +2,7 @@ package eventstest
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/events/link"
 	"github.com/concord-suite/concord/platform/events/topology"
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 )
 
 // configVariable tells a test binary to be a NATS server.
@@ -49,8 +51,11 @@ func ServeIfAsked() (served bool) {
 // Cluster is servers of the test's own with TLS, as in production: parts are known by their certificates, and may do what
 // package topology derives for them.
 type Cluster struct {
-	Authority *Authority
-	Nodes     []*Node
+	// Authority issues the certificates, at first; Certificates are where each part, bus-operator and the servers, as "nats",
+	// find theirs.
+	Authority    *mtlstest.Authority
+	Certificates map[string]*mtlstest.Volume
+	Nodes        []*Node
 	// Accounts is the part of the configuration about users; replaced before Launch, another one is tried.
 	Accounts string
 	dir      string
@@ -71,16 +76,22 @@ func NewCluster(t testing.TB, n int) *Cluster {
 	t.Helper()
 	var accounts strings.Builder
 	must(t, topology.WriteAccounts(&accounts, "concord"))
-	c := &Cluster{Authority: NewAuthority(t), Accounts: accounts.String(), dir: t.TempDir()}
+	c := &Cluster{Authority: mtlstest.NewAuthority(t), Certificates: map[string]*mtlstest.Volume{}, Accounts: accounts.String(), dir: t.TempDir()}
 	for _, part := range append([]string{"bus-operator"}, parts()...) {
-		c.Authority.Issue(t, part, topology.Identity("concord", part), 24*time.Hour)
+		c.Certificates[part] = mtlstest.Mount(t, c.Authority.Issue(part), c.Authority)
 	}
-	c.Authority.Issue(t, "nats", "", 24*time.Hour)
+	c.Certificates[servers] = mtlstest.Mount(t, c.Authority.Issue(servers, Loopback), c.Authority)
 	for i := range n {
 		c.Nodes = append(c.Nodes, &Node{Name: fmt.Sprint("n", i), client: freeAddr(t), route: freeAddr(t)})
 	}
 	return c
 }
+
+// servers is what the NATS servers are called among the certificates.
+const servers = "nats"
+
+// Loopback is an edit of a certificate: that of a server on a port of this machine.
+func Loopback(c *x509.Certificate) { mtlstest.At(net.IPv4(127, 0, 0, 1))(c) }
 
 func parts() (names []string) {
 	for _, p := range topology.Parts() {
@@ -100,8 +111,8 @@ func (c *Cluster) Launch(t testing.TB) {
 }
 
 func (c *Cluster) configuration(node *Node) string {
-	cert, key := c.Authority.Files("nats")
-	secure := fmt.Sprintf("cert_file: %q, key_file: %q, ca_file: %q", cert, key, c.Authority.CA())
+	f := c.Certificates[servers].Files()
+	secure := fmt.Sprintf("cert_file: %q, key_file: %q, ca_file: %q", f.Cert, f.Key, f.CA)
 	text := fmt.Sprintf("server_name: %s\nlisten: %q\nmax_payload: 1MB\njetstream { store_dir: %q, sync_interval: always }\n"+
 		"tls { %s, verify_and_map: true }\nlame_duck_duration: 30s\nlame_duck_grace_period: 1s\nlogfile: %q\n",
 		node.Name, node.client, filepath.Join(c.dir, node.Name), secure, filepath.Join(c.dir, node.Name+".log"))
@@ -127,8 +138,7 @@ func (c *Cluster) URL() string {
 
 // Config is how a part connects.
 func (c *Cluster) Config(part string) link.Config {
-	cert, key := c.Authority.Files(part)
-	return link.Config{URL: c.URL(), Part: part, Name: part, CAFile: c.Authority.CA(), CertFile: cert, KeyFile: key}
+	return link.Config{URL: c.URL(), Part: part, Name: part, Own: c.Certificates[part].Open(part)}
 }
 
 // Connect connects as a part, by its certificate, until the test ends.
@@ -207,4 +217,11 @@ func freeAddr(t testing.TB) string {
 	must(t, err)
 	defer lis.Close()
 	return lis.Addr().String()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

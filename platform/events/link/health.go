@@ -2,11 +2,9 @@ package link
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -135,8 +133,10 @@ const (
 
 // explain says in words, without addresses, why no connection comes about.
 func (m *Monitor) explain(err error) string {
-	if expired := m.expired(); expired != "" {
-		return expired
+	if m.opt.Own != nil {
+		if unusable := m.opt.Own.Check(); unusable != nil {
+			return unusable.Error()
+		}
 	}
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
@@ -185,25 +185,4 @@ func wordsOf(err error) string {
 		return text
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")
-}
-
-// expired says so when the program's own certificate is too old to connect with.
-func (m *Monitor) expired() string {
-	if m.opt.CertFile == "" {
-		return ""
-	}
-	file, err := os.ReadFile(m.opt.CertFile)
-	if err != nil {
-		return ""
-	}
-	block, _ := pem.Decode(file)
-	if block == nil {
-		return ""
-	}
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if err != nil || m.opt.Now().Before(leaf.NotAfter) {
-		return ""
-	}
-	return "this program's certificate expired at " + leaf.NotAfter.UTC().Format(time.RFC3339) +
-		": renew tls.cert_file, which is read at each attempt"
 }

@@ -6,16 +6,15 @@ package link
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/concord-suite/concord/platform/events/topology"
+	"github.com/concord-suite/concord/platform/mtls"
 )
 
 // Config says where the servers are and who connects.
@@ -27,19 +26,18 @@ type Config struct {
 	Name, Part string
 	// CredentialsFile holds a JWT and its key, for servers with an operator. Optional.
 	CredentialsFile string
-	// CAFile holds the authorities (PEM) that vouch for the servers; empty means those of the system.
-	CAFile string
-	// CertFile and KeyFile (PEM) are the certificate by which the servers know the program. With it the connection must
-	// be encrypted. Optional, both or none.
-	CertFile, KeyFile string
+	// Own is the certificate by which the servers know the program. With it the connection must be encrypted. Optional.
+	Own *mtls.Source
+	// Authorities vouch for the servers; nil means those that Own believes, or without it those of the system.
+	Authorities *mtls.Authorities
 }
 
 // writeWait bounds a write to a server that reads no more.
 const writeWait = 2 * time.Second
 
 // Connect returns a connection that is never given up: it is retried for as long as the process lives, and what is sent
-// meanwhile fails at once instead of being held back. A server that is away is no error; a file that cannot be read is.
-// Files are read again at each attempt. opts come last and win.
+// meanwhile fails at once instead of being held back. A server that is away is no error; a file of credentials that cannot
+// be read is. Files are read again at each attempt, and certificates are what their files hold then. opts come last and win.
 func Connect(cfg Config, opts ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{
 		nats.Name(cfg.Name),
@@ -67,38 +65,20 @@ func Connect(cfg Config, opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// tls are the options for an encrypted connection. The library calls the functions at each attempt.
+// tls are the options for an encrypted connection. The library calls the functions at each attempt, and looks for the
+// server's name as clients of any server do: servers of a platform know nothing of our identities.
 func (c Config) tls() []nats.Option {
-	var certificate nats.TLSCertHandler
-	var authorities nats.RootCAsHandler
-	var all []nats.Option
-	if c.CertFile != "" {
-		certificate = func() (tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-			if err != nil {
-				return pair, fmt.Errorf("the certificate for the bus: %w", err)
-			}
-			return pair, nil
+	if c.Own == nil {
+		if c.Authorities == nil {
+			return nil
 		}
-		all = append(all, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}))
+		return []nats.Option{nats.ClientTLSConfig(nil, c.Authorities.Pool)}
 	}
-	if c.CAFile != "" {
-		authorities = func() (*x509.CertPool, error) {
-			pem, err := os.ReadFile(c.CAFile)
-			if err != nil {
-				return nil, fmt.Errorf("the authorities of the bus: %w", err)
-			}
-			pool := x509.NewCertPool()
-			if !pool.AppendCertsFromPEM(pem) {
-				return nil, errors.New("the authorities of the bus: no certificate in " + c.CAFile)
-			}
-			return pool, nil
-		}
+	authorities := c.Own.Authorities
+	if c.Authorities != nil {
+		authorities = c.Authorities.Pool
 	}
-	if certificate != nil || authorities != nil {
-		all = append(all, nats.ClientTLSConfig(certificate, authorities))
-	}
-	return all
+	return []nats.Option{nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), nats.ClientTLSConfig(c.Own.Certificate, authorities)}
 }
 
 // standsAlone is how a server that is in no cluster refuses more than one replica. Waiting changes nothing about it; a

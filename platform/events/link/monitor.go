@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/concord-suite/concord/platform/events/topology"
+	"github.com/concord-suite/concord/platform/mtls"
 )
 
 // The pace of a Monitor. A server that stops answering is noticed within silentAfter of its last answer, so that a
@@ -34,11 +35,11 @@ const (
 type Options struct {
 	// Part is the part of the suite, whose streams are compared with their declaration.
 	Part string
-	// CertFile is the certificate by which the servers know the program, to say when it has expired. Optional.
-	CertFile string
-	Now      func() time.Time // nil means time.Now
-	Log      *slog.Logger     // nil means nowhere
-	Meter    metric.Meter     // nil means nowhere
+	// Own is the certificate by which the servers know the program, to say when it cannot be used. Optional.
+	Own   *mtls.Source
+	Now   func() time.Time // nil means time.Now
+	Log   *slog.Logger     // nil means nowhere
+	Meter metric.Meter     // nil means nowhere
 }
 
 // Monitor watches a connection. Its Health never waits for anything.

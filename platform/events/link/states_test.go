@@ -14,6 +14,7 @@ import (
 
 	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/platform/events/link"
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 )
 
 // lines is a log that can be read while it is written.
@@ -38,7 +39,7 @@ func (l *lines) count(text string) int {
 func watch(t *testing.T, cfg link.Config) (*link.Monitor, *nats.Conn, *lines) {
 	t.Helper()
 	log := &lines{}
-	m := link.NewMonitor(link.Options{Part: "sync", CertFile: cfg.CertFile, Log: slog.New(slog.NewTextHandler(log, nil))})
+	m := link.NewMonitor(link.Options{Part: "sync", Own: cfg.Own, Log: slog.New(slog.NewTextHandler(log, nil))})
 	t.Cleanup(m.Close)
 	nc, err := link.Connect(cfg, m.Options()...)
 	require.NoError(t, err)
@@ -80,32 +81,32 @@ func TestStatesAreToldApart(t *testing.T) {
 	require.Zero(t, log.count("level="), "why a program is not ready is told by who asks for that")
 
 	// The wrong certificate: of a stranger with the right authority.
-	c.Authority.Issue(t, "stranger", "spiffe://concord/stranger", time.Hour)
+	c.Certificates["stranger"] = mtlstest.Mount(t, c.Authority.Issue("stranger"), c.Authority)
 	stranger, _, _ := watch(t, c.Config("stranger"))
 	require.False(t, until(t, stranger, "Authorization Violation").Ready)
 
 	// A certificate that has expired is renewed on disk, and used at the next attempt.
-	c.Authority.Issue(t, "late", "spiffe://concord/sync", -time.Minute)
-	expired := c.Config("sync")
-	expired.CertFile, expired.KeyFile = c.Authority.Files("late")
-	late, _, _ := watch(t, expired)
-	require.False(t, until(t, late, "this program's certificate expired at ").Ready)
-	c.Authority.Issue(t, "late", "spiffe://concord/sync", time.Hour)
-	require.True(t, until(t, late, "connected").Ready)
+	late := mtlstest.Mount(t, c.Authority.Issue("sync", mtlstest.Valid(-time.Hour, -time.Minute)), c.Authority)
+	expired, _, _ := watch(t, as(c, late))
+	require.False(t, until(t, expired, "the own certificate expired at ").Ready)
+	late.Swap(c.Authority.Issue("sync"), c.Authority)
+	require.True(t, until(t, expired, "connected").Ready)
 
 	// One of an authority that the servers do not know.
-	other := eventstest.NewAuthority(t)
-	other.Issue(t, "sync", "spiffe://concord/sync", time.Hour)
-	unknown := c.Config("sync")
-	unknown.CertFile, unknown.KeyFile = other.Files("sync")
-	refused, _, _ := watch(t, unknown)
+	foreign := mtlstest.NewAuthority(t)
+	refused, _, _ := watch(t, as(c, mtlstest.Mount(t, foreign.Issue("sync"), c.Authority)))
 	until(t, refused, "the NATS servers refuse the certificate (")
 
 	// And servers of an authority that the part does not know.
-	doubting := c.Config("sync")
-	doubting.CAFile = other.CA()
-	doubts, _, _ := watch(t, doubting)
+	doubts, _, _ := watch(t, as(c, mtlstest.Mount(t, c.Authority.Issue("sync"), foreign)))
 	until(t, doubts, "the NATS servers' certificate is of an unknown authority")
+}
+
+// as is how sync connects with what is mounted there.
+func as(c *eventstest.Cluster, files *mtlstest.Volume) link.Config {
+	cfg := c.Config("sync")
+	cfg.Own = files.Open("sync")
+	return cfg
 }
 
 // A part that watches with another's certificate sees which subjects are refused to it.
@@ -180,21 +181,4 @@ func TestAFrozenServerIsLeft(t *testing.T) {
 	until(t, m, "unreachable for ")
 	until(t, m, "connected")
 	require.NotEqual(t, at, nc.ConnectedServerName())
-}
-
-// A certificate and an authority that are renewed on disk are used by the next connection, without a restart.
-func TestRenewedFilesAreUsed(t *testing.T) {
-	c := eventstest.NewCluster(t, 1)
-	c.Launch(t)
-	c.Prepare(t, 1)
-	m, nc, _ := watch(t, c.Config("sync"))
-	until(t, m, "connected")
-	c.Authority.Renew(t)
-	c.Authority.Issue(t, "nats", "", time.Hour)
-	c.Nodes[0].Kill()
-	c.Nodes[0].Launch(t)
-	until(t, m, "refuse the certificate")
-	c.Authority.Issue(t, "sync", "spiffe://concord/sync", time.Hour)
-	until(t, m, "connected")
-	require.True(t, nc.IsConnected())
 }
