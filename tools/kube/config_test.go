@@ -60,3 +60,8 @@ func TestD1_WhatPodsReferToIsThereOrAPrerequisite(t *testing.T) {
 		mistake{"Deployment/auth", inPod("volumes", -1), config, "there is no ConfigMap unheard-of"},
 	)
 }
+
+func TestD1_ASecretIsReadByItsPartAlone(t *testing.T) { // broken in mutations
+	holds(t, rule.Mounts)
+	holds(t, rule.Stores)
+}

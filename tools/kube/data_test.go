@@ -129,3 +129,13 @@ func TestD6_VolumesOutliveWhatMadeThem(t *testing.T) {
 		mistake{"PersistentVolumeClaim/x", nil, stray, "no pod has it"},
 	)
 }
+
+func TestD3_EachPartHasADatabaseOfItsOwn(t *testing.T) { // broken in mutations
+	programs := open(t).programs
+	holds(t, func(s *manifest.Set) []string { return rule.Tenants(s, programs) })
+}
+
+func TestD5_TheLogAndCopiesGoToTheStore(t *testing.T) { // broken in mutations
+	holds(t, rule.Backups)
+	require.NotEmpty(t, open(t).sets[production].Of("ObjectStore"))
+}

@@ -1,16 +1,18 @@
 package kube
 
 import (
+	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/concord-suite/concord/tools/kube/schema"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // checklist are the ids of the table in docs/deploying.md: workloads, scheduling, probes, network, data, observability,
@@ -103,13 +105,17 @@ func tests(t *testing.T) map[string]bool {
 
 func TestX4_SupportedVersionsAreThoseThatAreChecked(t *testing.T) {
 	text := page(t)
-	for module, version := range schema.Versions() {
+	for module, version := range open(t).sources.Versions() {
 		want := strings.TrimPrefix(version, "v")
 		if module == "k8s.io/kubernetes" {
 			want = want[:strings.LastIndex(want, ".")] // any patch of the minor version
 		}
 		require.Contains(t, text, want, module)
 	}
+	// The API server that everything is applied to is built from its module.
+	built, err := os.ReadFile(repository + "/tools/kubeenv/go.mod")
+	require.NoError(t, err)
+	require.Contains(t, string(built), "k8s.io/kubernetes "+open(t).sources.Kubernetes.Version+"\n")
 }
 
 func TestX5_ThePageLeadsFromInstallToUninstall(t *testing.T) {
@@ -120,4 +126,77 @@ func TestX5_ThePageLeadsFromInstallToUninstall(t *testing.T) {
 		require.Greater(t, next, at, heading)
 		at = next
 	}
+}
+
+// TestX4_SizesAreThoseOfTheManifests adds up what the page says that pods ask for.
+func TestX4_SizesAreThoseOfTheManifests(t *testing.T) {
+	text := page(t)
+	small, large := sizes(t, "overlays/small"), sizes(t, production)
+	for _, w := range open(t).sets[production].Workloads {
+		if w.Deployment == nil {
+			continue
+		}
+		c := w.Pod().Containers[0].Resources.Requests
+		many := fmt.Sprint(large.least[w.Meta.Name])
+		if most := large.most[w.Meta.Name]; most > large.least[w.Meta.Name] {
+			many = fmt.Sprintf("%d to %d", large.least[w.Meta.Name], most)
+		}
+		require.Contains(t, text, fmt.Sprintf("| %s | %s, %s | %d | %s |", w.Meta.Name, c.Cpu(), c.Memory(), small.least[w.Meta.Name], many))
+	}
+	require.Contains(t, text, fmt.Sprintf("| together | | %s | %s; at most %s |", small.total(small.least), large.total(large.least), large.total(large.most)))
+	one := map[string]int{}
+	for name := range large.least {
+		if large.parts[name] {
+			one[name] = 1
+		}
+	}
+	require.Contains(t, text, "needs "+strings.ReplaceAll(large.total(one), ", ", " and ")+" more")
+}
+
+// size is what the pods of a rendering ask for, by workload.
+type size struct {
+	cpu, memory map[string]float64 // of one pod: cores, Gi
+	least, most map[string]int     // pods
+	parts       map[string]bool    // which are the suite's own
+}
+
+func (s size) total(pods map[string]int) string {
+	var cpu, memory float64
+	for name, count := range pods {
+		cpu, memory = cpu+s.cpu[name]*float64(count), memory+s.memory[name]*float64(count)
+	}
+	return fmt.Sprintf("%s CPU, %.1fGi", strconv.FormatFloat(cpu, 'f', -1, 64), math.Round(memory*10+1e-9)/10)
+}
+
+func sizes(t *testing.T, folder string) size {
+	t.Helper()
+	set := open(t).sets[folder]
+	s := size{map[string]float64{}, map[string]float64{}, map[string]int{}, map[string]int{}, map[string]bool{}}
+	put := func(name, cpu, memory string, pods int) {
+		c, err := resource.ParseQuantity(cpu)
+		require.NoError(t, err)
+		m, err := resource.ParseQuantity(memory)
+		require.NoError(t, err)
+		s.cpu[name], s.memory[name], s.least[name], s.most[name] = c.AsApproximateFloat64(), m.AsApproximateFloat64()/(1<<30), pods, pods
+	}
+	for _, w := range set.Workloads {
+		if !w.Serves() {
+			continue
+		}
+		pods := 0
+		if w.Replicas != nil {
+			pods = int(*w.Replicas)
+		}
+		c := w.Pod().Containers[0].Resources.Requests
+		put(w.Meta.Name, c.Cpu().String(), c.Memory().String(), pods)
+		s.parts[w.Meta.Name] = w.Deployment != nil
+	}
+	for _, h := range set.Autoscalers {
+		s.least[h.Name], s.most[h.Name] = int(*h.Spec.MinReplicas), int(h.Spec.MaxReplicas)
+	}
+	for _, o := range set.Of("Cluster") {
+		text := func(key string) string { return o.At("spec", "resources", "requests", key).(string) }
+		put(o.Name(), text("cpu"), text("memory"), int(o.At("spec", "instances").(float64)))
+	}
+	return s
 }

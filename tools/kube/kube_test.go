@@ -26,6 +26,7 @@ const (
 type world struct {
 	sets     map[string]*manifest.Set // every rendering, by its folder
 	programs map[string]*program.Program
+	sources  schema.Sources
 	schemas  string
 }
 
@@ -47,7 +48,10 @@ var load = sync.OnceValues(func() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.schemas, err = schema.Make(absolute)
+	if w.sources, err = schema.Read(deploy + "/definitions.yaml"); err != nil {
+		return nil, err
+	}
+	w.schemas, err = w.sources.Make(absolute)
 	return w, err
 })
 

@@ -74,8 +74,28 @@ func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
 	reports(t, alerts,
 		mistake{"PrometheusRule/x", nil, alert(`histogram_quantile(1, sum by (known_label) (unheard_of_count{a="known_text"})) > 1`, "page", ""), "does not know unheard_of_count"},
 		mistake{"PrometheusRule/x", nil, alert("1", "", ""), "severity"},
+		mistake{"PrometheusRule/x", nil, alert("1", "pager", ""), "severity"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", ""), "summary"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/none.md#x"), "no runbook at"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/keys.md#no-such-heading"), "no runbook at"},
+	)
+}
+
+// TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn lists what nobody sees from outside until it is too late, or that says of a failure
+// where it is.
+func TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn(t *testing.T) {
+	watched := func(s *manifest.Set) []string {
+		return rule.Watched(s,
+			"kube_deployment_status_replicas_ready", "concord_ready", "concord_ready_part", "kube_job_status_failed",
+			"concord_certificate_expiry_seconds", "concord_events_bus_connected", "concord_events_outbox_oldest_seconds", "concord_events_aside",
+			"rpc_server_call_duration_seconds_count", "http_server_request_duration_seconds_count", "concord_auth_mails_waiting",
+			"kubelet_volume_stats_available_bytes", "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp",
+			"cnpg_pg_stat_archiver_last_failed_time", "cnpg_pg_stat_archiver_last_archived_time",
+		)
+	}
+	require.Empty(t, watched(open(t).sets[production]))
+	reports(t, watched,
+		mistake{"PrometheusRule/concord", at("spec", "groups", 0, "rules", 0), gone, "no alert asks for kube_deployment_status_replicas_ready"},
+		mistake{"PrometheusRule/postgres", nil, gone, "no alert asks for barman_cloud_cloudnative_pg_io_last_available_backup_timestamp"},
 	)
 }

@@ -17,13 +17,12 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduling "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
-	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 	kwokcmd "sigs.k8s.io/kwok/pkg/kwok/cmd"
 	kwoklog "sigs.k8s.io/kwok/pkg/log"
 
 	"github.com/concord-suite/concord/tools/kubeenv/internal/plane"
+	"github.com/concord-suite/concord/tools/kubeenv/internal/stage"
 )
 
 // apiServer serves the folder it is given on the socket it inherited.
@@ -52,7 +51,7 @@ func kubectl() {
 	}
 }
 
-// nodes runs kwok with the stages that come with it: it does nothing when it is not told how nodes and pods behave.
+// nodes runs kwok with its stages: it does nothing when it is not told how nodes and pods behave.
 func nodes() {
 	stages, err := writeStages()
 	if err != nil {
@@ -77,18 +76,17 @@ func nodes() {
 
 // writeStages writes the stages into the current folder and returns the arguments that name them.
 func writeStages() ([]string, error) {
+	files, err := stage.Files()
+	if err != nil {
+		return nil, err
+	}
 	var arguments []string
-	for name, content := range map[string]string{
-		"node.yaml":         nodefast.DefaultNodeInit,
-		"pod-ready.yaml":    podfast.DefaultPodReady,
-		"pod-complete.yaml": podfast.DefaultPodComplete,
-		"pod-delete.yaml":   podfast.DefaultPodDelete,
-	} {
+	for name, content := range files {
 		path, err := filepath.Abs(name)
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return nil, err
 		}
 		arguments = append(arguments, "--config="+path)

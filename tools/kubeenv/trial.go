@@ -58,11 +58,6 @@ func run(ctx context.Context, root, only string) (err error) {
 	if err != nil {
 		return err
 	}
-	for i, set := range sets {
-		if sets[i], err = set.WithDigests(filepath.Join(dir, "sets")); err != nil {
-			return fmt.Errorf("%s: %w", set.Name, err)
-		}
-	}
 	control, ctx, err := plane.Start(ctx, dir)
 	if err != nil {
 		return err

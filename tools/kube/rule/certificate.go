@@ -39,8 +39,11 @@ func Certificates(s *manifest.Set, programs map[string]*program.Program) []strin
 	})
 	for _, o := range s.Of("Certificate") {
 		if o.At("spec", "isCA") == true {
+			r.authority(s, o)
 			continue
 		}
+		algorithm := text(o, "spec", "privateKey", "algorithm")
+		r.want(algorithm == "ECDSA" || algorithm == "Ed25519", "%s: a key of %q", o.ID(), algorithm)
 		r.want(text(o, "spec", "privateKey", "rotationPolicy") == "Always", "%s: a renewed certificate keeps its key", o.ID())
 		good, err := time.ParseDuration(text(o, "spec", "duration"))
 		early, err2 := time.ParseDuration(text(o, "spec", "renewBefore"))
@@ -52,8 +55,23 @@ func Certificates(s *manifest.Set, programs map[string]*program.Program) []strin
 		issuer := text(o, "spec", "issuerRef", "kind") + "/" + text(o, "spec", "issuerRef", "name")
 		kind, name, _ := strings.Cut(issuer, "/")
 		r.want(kind == "ClusterIssuer" || s.Has(kind, name), "%s: there is no %s", o.ID(), issuer)
+		for _, i := range s.Of(kind) {
+			r.want(i.Name() != name || i.At("spec", "selfSigned") == nil, "%s: signs itself, and nobody else believes it", o.ID())
+		}
 	}
 	return r
+}
+
+// authority wants a certificate that may sign others to be the one of an Issuer, and its key to be in no pod.
+func (r *report) authority(s *manifest.Set, o manifest.Object) {
+	secret := text(o, "spec", "secretName")
+	signs := slices.ContainsFunc(s.Of("Issuer"), func(i manifest.Object) bool { return text(i, "spec", "ca", "secretName") == secret })
+	r.want(signs, "%s: may sign others, and is no Issuer's", o.ID())
+	for _, w := range s.Workloads {
+		for _, v := range w.Pod().Volumes {
+			r.want(v.Secret == nil || v.Secret.SecretName != secret, "%s: has the key of the authority %s", w.ID(), o.ID())
+		}
+	}
 }
 
 // identity compares what a certificate says with whom it is for.

@@ -2,8 +2,10 @@ package rule
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -75,7 +77,30 @@ func Secrets(s *manifest.Set) []string {
 	for _, c := range s.ConfigMaps {
 		for key, text := range c.Data {
 			r.want(!strings.Contains(text, "PRIVATE KEY"), "ConfigMap/%s: %s has a private key", c.Name, key)
+			r.want(!withPassword.MatchString(text), "ConfigMap/%s: %s has an address with a password", c.Name, key)
 		}
+	}
+	eachContainer(s, func(_ manifest.Workload, c corev1.Container, at string) {
+		for _, v := range c.Env {
+			r.want(!withPassword.MatchString(v.Value), "%s: %s has an address with a password", at, v.Name)
+		}
+	})
+	return r
+}
+
+// withPassword is an address with the password of a user in it.
+var withPassword = regexp.MustCompile(`://[^/\s@]*:[^/\s@]+@`)
+
+// Stores (D1): a secret that a store gives is that of its part alone, and is looked at again.
+func Stores(s *manifest.Set) []string {
+	var r report
+	for _, o := range s.Of("ExternalSecret") {
+		entry := "concord/" + strings.TrimSuffix(o.Name(), "-secrets")
+		r.want(text(o, "spec", "dataFrom", 0, "extract", "key") == entry && o.At("spec", "dataFrom", 1) == nil && o.At("spec", "data") == nil,
+			"%s: does not take %s alone", o.ID(), entry)
+		r.want(text(o, "spec", "target", "name") == o.Name(), "%s: makes another Secret", o.ID())
+		every, err := time.ParseDuration(text(o, "spec", "refreshInterval"))
+		r.want(err == nil && every > 0 && every <= 24*time.Hour, "%s: refreshInterval", o.ID())
 	}
 	return r
 }

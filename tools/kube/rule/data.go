@@ -1,10 +1,12 @@
 package rule
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/concord-suite/concord/tools/kube/manifest"
@@ -43,6 +45,15 @@ func Migrations(s *manifest.Set, programs map[string]*program.Program) []string 
 
 func (r *report) migration(s *manifest.Set, job manifest.Workload, p *program.Program) {
 	spec := job.Job.Spec
+	// A Job that has run can't be changed: the next release needs another name.
+	version := job.Meta.Labels["app.kubernetes.io/version"]
+	named := p.Name + "-migrate-" + strings.ToLower(notInNames.ReplaceAllString(version, "-"))
+	r.want(version != "" && job.Meta.Name == named, "%s: is not called %s", job.ID(), named)
+	r.want(spec.Suspend == nil && spec.Completions == nil && spec.Parallelism == nil, "%s: does not run once", job.ID())
+	givesUp := spec.PodFailurePolicy != nil && slices.ContainsFunc(spec.PodFailurePolicy.Rules, func(rule batchv1.PodFailurePolicyRule) bool {
+		return rule.Action == batchv1.PodFailurePolicyActionFailJob && rule.OnExitCodes != nil && slices.Equal(rule.OnExitCodes.Values, []int32{2})
+	})
+	r.want(givesUp, "%s: tries again with settings that are wrong (exit code 2)", job.ID())
 	r.want(slices.Equal(job.Pod().Containers[0].Args, []string{"migrate"}), "%s: does not migrate", job.ID())
 	r.want(spec.BackoffLimit != nil && *spec.BackoffLimit > 0, "%s: backoffLimit", job.ID())
 	r.want(spec.ActiveDeadlineSeconds != nil, "%s: activeDeadlineSeconds", job.ID())
@@ -56,6 +67,9 @@ func (r *report) migration(s *manifest.Set, job manifest.Workload, p *program.Pr
 		r.want(!behind, "%s: its pods are behind Service/%s", job.ID(), service.Name)
 	}
 }
+
+// notInNames are what versions have and names of objects have not.
+var notInNames = regexp.MustCompile(`[^0-9A-Za-z]+`)
 
 // same compares where a Job and a workload of one program find the database and the bus, and who they are.
 func (r *report) same(s *manifest.Set, job, w manifest.Workload, p *program.Program) {
@@ -78,7 +92,8 @@ func Databases(s *manifest.Set, programs map[string]*program.Program) []string {
 	var r report
 	for _, o := range s.Of("Cluster") {
 		instances, _ := o.At("spec", "instances").(float64)
-		durable := o.At("spec", "postgresql", "synchronous", "dataDurability") == "required" && o.At("spec", "postgresql", "synchronous", "method") == "any"
+		standbys, _ := o.At("spec", "postgresql", "synchronous", "number").(float64)
+		durable := o.At("spec", "postgresql", "synchronous", "dataDurability") == "required" && o.At("spec", "postgresql", "synchronous", "method") == "any" && standbys >= 1
 		r.want(instances == 1 || instances >= 3 && durable, "%s: %v instances, durable: %t", o.ID(), instances, durable)
 		r.want(o.At("spec", "enableSuperuserAccess") == false, "%s: enableSuperuserAccess", o.ID())
 		r.want(o.At("spec", "storage", "size") != nil, "%s: storage", o.ID())
@@ -91,6 +106,78 @@ func Databases(s *manifest.Set, programs map[string]*program.Program) []string {
 	}
 	for _, o := range s.Of("Database") {
 		r.want(text(o, "spec", "databaseReclaimPolicy") == "retain", "%s: databaseReclaimPolicy", o.ID())
+	}
+	return r
+}
+
+// Tenants (D3): on a cluster that an operator makes, each part has a database and a role of its own, which is let into it by TLS and
+// into nothing else; the instances stand on different nodes and run an image of a catalog, which has them by digest.
+func Tenants(s *manifest.Set, programs map[string]*program.Program) []string {
+	var r report
+	for _, o := range s.Of("Cluster") {
+		lines, _ := o.At("spec", "postgresql", "pg_hba").([]any)
+		r.want(len(lines) > 0 && lines[len(lines)-1] == "host all all all reject", "%s: pg_hba does not end with a refusal", o.ID())
+		for _, line := range lines[:max(0, len(lines)-1)] {
+			words := strings.Fields(line.(string))
+			strict := len(words) == 5 && words[0] == "hostssl" && words[1] == words[2] && words[1] != "all" && words[4] == "scram-sha-256"
+			r.want(strict, "%s: pg_hba lets in by %q", o.ID(), line)
+		}
+		r.want(o.At("spec", "imageName") == nil && text(o, "spec", "imageCatalogRef", "name") != "", "%s: the image is not of a catalog", o.ID())
+		affinity := o.At("spec", "affinity", "enablePodAntiAffinity") == true && text(o, "spec", "affinity", "podAntiAffinityType") == "required"
+		r.want(affinity, "%s: may put two instances on one node", o.ID())
+		memory := text(o, "spec", "resources", "requests", "memory")
+		r.want(memory != "" && memory == text(o, "spec", "resources", "limits", "memory"), "%s: the memory limit is not the request", o.ID())
+		r.want(text(o, "spec", "resources", "requests", "cpu") != "", "%s: no request of cpu", o.ID())
+		for _, p := range programs {
+			if _, stores := p.Settings[p.Variable("DATABASE_URL")]; stores {
+				r.tenant(s, o, p.Name, lines)
+			}
+		}
+	}
+	return r
+}
+
+func (r *report) tenant(s *manifest.Set, cluster manifest.Object, part string, lines []any) {
+	r.want(slices.Contains(lines, any("hostssl "+part+" "+part+" all scram-sha-256")), "%s: pg_hba does not let %s in", cluster.ID(), part)
+	of := func(kind string, wants map[string]any) {
+		for _, o := range s.Of(kind) {
+			if o.Name() != part {
+				continue
+			}
+			wants["name"] = part
+			for key, value := range wants {
+				r.want(o.At("spec", key) == value, "%s: %s is not %v", o.ID(), key, value)
+			}
+			r.want(text(o, "spec", "cluster", "name") == cluster.Name(), "%s: of another cluster", o.ID())
+			return
+		}
+		r.add("there is no %s/%s", kind, part)
+	}
+	of("Database", map[string]any{"owner": part})
+	of("DatabaseRole", map[string]any{"login": true, "superuser": nil, "createdb": nil, "createrole": nil, "replication": nil, "bypassrls": nil})
+	for _, o := range s.Of("DatabaseRole") {
+		r.want(text(o, "spec", "passwordSecret", "name") == o.Name()+"-database", "%s: passwordSecret", o.ID())
+	}
+}
+
+// Backups (D5): where there is an object store for backups, the log goes to it all the time, and a whole copy by the clock.
+func Backups(s *manifest.Set) []string {
+	var r report
+	for _, store := range s.Of("ObjectStore") {
+		r.want(text(store, "spec", "retentionPolicy") != "", "%s: retentionPolicy", store.ID())
+		for _, cluster := range s.Of("Cluster") {
+			plugins, _ := cluster.At("spec", "plugins").([]any)
+			archived := slices.ContainsFunc(plugins, func(p any) bool {
+				o, _ := p.(map[string]any)
+				return o["isWALArchiver"] == true && o["enabled"] != false && text(o, "parameters", "barmanObjectName") == store.Name()
+			})
+			r.want(archived, "%s: its log does not go to %s", cluster.ID(), store.ID())
+			copied := slices.ContainsFunc(s.Of("ScheduledBackup"), func(o manifest.Object) bool {
+				return text(o, "spec", "cluster", "name") == cluster.Name() && text(o, "spec", "method") == "plugin" && o.At("spec", "immediate") == true &&
+					o.At("spec", "suspend") == nil && len(strings.Fields(text(o, "spec", "schedule"))) == 6
+			})
+			r.want(copied, "%s: no ScheduledBackup of six fields copies it, at once and then by the clock", cluster.ID())
+		}
 	}
 	return r
 }
@@ -146,6 +233,14 @@ func Volumes(s *manifest.Set) []string {
 			})
 		})
 		r.want(owned, "%s: no pod has it", o.ID())
+		modes, _ := o.At("spec", "accessModes").([]any)
+		shared := slices.Contains(modes, any("ReadWriteMany"))
+		for _, w := range s.Workloads {
+			has := slices.ContainsFunc(w.Pod().Volumes, func(v corev1.Volume) bool {
+				return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == o.Name()
+			})
+			r.want(!has || shared || is(w.Replicas, 1), "%s: several pods of %s can't share it", o.ID(), w.ID())
+		}
 	}
 	return r
 }

@@ -62,6 +62,7 @@ func Isolation(s *manifest.Set) []string {
 	r.want(deny, "no policy closes whatever else starts in the namespace")
 	for _, p := range s.Policies {
 		for _, rule := range rules(p) {
+			r.want(slices.Contains(p.Spec.PolicyTypes, rule.direction), "NetworkPolicy/%s: opens %s, which is not among its policyTypes", p.Name, rule.direction)
 			r.want(len(rule.peers) > 0, "NetworkPolicy/%s: opens %s for everybody", p.Name, rule.direction)
 			r.want(len(rule.ports) > 0, "NetworkPolicy/%s: opens every port of %s", p.Name, rule.direction)
 			for _, peer := range rule.peers {

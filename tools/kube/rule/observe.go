@@ -50,7 +50,7 @@ func Monitors(s *manifest.Set) []string {
 		var m struct {
 			Spec struct {
 				Selector            metav1.LabelSelector
-				PodMetricsEndpoints []struct{ Port string }
+				PodMetricsEndpoints []struct{ Port, Path string }
 			}
 		}
 		if err := o.Decode(&m); err != nil {
@@ -66,6 +66,7 @@ func Monitors(s *manifest.Set) []string {
 			for _, endpoint := range m.Spec.PodMetricsEndpoints {
 				there := slices.ContainsFunc(e.ports, func(p corev1.ContainerPort) bool { return p.Name == endpoint.Port })
 				r.want(there, "%s: %s has no port %s", o.ID(), e.name, endpoint.Port)
+				r.want(endpoint.Path == "" || endpoint.Path == "/metrics", "%s: %s answers nothing at %s", o.ID(), e.name, endpoint.Path)
 			}
 		}
 		r.want(found, "%s: selects no pod", o.ID())
@@ -111,6 +112,30 @@ func Alerts(s *manifest.Set, documented string, there func(page, anchor string) 
 	return r
 }
 
+// Watched (O1) wants an alert on each of the metrics.
+func Watched(s *manifest.Set, wanted ...string) []string {
+	var r report
+	found := map[string]bool{}
+	for _, o := range s.Of("PrometheusRule") {
+		groups, _ := o.At("spec", "groups").([]any)
+		for i := range groups {
+			rules, _ := o.At("spec", "groups", i, "rules").([]any)
+			for j := range rules {
+				if text(o, "spec", "groups", i, "rules", j, "alert") == "" {
+					continue
+				}
+				for _, metric := range metrics(text(o, "spec", "groups", i, "rules", j, "expr")) {
+					found[metric] = true
+				}
+			}
+		}
+	}
+	for _, metric := range wanted {
+		r.want(found[metric], "no alert asks for %s", metric)
+	}
+	return r
+}
+
 func (r *report) alert(at string, rule func(path ...any) string, documented string, there func(page, anchor string) bool) {
 	for _, metric := range metrics(rule("expr")) {
 		said := strings.Contains(documented, "`"+metric+"`") || strings.Contains(documented, "`"+series.ReplaceAllString(metric, "")+"`")
@@ -119,7 +144,8 @@ func (r *report) alert(at string, rule func(path ...any) string, documented stri
 	if rule("alert") == "" {
 		return
 	}
-	r.want(rule("labels", "severity") != "", "%s: severity", at)
+	severity := rule("labels", "severity")
+	r.want(severity == "page" || severity == "ticket", "%s: severity %q is neither page nor ticket", at, severity)
 	r.want(rule("annotations", "summary") != "", "%s: summary", at)
 	url := rule("annotations", "runbook_url")
 	_, file, found := strings.Cut(url, "/docs/runbooks/")

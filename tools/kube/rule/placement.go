@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -84,9 +85,14 @@ func Rollout(s *manifest.Set) []string {
 			r.want(d.Spec.MinReadySeconds >= minReady, "%s: minReadySeconds", w.ID())
 			r.want(d.Spec.ProgressDeadlineSeconds != nil && *d.Spec.ProgressDeadlineSeconds > d.Spec.MinReadySeconds, "%s: progressDeadlineSeconds", w.ID())
 			r.want(d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit > 0, "%s: revisionHistoryLimit", w.ID())
+			r.want(!d.Spec.Paused, "%s: is paused", w.ID())
 		}
 		if st := w.StatefulSet; st != nil {
-			r.want(st.Spec.UpdateStrategy.Type != "OnDelete", "%s: updateStrategy", w.ID())
+			update := st.Spec.UpdateStrategy
+			r.want(update.Type != "OnDelete" && (update.RollingUpdate == nil || update.RollingUpdate.Partition == nil), "%s: updateStrategy leaves pods out", w.ID())
+			// The first server is ready when the second is there, and a server that fails must not keep others from coming back.
+			r.want(st.Spec.PodManagementPolicy == "Parallel", "%s: podManagementPolicy", w.ID())
+			r.want(st.Spec.MinReadySeconds > 0, "%s: minReadySeconds", w.ID())
 			r.want(st.Spec.RevisionHistoryLimit != nil && *st.Spec.RevisionHistoryLimit > 0, "%s: revisionHistoryLimit", w.ID())
 		}
 	}
@@ -130,6 +136,11 @@ func alone(s *manifest.Set, w manifest.Workload, c corev1.TopologySpreadConstrai
 	})
 }
 
+// several tells whether a rendering is one that outlives a node: some workload has more than one pod.
+func several(s *manifest.Set) bool {
+	return slices.ContainsFunc(s.Workloads, func(w manifest.Workload) bool { return w.Serves() && (w.Replicas == nil || *w.Replicas > 1) })
+}
+
 // Priority (S7): either all pods have a priority or none, and its class is there.
 func Priority(s *manifest.Set) []string {
 	var r report
@@ -152,11 +163,14 @@ func Autoscaling(s *manifest.Set) []string {
 		r.want(h.Spec.Behavior != nil && h.Spec.Behavior.ScaleDown != nil, "HorizontalPodAutoscaler/%s: behavior", h.Name)
 		r.want(h.Spec.MinReplicas != nil && *h.Spec.MinReplicas >= 2, "HorizontalPodAutoscaler/%s: minReplicas", h.Name)
 		r.want(len(h.Spec.Metrics) > 0, "HorizontalPodAutoscaler/%s: metrics", h.Name)
+		r.want(h.Spec.MinReplicas == nil || h.Spec.MaxReplicas > *h.Spec.MinReplicas, "HorizontalPodAutoscaler/%s: maxReplicas leaves no room", h.Name)
+		r.want(target.APIVersion == "apps/v1", "HorizontalPodAutoscaler/%s: scales %s of %q", h.Name, target.Kind, target.APIVersion)
 	}
 	for _, w := range s.Workloads {
 		if !w.Serves() {
 			continue
 		}
+		r.want(w.Replicas == nil || *w.Replicas > 1 || !several(s) && *w.Replicas == 1, "%s: %d pods where others have more", w.ID(), *cmp.Or(w.Replicas, new(int32)))
 		r.want(len(owners[w.ID()]) <= 1, "%s: is scaled by %v", w.ID(), owners[w.ID()])
 		owned := len(owners[w.ID()]) > 0
 		r.want(owned == (w.Replicas == nil), "%s: replicas in the manifest: %t, scaled by somebody: %t", w.ID(), w.Replicas != nil, owned)

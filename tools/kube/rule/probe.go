@@ -65,6 +65,7 @@ const (
 	minTimeout     = 3 // seconds: the check's two, and a busy node
 	maxNotReady    = 5 * time.Second
 	minStart       = 30 * time.Second // a start on a busy node
+	maxStart       = 15 * time.Minute // a server of the bus that was away for long catches up; more is stuck
 	minUnresponse  = 20 * time.Second // before a process is killed for not answering
 	livez, readyz  = "/livez", "/readyz"
 	natsLiveness   = "/healthz?js-enabled-only=true"
@@ -95,11 +96,13 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 		}
 		r.want(p.HTTPGet.Path == paths[name], "%s: %s probe asks %s, not %s", w.ID(), name, p.HTTPGet.Path, paths[name])
 		r.want(p.TimeoutSeconds >= minTimeout, "%s: %s probe: timeoutSeconds", w.ID(), name)
+		r.want(p.InitialDelaySeconds == 0, "%s: %s probe: initialDelaySeconds: the startup probe is for that", w.ID(), name)
+		r.want(p.SuccessThreshold <= 1, "%s: %s probe: successThreshold", w.ID(), name)
 		r.want(p.TerminationGracePeriodSeconds == nil, "%s: %s probe: terminationGracePeriodSeconds", w.ID(), name)
 		lasts := time.Duration(max(p.PeriodSeconds, 1)*max(p.FailureThreshold, 1)) * time.Second
 		switch name {
 		case "startup":
-			r.want(lasts >= minStart, "%s: startup probe gives up after %s", w.ID(), lasts)
+			r.want(lasts >= minStart && lasts <= maxStart, "%s: startup probe gives up after %s", w.ID(), lasts)
 		case "liveness":
 			r.want(lasts >= minUnresponse, "%s: liveness probe kills after %s", w.ID(), lasts)
 		case "readiness":

@@ -12,10 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/concord-suite/concord/tools/kube/manifest"
+	"github.com/concord-suite/concord/tools/kube/program"
 )
 
 // Rule lists what is wrong in a rendering.
 type Rule func(s *manifest.Set) []string
+
+// OfPrograms is a rule that needs to know what the suite's programs take.
+type OfPrograms func(s *manifest.Set, programs map[string]*program.Program) []string
 
 // namespace is the one that everything lives in.
 const namespace = "concord"

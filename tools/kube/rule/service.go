@@ -116,10 +116,16 @@ func Edge(s *manifest.Set) []string {
 	found := 0
 	for _, o := range s.Of("HTTPRoute") {
 		rules, _ := o.At("spec", "rules").([]any)
+		parents, _ := o.At("spec", "parentRefs").([]any)
+		for i := range parents {
+			r.want(text(o, "spec", "parentRefs", i, "sectionName") == "https", "%s: is at other listeners than https", o.ID())
+		}
+		r.want(len(parents) > 0 && text(o, "spec", "hostnames", 0) != "", "%s: at no Gateway or for every host", o.ID())
 		for i := range rules {
 			refs, _ := o.At("spec", "rules", i, "backendRefs").([]any)
 			for j := range refs {
 				found++
+				r.want(text(o, "spec", "rules", i, "timeouts", "request") == "0s", "%s: what lasts is cut", o.ID())
 				port, _ := o.At("spec", "rules", i, "backendRefs", j, "port").(float64)
 				check(o.ID(), text(o, "spec", "rules", i, "backendRefs", j, "name"), strconv.Itoa(int(port)))
 			}
@@ -133,10 +139,19 @@ func Edge(s *manifest.Set) []string {
 			}
 		}
 		r.want(len(i.Spec.TLS) > 0, "Ingress/%s: without TLS", i.Name)
+		for name, value := range map[string]string{"proxy-body-size": "0", "proxy-request-buffering": "off", "proxy-buffering": "off"} {
+			r.want(i.Annotations["nginx.ingress.kubernetes.io/"+name] == value, "Ingress/%s: %s is not %s: uploads are cut or held", i.Name, name, value)
+		}
 	}
 	for _, service := range s.Services {
+		r.want(len(service.Spec.ExternalIPs) == 0, "Service/%s: externalIPs", service.Name)
 		r.want(service.Spec.Type == "" || service.Spec.Type == corev1.ServiceTypeClusterIP, "Service/%s: is a %s", service.Name, service.Spec.Type)
 	}
+	eachService(s, func(w manifest.Workload, c corev1.Container) {
+		if proxies := s.Env(c).Values["CONCORD_GATEWAY_TRUSTED_PROXIES"]; manifest.Program(c) == "gateway" {
+			r.want(proxies == "1", "%s: the address of whoever asks is not that which the one proxy says: TRUSTED_PROXIES is %q", w.ID(), proxies)
+		}
+	})
 	r.want(found > 0, "nobody reaches the gateway: no HTTPRoute and no Ingress")
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/concord-suite/concord/tools/kube/manifest"
 	"github.com/concord-suite/concord/tools/kube/program"
@@ -73,27 +74,34 @@ func own(cluster, part string) bool {
 }
 
 // Outside (N1): what the pods of each program may reach outside of the namespace, and what may reach them from there, is
-// what the program's settings can ask for, and nothing more.
+// what the program's settings can ask for, and nothing more; and so for the bus and the databases.
 func Outside(s *manifest.Set, programs map[string]*program.Program) []string {
 	var r report
-	for _, w := range s.Workloads {
-		p := programs[manifest.Program(w.Pod().Containers[0])]
-		if p == nil {
-			continue
-		}
-		name := w.Template.Labels["app.kubernetes.io/name"]
-		found, want := outside(s, end{name: name, labels: w.Template.Labels}), wantedOutside(s, w, p)
-		for _, line := range slices.Sorted(maps.Keys(found)) {
-			r.want(want[line], "%s: %s is open to the outside", w.ID(), line)
-		}
-		for _, line := range slices.Sorted(maps.Keys(want)) {
-			r.want(found[line], "%s: %s is closed to the outside", w.ID(), line)
-		}
+	for _, e := range ends(s) {
+		r.outside(s, e, wantedOutside(s, e, programs))
 	}
 	return r
 }
 
-// outside lists direction and port of what the policies of a kind of pods open to blocks of addresses and other namespaces.
+func (r *report) outside(s *manifest.Set, e end, want map[string]bool) {
+	found := outside(s, e)
+	for _, line := range slices.Sorted(maps.Keys(found)) {
+		r.want(want[line], "%s: %s is open to the outside", e.name, line)
+	}
+	for _, line := range slices.Sorted(maps.Keys(want)) {
+		r.want(found[line], "%s: %s is closed to the outside", e.name, line)
+	}
+}
+
+// How lines about the outside name it.
+const (
+	addresses  = "addresses"  // blocks of them: the internet, the nodes, a service elsewhere
+	namespaces = "namespaces" // pods of another namespace
+	clusterDNS = "the cluster's DNS"
+)
+
+// outside lists direction, port and kind of peer of what the policies of a kind of pods open to blocks of addresses and to other
+// namespaces.
 func outside(s *manifest.Set, e end) map[string]bool {
 	found := map[string]bool{}
 	for _, p := range s.Policies {
@@ -102,15 +110,20 @@ func outside(s *manifest.Set, e end) map[string]bool {
 		}
 		for _, rule := range rules(p) {
 			for _, peer := range rule.peers {
+				who := addresses
 				if peer.IPBlock == nil && peer.NamespaceSelector == nil {
 					continue
+				} else if isDNS(peer) {
+					who = clusterDNS
+				} else if peer.IPBlock == nil {
+					who = namespaces
 				}
 				for _, port := range rule.ports {
 					protocol := corev1.ProtocolTCP
 					if port.Protocol != nil {
 						protocol = *port.Protocol
 					}
-					found[fmt.Sprintf("%s %s/%s", rule.direction, port.Port.String(), protocol)] = true
+					found[fmt.Sprintf("%s %s/%s %s", rule.direction, port.Port.String(), protocol, who)] = true
 				}
 			}
 		}
@@ -118,32 +131,60 @@ func outside(s *manifest.Set, e end) map[string]bool {
 	return found
 }
 
-// wantedOutside is what a workload needs of the world by its program's settings.
-func wantedOutside(s *manifest.Set, w manifest.Workload, p *program.Program) map[string]bool {
-	want := map[string]bool{"Egress 53/UDP": true, "Egress 53/TCP": true}
+// isDNS tells whether a peer is the cluster's DNS by the labels that it has everywhere.
+func isDNS(peer networkingv1.NetworkPolicyPeer) bool {
+	return peer.NamespaceSelector != nil && peer.NamespaceSelector.MatchLabels[corev1.LabelMetadataName] == "kube-system" &&
+		peer.PodSelector != nil && peer.PodSelector.MatchLabels["k8s-app"] == "kube-dns"
+}
+
+// wantedOutside is what a kind of pods needs of the world: those of a program by its settings.
+func wantedOutside(s *manifest.Set, e end, programs map[string]*program.Program) map[string]bool {
+	want := map[string]bool{}
+	for _, protocol := range []string{"UDP", "TCP"} { // the cache on a node has an address
+		want["Egress 53/"+protocol+" "+clusterDNS], want["Egress 53/"+protocol+" "+addresses] = true, true
+	}
+	at := slices.IndexFunc(s.Workloads, func(w manifest.Workload) bool { return w.Template.Labels["app.kubernetes.io/name"] == e.name })
+	switch {
+	case e.name == bus:
+		want["Ingress 8222/TCP "+addresses], want["Ingress 8222/TCP "+namespaces] = true, true // kubelets, monitors
+	case at < 0: // the databases: kubelets, monitors, the operator; the API server, and an object store for backups
+		for _, line := range []string{
+			"Ingress 8000/TCP " + addresses, "Ingress 8000/TCP " + namespaces, "Ingress 5432/TCP " + namespaces, "Ingress 9187/TCP " + namespaces,
+			"Egress 443/TCP " + addresses, "Egress 6443/TCP " + addresses,
+		} {
+			want[line] = true
+		}
+	case programs[manifest.Program(s.Workloads[at].Pod().Containers[0])] != nil:
+		programOutside(want, s, s.Workloads[at], programs[manifest.Program(s.Workloads[at].Pod().Containers[0])])
+	}
+	return want
+}
+
+// programOutside adds what a program needs of the world by its settings.
+func programOutside(want map[string]bool, s *manifest.Set, w manifest.Workload, p *program.Program) {
 	has := func(name string) bool { return p.Settings[p.Variable(name)].Variable != "" }
 	if !slices.ContainsFunc(ends(s), func(e end) bool { return e.name == bus }) {
-		want["Egress 4222/TCP"] = true
+		want["Egress 4222/TCP "+addresses] = true
 	}
 	if has("DATABASE_URL") && len(s.Of("Cluster")) == 0 {
-		want["Egress 5432/TCP"] = true
+		want["Egress 5432/TCP "+addresses] = true
 	}
 	if !w.Serves() {
-		return want // a migration talks to nobody else
+		return // a migration talks to nobody else
 	}
-	want[fmt.Sprintf("Ingress %d/TCP", healthPort)] = true
-	want["Egress 4317/TCP"] = true // the collector of traces and metrics
+	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, addresses)] = true  // kubelets
+	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, namespaces)] = true // monitors
+	want["Egress 4317/TCP "+namespaces] = true                            // the collector of traces and metrics
 	if has("MAIL_HOST") {
-		want["Egress 465/TCP"], want["Egress 587/TCP"] = true, true
+		want["Egress 465/TCP "+addresses], want["Egress 587/TCP "+addresses] = true, true
 	}
 	for _, setting := range p.Settings {
 		// The services of others that a program calls: text messages, and what has an address on the internet by default.
 		if strings.HasPrefix(setting.Default, "https://") || strings.HasPrefix(setting.Key, "sms.") {
-			want["Egress 443/TCP"] = true
+			want["Egress 443/TCP "+addresses] = true
 		}
 	}
 	if !has("GRPC_ADDR") { // people come to the part that speaks HTTP alone
-		want["Ingress 8080/TCP"] = true
+		want["Ingress 8080/TCP "+namespaces] = true
 	}
-	return want
 }

@@ -53,6 +53,11 @@ func SecurityContext(s *manifest.Set) []string {
 		for _, v := range p.Volumes {
 			r.want(v.HostPath == nil, "%s: volume %s is a hostPath", w.ID(), v.Name)
 		}
+		r.want(p.ShareProcessNamespace == nil || !*p.ShareProcessNamespace, "%s: shareProcessNamespace", w.ID())
+		if sc := p.SecurityContext; sc != nil {
+			r.want(len(sc.SupplementalGroups)+len(sc.Sysctls) == 0, "%s: supplementalGroups or sysctls", w.ID())
+			r.want(sc.AppArmorProfile == nil || sc.AppArmorProfile.Type == corev1.AppArmorProfileTypeRuntimeDefault, "%s: appArmorProfile", w.ID())
+		}
 	}
 	eachContainer(s, func(w manifest.Workload, c corev1.Container, at string) {
 		pod, own := w.Pod().SecurityContext, c.SecurityContext
@@ -92,12 +97,55 @@ func ReadOnlyRoot(s *manifest.Set) []string {
 			source := s.File(w, c, m.MountPath)
 			writable := source.Kind == "emptyDir" || source.Kind == "claim" || w.StatefulSet != nil && source.Kind == ""
 			r.want(m.ReadOnly || writable, "%s: %s is not mounted read-only", at, m.MountPath)
+			r.want(m.SubPath == "" && m.SubPathExpr == "", "%s: %s is a subPath, which never changes", at, m.MountPath)
 		}
+		r.want(s.File(w, c, "/tmp/x").Kind == "emptyDir", "%s: nothing can be written at /tmp", at)
 	})
 	for _, w := range s.Workloads {
 		for _, v := range w.Pod().Volumes {
 			bounded := v.EmptyDir == nil || v.EmptyDir.SizeLimit != nil && !v.EmptyDir.SizeLimit.IsZero()
 			r.want(bounded, "%s: emptyDir %s has no sizeLimit", w.ID(), v.Name)
+		}
+	}
+	return r
+}
+
+// Mounts (D1) are such that the programs take what is in them: of secrets nobody but the pod's group may read a file, and a pod does
+// not start without one.
+func Mounts(s *manifest.Set) []string {
+	var r report
+	for _, w := range s.Workloads {
+		for _, v := range w.Pod().Volumes {
+			if v.Secret != nil {
+				r.want(is(v.Secret.DefaultMode, 0o440), "%s: Secret %s is not mounted with mode 0440", w.ID(), v.Secret.SecretName)
+				r.want(v.Secret.Optional == nil, "%s: Secret %s is optional", w.ID(), v.Secret.SecretName)
+				for _, item := range v.Secret.Items {
+					r.want(item.Mode == nil, "%s: %s of Secret %s has a mode of its own", w.ID(), item.Key, v.Secret.SecretName)
+				}
+			}
+			r.want(v.ConfigMap == nil || v.ConfigMap.Optional == nil, "%s: volume %s is optional", w.ID(), v.Name)
+		}
+	}
+	return r
+}
+
+// Entrypoints (W5): pods run what the image begins with, and what the suite asks of it by arguments; names are found by the cluster's
+// DNS; nobody but the scheduler says where.
+func Entrypoints(s *manifest.Set) []string {
+	var r report
+	for _, w := range s.Workloads {
+		p := w.Pod()
+		r.want(p.DNSPolicy == "" || p.DNSPolicy == corev1.DNSClusterFirst, "%s: dnsPolicy %s does not know the parts", w.ID(), p.DNSPolicy)
+		r.want(len(p.HostAliases) == 0, "%s: hostAliases", w.ID())
+		r.want(p.NodeName == "" && p.SchedulerName == "", "%s: is placed past the scheduler", w.ID())
+		anywhere := slices.ContainsFunc(p.Tolerations, func(t corev1.Toleration) bool { return t.Key == "" })
+		r.want(!anywhere, "%s: tolerates everything, cordoned nodes as well", w.ID())
+		for _, c := range w.Containers() {
+			r.want(len(c.Command) == 0, "%s %s: command takes the place of the image's own", w.ID(), c.Name)
+			if w.Deployment != nil {
+				r.want(len(c.Args) == 0, "%s %s: args %v", w.ID(), c.Name, c.Args)
+				r.want(c.Lifecycle == nil || c.Lifecycle.PostStart == nil && (c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep != nil), "%s %s: the image has no program for its lifecycle hooks", w.ID(), c.Name)
+			}
 		}
 	}
 	return r

@@ -19,12 +19,12 @@ func Location(folder string) string {
 
 // Make returns a folder below cache with one schema for each kind, and makes it when it is not there: about ten seconds, and
 // the download of the sources the first time.
-func Make(cache string) (folder string, err error) {
-	folder = filepath.Join(cache, "schemas-"+key())
+func (s Sources) Make(cache string) (folder string, err error) {
+	folder = filepath.Join(cache, "schemas-"+s.key())
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 		return folder, err
 	}
-	document, err := kubernetes.fetch()
+	document, err := s.Kubernetes.fetch()
 	if err != nil {
 		return "", err
 	}
@@ -44,8 +44,8 @@ func Make(cache string) (folder string, err error) {
 	if err := core.write(unfinished); err != nil {
 		return "", err
 	}
-	for _, s := range definitions {
-		dir, err := s.fetch()
+	for _, d := range s.Definitions {
+		dir, err := d.fetch()
 		if err != nil {
 			return "", err
 		}

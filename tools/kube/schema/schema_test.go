@@ -13,12 +13,19 @@ import (
 	"github.com/concord-suite/concord/tools/kube/schema"
 )
 
+func sources(t *testing.T) schema.Sources {
+	t.Helper()
+	s, err := schema.Read("../../../deploy/k8s/definitions.yaml")
+	require.NoError(t, err)
+	return s
+}
+
 // folder are the schemas that the other tests use, too.
 func folder(t *testing.T) string {
 	t.Helper()
 	cache, err := filepath.Abs("../../../.cache/kube")
 	require.NoError(t, err)
-	made, err := schema.Make(cache)
+	made, err := sources(t).Make(cache)
 	require.NoError(t, err)
 	return made
 }
@@ -101,9 +108,9 @@ func TestDeprecatedFindsKindsAndFields(t *testing.T) {
 // Packages are tested at the same time, and all want the schemas: who comes second takes what is there.
 func TestSchemasAreMadeByTwoAtOnce(t *testing.T) {
 	cache := t.TempDir()
-	errs := make(chan error, 2)
+	from, errs := sources(t), make(chan error, 2)
 	for range 2 {
-		go func() { _, err := schema.Make(cache); errs <- err }()
+		go func() { _, err := from.Make(cache); errs <- err }()
 	}
 	require.NoError(t, <-errs)
 	require.NoError(t, <-errs)

@@ -32,6 +32,7 @@ type Cluster struct {
 	dynamic  dynamic.Interface
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 	warnings *warnings
+	config   *rest.Config
 }
 
 // Connect makes a Cluster of a client's configuration.
@@ -53,7 +54,17 @@ func Connect(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery()))
-	return &Cluster{Interface: typed, dynamic: untyped, mapper: mapper, warnings: w}, nil
+	return &Cluster{Interface: typed, dynamic: untyped, mapper: mapper, warnings: w, config: config}, nil
+}
+
+// As is the same server, asked in the name of a service account.
+func (c *Cluster) As(namespace, account string) (*Cluster, error) {
+	config := rest.CopyConfig(c.config)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + namespace + ":" + account,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+	return Connect(config)
 }
 
 // Warnings returns what the API server has warned of since it was last asked, each warning once.
@@ -89,8 +100,19 @@ func (c *Cluster) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	} else if err != nil {
 		return nil, nil, err
 	}
-	after, err = patch(ctx, resource, object, nil)
+	after, err = patch(ctx, resource, object, metav1.PatchOptions{})
 	return before, after, err
+}
+
+// Take is an Apply that takes from other managers what the object says: kubectl apply --server-side --force-conflicts.
+func (c *Cluster) Take(ctx context.Context, object *unstructured.Unstructured) error {
+	resource, err := c.resource(object)
+	if err != nil {
+		return err
+	}
+	force := true
+	_, err = patch(ctx, resource, object, metav1.PatchOptions{Force: &force})
+	return err
 }
 
 // Try asks what Apply would answer, changing nothing.
@@ -99,18 +121,17 @@ func (c *Cluster) Try(ctx context.Context, object *unstructured.Unstructured) er
 	if err != nil {
 		return err
 	}
-	_, err = patch(ctx, resource, object, []string{metav1.DryRunAll})
+	_, err = patch(ctx, resource, object, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
-func patch(ctx context.Context, resource dynamic.ResourceInterface, object *unstructured.Unstructured, dryRun []string) (*unstructured.Unstructured, error) {
+func patch(ctx context.Context, resource dynamic.ResourceInterface, object *unstructured.Unstructured, how metav1.PatchOptions) (*unstructured.Unstructured, error) {
 	body, err := json.Marshal(object)
 	if err != nil {
 		return nil, err
 	}
-	return resource.Patch(ctx, object.GetName(), types.ApplyPatchType, body, metav1.PatchOptions{
-		FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun,
-	})
+	how.FieldManager, how.FieldValidation = Manager, metav1.FieldValidationStrict
+	return resource.Patch(ctx, object.GetName(), types.ApplyPatchType, body, how)
 }
 
 // Delete deletes the object and what it owns. That it is gone already is as good.

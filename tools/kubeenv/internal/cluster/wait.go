@@ -45,7 +45,7 @@ var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Ver
 
 // AwaitEstablished waits until the API server serves the kind that a definition defines.
 func (c *Cluster) AwaitEstablished(ctx context.Context, name string) error {
-	err := Await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
+	err := Await(ctx, 2*time.Minute, func(ctx context.Context) (string, error) {
 		definition, err := c.dynamic.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err

@@ -3,8 +3,6 @@ package render
 import (
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -46,31 +44,6 @@ func TestAllRendersFoldersThatAreThere(t *testing.T) {
 	}
 }
 
-func TestWithDigestsNamesOwnImagesAlone(t *testing.T) {
-	sets, err := All(overlay(t), "overlays")
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole, err := sets[0].WithDigests(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := whole.Objects[0].MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !regexp.MustCompile(`"registry.example/concord/auth@sha256:[0-9a-f]{64}"`).Match(text) {
-		t.Errorf("our image has no digest: %s", text)
-	}
-	if !strings.Contains(string(text), `"registry.example/wait:1"`) {
-		t.Errorf("another image was changed, so that nobody is told of its tag: %s", text)
-	}
-	again, err := whole.WithDigests(t.TempDir())
-	if err != nil || again.Dir != whole.Dir {
-		t.Errorf("a set that has all digests became another one: %q, %v", again.Dir, err)
-	}
-}
-
 func TestFileReadsEachDocument(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "two.yaml")
 	if err := os.WriteFile(path, []byte("---\nkind: A\napiVersion: v1\n---\nkind: B\napiVersion: v1\n"), 0o600); err != nil {
@@ -82,20 +55,5 @@ func TestFileReadsEachDocument(t *testing.T) {
 	}
 	if len(objects) != 2 || objects[0].GetKind() != "A" || objects[1].GetKind() != "B" {
 		t.Errorf("got %v", objects)
-	}
-}
-
-// The same definitions have to be installed here as tools/kube makes schemas of.
-func TestSourcesAreThoseOfTheSchemas(t *testing.T) {
-	schemas, err := os.ReadFile("../../../kube/schema/source.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range sources {
-		for _, part := range []string{s.module, s.version, s.sum} {
-			if !strings.Contains(string(schemas), `"`+part+`"`) {
-				t.Errorf("tools/kube/schema does not have %s of %s", part, s.module)
-			}
-		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/concord-suite/concord/tools/kubeenv/internal/render"
 )
 
-// settleLimit bounds how long controllers take to make pods of what was applied; without nodes it is a second.
-const settleLimit = 20 * time.Second
+// settleLimit bounds how long controllers take to make pods of what was applied; without nodes it is a second, on a machine that has
+// ten times its work many.
+const settleLimit = 2 * time.Minute
 
 // applied applies a set twice, the first time as people do (kubectl apply -k), asks kubectl for the difference, and
 // removes it.
@@ -80,6 +81,19 @@ func (t *Trial) again(ctx context.Context, name, what string, objects []*unstruc
 func (t *Trial) put(ctx context.Context, name string, objects []*unstructured.Unstructured) error {
 	for _, object := range objects {
 		if _, _, err := t.Cluster.Apply(ctx, object); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			t.Report.Fail(name, "%s: refused: %s", cluster.ID(object), cluster.Reason(err))
+		}
+	}
+	t.Cluster.Warnings() // the same as for the first apply
+	return nil
+}
+
+// take applies objects, and takes from kubectl what it was told by hand.
+func (t *Trial) take(ctx context.Context, name string, objects []*unstructured.Unstructured) error {
+	for _, object := range objects {
+		if err := t.Cluster.Take(ctx, object); ctx.Err() != nil {
 			return context.Cause(ctx)
 		} else if err != nil {
 			t.Report.Fail(name, "%s: refused: %s", cluster.ID(object), cluster.Reason(err))

@@ -3,6 +3,8 @@ package trial
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,11 +35,11 @@ func (t *Trial) drain(ctx context.Context, name string, _ []*unstructured.Unstru
 		return err
 	}
 	for _, node := range nodes.Items {
-		output, err := t.Kubectl(ctx, "drain", node.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=20s")
+		output, err := t.Kubectl(ctx, "drain", node.Name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+rolloutLimit.String())
 		evicted += strings.Count(output, " evicted")
 		if err != nil {
 			t.Report.Fail(name, "drain of %s: %v", node.Name, err)
-		} else if err := cluster.Await(ctx, rolloutLimit/2, t.backAgain); err != nil {
+		} else if err := cluster.Await(ctx, rolloutLimit, t.backAgain); err != nil {
 			t.Report.Fail(name, "drain of %s: with the node closed: %v%s", node.Name, err, t.events(ctx))
 		} else {
 			drained++
@@ -66,7 +68,8 @@ func (t *Trial) backAgain(ctx context.Context) (string, error) {
 	}
 	for _, b := range budgets.Items {
 		if b.Status.ExpectedPods > 0 && b.Status.DisruptionsAllowed == 0 {
-			return fmt.Sprintf("PodDisruptionBudget/%s to allow an eviction (%d of %d pods healthy)", b.Name, b.Status.CurrentHealthy, b.Status.ExpectedPods), nil
+			return fmt.Sprintf("PodDisruptionBudget/%s to allow an eviction (%d of %d pods healthy, evicted lately: %v)",
+				b.Name, b.Status.CurrentHealthy, b.Status.ExpectedPods, slices.Sorted(maps.Keys(b.Status.DisruptedPods))), nil
 		}
 	}
 	return "", nil

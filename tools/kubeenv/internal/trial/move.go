@@ -14,8 +14,9 @@ import (
 	"github.com/concord-suite/concord/tools/kubeenv/internal/render"
 )
 
-// rolloutLimit bounds one rollout. With pods that are ready at once it takes seconds.
-const rolloutLimit = 60 * time.Second
+// rolloutLimit bounds one rollout. With pods that are ready at once it takes seconds; but a budget that has missed the end of a pod,
+// on a machine that has ten times its work, counts it as evicted for two minutes.
+const rolloutLimit = 5 * time.Minute
 
 // moved rolls a set out on nodes and then does to it what happens in its life: an apply after the migrations, the next
 // release, nodes that are emptied one by one, more pods and fewer.
@@ -34,12 +35,12 @@ func (t *Trial) moved(ctx context.Context, set render.Set) error {
 	if err := t.again(ctx, set.Name, "again", first); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context, string, []*unstructured.Unstructured) error{t.update, t.drain, t.budgets, t.scale} {
+	for _, step := range []func(context.Context, string, []*unstructured.Unstructured) error{t.update, t.drain, t.budgets, t.scale, t.servers, t.failed, t.restored} {
 		if err := step(ctx, set.Name, next); err != nil {
 			return err
 		}
 	}
-	for _, objects := range [][]*unstructured.Unstructured{first, next} {
+	for _, objects := range [][]*unstructured.Unstructured{first, next, unrunnable(next), release(next)} {
 		if err := t.clean(ctx, render.Set{Objects: objects}); err != nil {
 			return err
 		}
@@ -103,18 +104,25 @@ var digest = regexp.MustCompile(`@sha256:[0-9a-f]{64}$`)
 // release copies objects as the next release would have them: other images, and jobs of other names, since a job can't
 // be changed.
 func release(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	return rebuilt(objects, "-next", func(image string) string {
+		other := sha256.Sum256([]byte(image))
+		return "@sha256:" + hex.EncodeToString(other[:])
+	})
+}
+
+// rebuilt copies objects with other digests and with names of jobs that end in suffix.
+func rebuilt(objects []*unstructured.Unstructured, suffix string, other func(image string) (digest string)) []*unstructured.Unstructured {
 	return edit(objects, func(object map[string]any) {
 		if object["kind"] == "Job" {
 			metadata := object["metadata"].(map[string]any)
-			metadata["name"] = metadata["name"].(string) + "-next"
+			metadata["name"] = metadata["name"].(string) + suffix
 		}
 		template, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "template", "spec", "containers")
 		containers, _ := template.([]any)
 		for _, c := range containers {
 			container, _ := c.(map[string]any)
 			if image, ok := container["image"].(string); ok {
-				other := sha256.Sum256([]byte(image))
-				container["image"] = digest.ReplaceAllString(image, "@sha256:"+hex.EncodeToString(other[:]))
+				container["image"] = digest.ReplaceAllString(image, other(image))
 			}
 		}
 	})

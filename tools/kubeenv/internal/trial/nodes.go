@@ -40,7 +40,7 @@ func (t *Trial) addNodes(ctx context.Context) error {
 			}
 		}
 	}
-	err := cluster.Await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
+	err := cluster.Await(ctx, settleLimit, func(ctx context.Context) (string, error) {
 		nodes, err := t.Cluster.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
@@ -87,13 +87,7 @@ func ready(node corev1.Node) bool {
 func (t *Trial) addDisks(ctx context.Context, name string) error {
 	disks := []*corev1.PersistentVolume{disk(name+"-shared", corev1.ReadWriteMany)}
 	for _, zone := range zones {
-		d := disk(name+"-"+zone, corev1.ReadWriteOnce)
-		d.Spec.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-			MatchExpressions: []corev1.NodeSelectorRequirement{{
-				Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone},
-			}},
-		}}}}
-		disks = append(disks, d)
+		disks = append(disks, zoned(name+"-"+zone, zone))
 	}
 	for _, d := range disks {
 		if _, err := t.Cluster.CoreV1().PersistentVolumes().Create(ctx, d, metav1.CreateOptions{}); err != nil {
@@ -101,6 +95,17 @@ func (t *Trial) addDisks(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// zoned is a disk that only the nodes of a zone reach.
+func zoned(name, zone string) *corev1.PersistentVolume {
+	d := disk(name, corev1.ReadWriteOnce)
+	d.Spec.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+		MatchExpressions: []corev1.NodeSelectorRequirement{{
+			Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone},
+		}},
+	}}}}
+	return d
 }
 
 func disk(name string, mode corev1.PersistentVolumeAccessMode) *corev1.PersistentVolume {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -31,13 +30,11 @@ var refused = []struct {
 	what, because string
 	change        func(pod, container map[string]any)
 }{
-	{"an image by tag", "name images by digest", func(_, container map[string]any) {
-		container["image"] = "registry.example/concord/auth:1.4.2"
-	}},
-	{"an image without either", "name images by digest", func(_, container map[string]any) {
+	{"an image by tag", byDigest, tagged},
+	{"an image without either", byDigest, func(_, container map[string]any) {
 		container["image"] = "registry.example/concord/auth"
 	}},
-	{"an image by tag in an init container", "name images by digest", func(pod, container map[string]any) {
+	{"an image by tag in an init container", byDigest, func(pod, container map[string]any) {
 		init := (&unstructured.Unstructured{Object: container}).DeepCopy().Object
 		init["name"], init["image"] = "init", "registry.example/tool:latest"
 		pod["initContainers"] = []any{init}
@@ -57,11 +54,17 @@ var refused = []struct {
 	{"the node's network", "hostNetwork", func(pod, _ map[string]any) { pod["hostNetwork"] = true }},
 }
 
+// byDigest is how the policy for images begins its answer.
+const byDigest = "name images by digest"
+
+// tagged gives a container an image by tag.
+func tagged(_, container map[string]any) { container["image"] = "registry.example/concord/auth:1.4.2" }
+
 // refusals shows that what guards the namespace guards it: a policy that refuses nothing looks like one that is met.
 func (t *Trial) refusals(ctx context.Context) error {
 	t.Report.Head("refused")
 	// Policies take effect a moment after they are accepted.
-	err := cluster.Await(ctx, 15*time.Second, func(ctx context.Context) (string, error) {
+	err := cluster.Await(ctx, settleLimit, func(ctx context.Context) (string, error) {
 		if err := t.Cluster.Try(ctx, podWith(refused[0].change)); err == nil {
 			return "the policy for images to take effect", nil
 		}
@@ -76,6 +79,10 @@ func (t *Trial) refusals(ctx context.Context) error {
 	if err := t.Cluster.Try(ctx, podWith(nil)); err != nil {
 		t.Report.Fail("refused", "a pod without any of that is refused as well: %s", cluster.Reason(err))
 	}
+	t.makersRefused(ctx)
+	if err := t.operator(ctx); err != nil {
+		return err
+	}
 	return context.Cause(ctx)
 }
 
@@ -84,12 +91,15 @@ func (t *Trial) mustRefuse(ctx context.Context, what, because string, object *un
 	switch {
 	case err == nil:
 		t.Report.Fail("refused", "%s was admitted", what)
-	case !strings.Contains(cluster.Reason(err), because):
+	case !isFor(err, because):
 		t.Report.Fail("refused", "%s, but not for that: %s", what, cluster.Reason(err))
 	default:
 		t.Report.Line("yes", "%s", what)
 	}
 }
+
+// isFor tells whether the API server refused for a reason, by words of its answer.
+func isFor(err error, because string) bool { return strings.Contains(cluster.Reason(err), because) }
 
 func podWith(change func(pod, container map[string]any)) *unstructured.Unstructured {
 	pod := &unstructured.Unstructured{}

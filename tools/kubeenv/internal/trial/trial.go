@@ -66,7 +66,7 @@ func (t *Trial) Run(ctx context.Context) error {
 // namespace, and the policy.
 func (t *Trial) prepare(ctx context.Context) error {
 	start := time.Now()
-	definitions, err := render.Definitions(t.Sets)
+	definitions, err := render.Definitions(t.Root, t.Sets)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (t *Trial) clean(ctx context.Context, set render.Set) error {
 	}
 	at := t.Cluster.CoreV1()
 	now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
-	return cluster.Await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
+	return cluster.Await(ctx, settleLimit, func(ctx context.Context) (string, error) {
 		sets, err := t.Cluster.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil || len(sets.Items) > 0 {
 			return "the end of replica sets", err

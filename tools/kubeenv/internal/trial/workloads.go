@@ -86,6 +86,23 @@ func (t *Trial) podsMade(ctx context.Context) (string, error) {
 
 // rolledOut waits until every workload has all its pods, of the latest revision and available, and every job is done.
 func (t *Trial) rolledOut(ctx context.Context) (string, error) {
+	if waits, err := t.serving(ctx); waits != "" || err != nil {
+		return waits, err
+	}
+	w, err := t.workloads(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, j := range w.jobs {
+		if !complete(j) {
+			return fmt.Sprintf("Job/%s to complete", j.Name), nil
+		}
+	}
+	return "", nil
+}
+
+// serving waits for the same, whatever the jobs do.
+func (t *Trial) serving(ctx context.Context) (string, error) {
 	w, err := t.workloads(ctx)
 	if err != nil {
 		return "", err
@@ -105,11 +122,6 @@ func (t *Trial) rolledOut(ctx context.Context) (string, error) {
 		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.Replicas != want || s.AvailableReplicas != want {
 			return fmt.Sprintf("StatefulSet/%s: %d pods wanted, %d there, %d of the latest revision, %d available",
 				d.Name, want, s.Replicas, s.UpdatedReplicas, s.AvailableReplicas), nil
-		}
-	}
-	for _, j := range w.jobs {
-		if !complete(j) {
-			return fmt.Sprintf("Job/%s to complete", j.Name), nil
 		}
 	}
 	return "", nil
