@@ -44,3 +44,13 @@ func (c *chain) ageWith(ctx context.Context, cancel context.CancelCauseFunc) (fo
 	t := time.AfterFunc(born.Add(latest+c.cfg.MaxStreamStay).Sub(c.deps.Now()), func() { cancel(errAged) })
 	return func() { t.Stop() }
 }
+
+// lastCalls is how long a connection that has come to its age may still be there. By then every stream has been ended and
+// every call has had its time; what is left is a call that was begun and never asked, which no handler hears of and which
+// would keep the connection, and the certificate it was made with, for ever. Zero means no bound, as the age does.
+func (c Config) lastCalls() time.Duration {
+	if c.MaxConnectionAge == 0 {
+		return 0
+	}
+	return c.MaxConnectionAge/5 + c.MaxStreamStay + c.Deadline // a fifth: the library may ask a tenth early, streams end a tenth late
+}

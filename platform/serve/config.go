@@ -54,7 +54,7 @@ type Config struct {
 	// replicas and certificates are looked at again; default none. Calls under way end in peace.
 	MaxConnectionAge time.Duration
 	// MaxStreamStay is how much longer than MaxConnectionAge streams may hold a connection; then they end with UNAVAILABLE,
-	// and whoever watches opens them anew. Default as long again.
+	// and whoever watches opens them anew. Default as long again. Deadline later the connection is cut, whoever holds it.
 	MaxStreamStay time.Duration
 	// Window is the HTTP/2 flow-control window of a stream in bytes; default the library's, which adapts to the line.
 	Window int32

@@ -75,7 +75,7 @@ func (c Config) options() []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time:             30 * time.Second, // a frozen peer is noticed within 40 s
 			Timeout:          10 * time.Second,
-			MaxConnectionAge: c.MaxConnectionAge,
+			MaxConnectionAge: c.MaxConnectionAge, MaxConnectionAgeGrace: c.lastCalls(),
 		}),
 		// Clients of package dial ping every 15 s; more often than every 10 is abuse.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -198,6 +198,9 @@ func (n *Node) Freeze(t testing.TB) { t.Helper(); must(t, n.cmd.Process.Signal(s
 // Thaw lets a frozen server go on.
 func (n *Node) Thaw(t testing.TB) { t.Helper(); must(t, n.cmd.Process.Signal(syscall.SIGCONT)) }
 
+// Reload has the server read its configuration and certificates again, which takes a moment.
+func (n *Node) Reload(t testing.TB) { t.Helper(); must(t, n.cmd.Process.Signal(syscall.SIGHUP)) }
+
 // Leave sends the server away as a rolling update does: it takes no more connections, hands over what it leads, lets its
 // clients go one by one, and ends.
 func (n *Node) Leave(t testing.TB) {
