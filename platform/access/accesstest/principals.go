@@ -3,6 +3,7 @@
 package accesstest
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ type Mint struct {
 	Now access.Clock
 
 	t       testing.TB
+	mu      sync.Mutex
 	signers map[string]*access.Signer
 }
 
@@ -70,9 +72,11 @@ func NewMint(t testing.TB, now access.Clock) *Mint {
 	return &Mint{Trust: access.NewTrust(), Now: now, t: t, signers: map[string]*access.Signer{}}
 }
 
-// Signer returns the signer of an issuer, made when first asked for. It is not for use by several goroutines at once.
+// Signer returns the signer of an issuer, made when first asked for.
 func (m *Mint) Signer(issuer string) *access.Signer {
 	m.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if s, ok := m.signers[issuer]; ok {
 		return s
 	}

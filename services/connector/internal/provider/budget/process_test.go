@@ -142,6 +142,7 @@ func TestReplicaProcesses(t *testing.T) {
 		require.NoError(t, cmd.Wait(), "a replica met a limit, or failed")
 	}
 	require.Zero(t, c.refused())
+	require.NotEmpty(t, c.all())
 	peak := 0
 	for _, n := range c.gate.Peaks() {
 		peak = max(peak, n)
