@@ -5,11 +5,13 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/platform/boot"
 	"github.com/concord-suite/concord/platform/events/eventstest"
+	"github.com/concord-suite/concord/platform/mtls/mtlstest"
 )
 
 func TestMain(m *testing.M) {
@@ -57,4 +59,34 @@ func TestAPartPreparesItsOwnStreams(t *testing.T) {
 	code, _, stderr = migrate(m.environ("sync", "NATS_OWN_CERTIFICATE=true"))
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "nats_own_certificate: needs tls.cert_file, key_file and ca_file\n")
+}
+
+// TestAPartWaitsForTheCertificateByWhichTheBusKnowsIt: with one that has expired it runs and is not ready, and says so once
+// for itself and once for the bus; the renewed one is used without a restart, by both.
+func TestAPartWaitsForTheCertificateByWhichTheBusKnowsIt(t *testing.T) {
+	c := eventstest.NewCluster(t, 1)
+	c.Launch(t)
+	c.Prepare(t, 1)
+	m, v := newMachine(t, "sync"), c.Certificates["sync"]
+	v.Swap(c.Authority.Issue("sync", mtlstest.Valid(-2*time.Hour, -time.Hour)), c.Authority)
+	f := v.Files()
+	own := []string{"NATS_URL=" + c.URL(), "NATS_OWN_CERTIFICATE=true", "TLS_CERT_FILE=" + f.Cert, "TLS_KEY_FILE=" + f.Key, "TLS_CA_FILE=" + f.CA}
+	r := start(t, "sync", m.environ("sync", own...), &service{}, withDatabase...)
+	health := r.address(t, "health")
+	eventstest.Until(t, "it says what is wrong and what to do", func() bool {
+		status, body := get(t, "http://"+health+"/readyz")
+		return status == 503 && strings.Contains(body, "certificate: the own certificate expired at ") && strings.Contains(body, "; renew it where it lies") &&
+			strings.Contains(body, "bus: never reached since the start: the own certificate expired at ")
+	})
+	v.Swap(c.Authority.Issue("sync"), c.Authority)
+	eventstest.Until(t, "it is ready", func() bool {
+		status, _ := get(t, "http://"+health+"/readyz")
+		return status == 200
+	})
+	require.Equal(t, 0, r.end())
+	require.Contains(t, r.stderr.String(), "the certificate and its key were renewed")
+
+	r = launch("sync", m.environ("sync", append(own, "NATS_CA_FILE="+f.CA+".old")...), &service{}, withDatabase...)
+	require.Equal(t, 1, <-r.code)
+	require.Equal(t, "concord-sync: nats_ca_file: mtls: authorities: open "+f.CA+".old: no such file or directory\n", r.stderr.String())
 }
