@@ -148,11 +148,18 @@ baseline: third-party ## take the contract as it is for the released one (part o
 
 # --- care
 
+# The tests that are not run with the others are read with them.
+TAGS  := interop,browser,chaos,rolling
+# The modules apart from the workspace that are ours; in those of buf and the linters stands what others pinned. kubeenv is not
+# vetted: that would be all of Kubernetes, which takes minutes.
+APART := tools tools/kube tools/kubeenv tools/images tools/images/nats
+
 lint: tools $(BIN)/images third-party breaking tidy-check ## everything that can be said without running it
 	cd proto && $(BIN)/buf lint
 	@unformatted=$$(gofmt -l $(addsuffix /,$(MODULES)) tools | grep -v /gen/); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
-	go vet -tags interop,browser work
-	$(BIN)/staticcheck -tags interop,browser $(MODULES:%=./%/...)
+	go vet -tags $(TAGS) work
+	@set -e; for m in $(filter-out tools/kubeenv,$(APART)); do GOWORK=off go -C $$m vet ./...; done
+	$(BIN)/staticcheck -tags $(TAGS) $(MODULES:%=./%/...)
 	$(BIN)/errcheck -ignoretests -ignoregenerated -exclude tools/lint/errcheck.txt $(MODULES:%=./%/...)
 	$(BIN)/archcheck
 	$(BIN)/shapecheck
@@ -163,7 +170,7 @@ lint: tools $(BIN)/images third-party breaking tidy-check ## everything that can
 	$(BIN)/release check .
 
 tidy-check: ## fail when a go.mod is not what its module needs
-	@set -e; for m in $(MODULES) tools; do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done
+	@set -e; for m in $(MODULES) $(APART); do GOWORK=off go -C $$m mod tidy -diff || { echo "$$m: go mod tidy"; exit 1; }; done
 
 deps-update: tools ## write deps.txt of every module; say why in the review
 	$(BIN)/depscheck -w
