@@ -52,6 +52,13 @@ type Service interface {
 	Ready(ctx context.Context) error
 }
 
+// Stated is a Service that can do without something and stay ready.
+type Stated interface {
+	// State says what it does without in a few plain words ("bytes unreachable for 12s, serving without them"), "" when that
+	// is nothing. It is asked after Ready said yes, and shown to whoever reaches the port for health: no addresses.
+	State() string
+}
+
 // Registrar is a Service that answers gRPC.
 type Registrar interface {
 	Register(r grpc.ServiceRegistrar)

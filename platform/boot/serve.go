@@ -33,7 +33,11 @@ func (rt *Runtime) Serve(ctx context.Context, svc Service) error {
 	}
 	work := rt.startWork(ctx, svc)
 	rt.watch.Add(readiness.Part{Name: rt.Name, Needs: "schema", Private: true, Ask: func(ctx context.Context) (string, error) {
-		return readiness.OK, svc.Ready(ctx)
+		err := svc.Ready(ctx)
+		if stated, ok := svc.(Stated); ok && err == nil {
+			return stated.State(), nil
+		}
+		return readiness.OK, err
 	}})
 	rt.watch.Open()
 

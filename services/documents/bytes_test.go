@@ -59,25 +59,25 @@ func (s *suite) stored() (n int) {
 	return n
 }
 
-func TestBytesGoInAndOut(t *testing.T) {
-	each(t, options{}, func(t *testing.T, s *suite) {
-		s.t = t
-		folder := s.business("Bytes")
-		for _, size := range []int{0, 1, 511, 512, 256 << 10, 256<<10 + 1, 5 << 20} {
-			content := make([]byte, size)
-			_, _ = rand.Read(content)
-			d := s.upload(s.staff(), folder, fmt.Sprintf("%d.bin", size), content)
-			require.EqualValues(t, size, d.GetSize())
-			require.Equal(t, sumOf(content), d.GetSha256())
-			require.True(t, bytes.Equal(content, s.download(s.staff(), d.GetName())), "size %d", size)
-		}
-		// Without a declared hash or type.
-		in, err := s.documents.InitiateUpload(s.staff(), &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "page.html", Size: proto.Int64(15)})
-		require.NoError(t, err)
-		status, d, _ := s.put(in.GetUploadPath(), []byte("<!DOCTYPE HTML>"))
-		require.Equal(t, http.StatusOK, status)
-		require.Equal(t, "text/html; charset=utf-8", d.GetMediaType())
-	})
+func TestBytesGoInAndOut(t *testing.T) { each(t, options{}, inAndOut) }
+
+func inAndOut(t *testing.T, s *suite) {
+	s.t = t
+	folder := s.business("Bytes")
+	for _, size := range []int{0, 1, 511, 512, 256 << 10, 256<<10 + 1, 5 << 20} {
+		content := make([]byte, size)
+		_, _ = rand.Read(content)
+		d := s.upload(s.staff(), folder, fmt.Sprintf("%d.bin", size), content)
+		require.EqualValues(t, size, d.GetSize())
+		require.Equal(t, sumOf(content), d.GetSha256())
+		require.True(t, bytes.Equal(content, s.download(s.staff(), d.GetName())), "size %d", size)
+	}
+	// Without a declared hash or type.
+	in, err := s.documents.InitiateUpload(s.staff(), &documentsv1.InitiateUploadRequest{Parent: firmA, Folder: folder, DisplayName: "page.html", Size: proto.Int64(15)})
+	require.NoError(t, err)
+	status, d, _ := s.put(in.GetUploadPath(), []byte("<!DOCTYPE HTML>"))
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "text/html; charset=utf-8", d.GetMediaType())
 }
 
 // Bytes are held to their size, so an upload that says none is refused before anything is sent; an empty file has one: 0.
@@ -237,8 +237,9 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-func TestRangesAndHeaders(t *testing.T) {
-	s := onSQLite(t, options{})
+func TestRangesAndHeaders(t *testing.T) { rangesAndHeaders(t, onSQLite(t, options{})) }
+
+func rangesAndHeaders(t *testing.T, s *suite) {
 	content := []byte("0123456789")
 	name := "Jahres\u00fcbersicht \"2026\"; rm -rf.pdf"
 	d := s.upload(s.staff(), s.business("Ranges"), name, content)

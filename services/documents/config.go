@@ -10,8 +10,9 @@ import (
 
 // Config is what documents can be told. Package config of the platform fills it from CONCORD_DOCUMENTS_... and a file.
 type Config struct {
-	// BlobDir is where the bytes are.
-	BlobDir string `config:"blob_dir" required:"true" doc:"The folder of the documents' bytes, on a disk that is backed up. It must exist."`
+	// BlobDir or S3 is where the bytes are.
+	BlobDir string `config:"blob_dir" doc:"The folder of the documents' bytes, on a disk that is backed up. It must exist. Needed, or s3.bucket."`
+	S3      S3     `config:"s3"`
 	// PublicURL is where people reach the suite.
 	PublicURL *url.URL `config:"public_url" default:"http://localhost:8080" doc:"Where people reach the suite; e-mails to contacts lead there."`
 	// TicketLife is how long an address for bytes is good.
@@ -42,6 +43,12 @@ type Mail struct {
 
 // Validate checks what one setting says about another.
 func (c *Config) Validate() error {
+	switch {
+	case c.BlobDir == "" && c.S3.Bucket == "":
+		return errors.New("blob_dir or s3.bucket is required: the documents' bytes need a place")
+	case c.BlobDir != "" && c.S3.Bucket != "":
+		return errors.New("blob_dir and s3.bucket exclude each other: the documents' bytes have one place")
+	}
 	if c.PublicURL == nil || c.PublicURL.Hostname() == "" || (c.PublicURL.Scheme != "http" && c.PublicURL.Scheme != "https") {
 		return errors.New("public_url is http:// or https:// and a host")
 	}

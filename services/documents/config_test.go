@@ -59,3 +59,37 @@ func TestTheFolderOfBytes(t *testing.T) {
 	_, err = documents.New(t.Context(), cfg, documents.Deps{})
 	require.ErrorContains(t, err, "are needed")
 }
+
+func TestSettingsOfABucket(t *testing.T) {
+	cfg, err := load("CONCORD_DOCUMENTS_S3_BUCKET=documents")
+	require.NoError(t, err)
+	require.Equal(t, "us-east-1", cfg.S3.Region)
+	require.EqualValues(t, 1<<30, cfg.S3.Spool)
+	secret := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(secret, []byte("from a file\n"), 0o600))
+	cfg, err = load("CONCORD_DOCUMENTS_S3_BUCKET=documents", "CONCORD_DOCUMENTS_S3_ENDPOINT=https://s3.example.com",
+		"CONCORD_DOCUMENTS_S3_ACCESS_KEY_ID_FILE="+secret, "CONCORD_DOCUMENTS_S3_SECRET_ACCESS_KEY_FILE="+secret)
+	require.NoError(t, err)
+	require.Equal(t, "from a file", cfg.S3.AccessKeyID)
+	for environ, mistake := range map[string]string{
+		"CONCORD_DOCUMENTS_BLOB_DIR=/somewhere":                    "blob_dir and s3.bucket exclude each other",
+		"CONCORD_DOCUMENTS_S3_BUCKET=Documents":                    "s3.bucket is the name of a bucket",
+		"CONCORD_DOCUMENTS_S3_PREFIX=/documents":                   "s3.prefix is letters",
+		"CONCORD_DOCUMENTS_S3_PREFIX=documents":                    "ends with a slash",
+		"CONCORD_DOCUMENTS_S3_PREFIX=../":                          "s3.prefix is letters",
+		"CONCORD_DOCUMENTS_S3_ENDPOINT=http://s3.example.com":      "s3.endpoint is https:// and a host",
+		"CONCORD_DOCUMENTS_S3_ENDPOINT=https://s3.example.com/a":   "s3.endpoint is https:// and a host",
+		"CONCORD_DOCUMENTS_S3_ENDPOINT=https://a:b@s3.example.com": "s3.endpoint is https:// and a host",
+		"CONCORD_DOCUMENTS_S3_ACCESS_KEY_ID=alone":                 "belong together",
+		"CONCORD_DOCUMENTS_S3_KMS_KEY=alias/concord":               "s3.kms_key is for s3.encryption aws:kms",
+		"CONCORD_DOCUMENTS_S3_ENCRYPTION=none":                     "s3.encryption",
+		"CONCORD_DOCUMENTS_S3_SPOOL=1MiB":                          "s3.spool",
+		"CONCORD_DOCUMENTS_S3_SILENCE=1h":                          "s3.silence",
+		"CONCORD_DOCUMENTS_S3_BUCKETS=misspelt":                    "CONCORD_DOCUMENTS_S3_BUCKETS",
+	} {
+		_, err := load("CONCORD_DOCUMENTS_S3_BUCKET=documents", environ)
+		require.ErrorContains(t, err, mistake, environ)
+	}
+	_, err = load("CONCORD_DOCUMENTS_BLOB_DIR=/somewhere", "CONCORD_DOCUMENTS_S3_ACCESS_KEY_ID=a")
+	require.ErrorContains(t, err, "s3.bucket is required with the other settings of s3")
+}

@@ -1,7 +1,7 @@
 // Package documents is the service that keeps folders, documents, the document archive, email jobs and signature
 // requests, and that secures what an off-boarded client leaves behind.
 //
-// It owns its database and the folder of bytes; nobody else reads either. See README.md for what it answers, emits and
+// It owns its database and the folder or bucket of bytes; nobody else reads either. See README.md for what it answers, emits and
 // does when things around it fail.
 package documents
 
@@ -29,7 +29,6 @@ import (
 	autheventsv1 "github.com/concord-suite/concord/proto/gen/concord/events/auth/v1"
 	syncv1 "github.com/concord-suite/concord/proto/gen/concord/sync/v1"
 	"github.com/concord-suite/concord/services/documents/internal/api"
-	"github.com/concord-suite/concord/services/documents/internal/blob"
 	"github.com/concord-suite/concord/services/documents/internal/inbound"
 	"github.com/concord-suite/concord/services/documents/internal/postal"
 	"github.com/concord-suite/concord/services/documents/internal/store"
@@ -80,9 +79,11 @@ type Service struct {
 	consumer *events.Consumer
 	courier  *postal.Courier
 	sweeper  *sweep.Sweeper
+	storage  *watch
 }
 
-// New makes the service. It looks whether the folder of bytes can be written; it neither listens nor starts anything.
+// New makes the service. It looks whether the folder of bytes can be written, and asks no bucket; it neither listens nor starts
+// anything.
 func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if deps.DB == nil || deps.Bus == nil || deps.Sync == nil || deps.Vault == nil || deps.Revocations == nil || deps.Audit == nil {
 		return nil, errors.New("documents: a database, a bus, the client list, a vault, revocations and an audit recorder are needed")
@@ -93,11 +94,11 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
 	}
-	blobs, err := blob.OpenLocal(cfg.BlobDir)
+	blobs, storage, err := openStorage(ctx, cfg, deps.Now, deps.Logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, deps: deps}
+	s := &Service{cfg: cfg, deps: deps, storage: storage}
 	cab := cabinet.New(deps.Now, cfg.Recoverable)
 	tickets := transfer.NewTickets(deps.Vault)
 	s.consumer = events.NewConsumer(deps.DB, deps.Bus, Name, events.ConsumerOptions{
@@ -190,7 +191,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready reports whether the database answers and the storage takes bytes.
+// Ready reports whether the database answers, and the folder of bytes, or whether the bucket once did.
 func (s *Service) Ready(ctx context.Context) error {
-	return errors.Join(s.deps.DB.Ping(ctx), s.api.Blobs.Ready(ctx))
+	return errors.Join(s.deps.DB.Ping(ctx), s.storage.ready(ctx))
 }
+
+// State says what the service does without at the moment: a bucket that does not answer. It is "" when that is nothing.
+func (s *Service) State() string { return s.storage.state() }

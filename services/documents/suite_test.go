@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ import (
 	"github.com/concord-suite/concord/platform/vault"
 	documentsv1 "github.com/concord-suite/concord/proto/gen/concord/documents/v1"
 	"github.com/concord-suite/concord/services/documents"
+	"github.com/concord-suite/concord/services/documents/internal/blob/bucket/buckettest"
 )
 
 // suite is documents with everything around it that is real: the chain of interceptors, a database, a bus, a mail server,
@@ -56,6 +58,7 @@ type suite struct {
 	logs    *syncBuffer
 	lost    *sqldbtest.Faults
 	deps    func() documents.Deps // what the service was made with
+	options options
 
 	folders      documentsv1.FolderServiceClient
 	documents    documentsv1.DocumentServiceClient
@@ -68,6 +71,17 @@ type suite struct {
 type options struct {
 	run     bool // relay, consumer, courier, sweep
 	environ []string
+	bucket  *buckettest.Server // where bytes are; nil is a folder
+}
+
+// storage are the settings of where bytes are.
+func (o options) storage(folder string) []string {
+	if o.bucket == nil {
+		return []string{"CONCORD_DOCUMENTS_BLOB_DIR=" + folder}
+	}
+	return []string{"CONCORD_DOCUMENTS_S3_BUCKET=" + buckettest.Bucket, "CONCORD_DOCUMENTS_S3_ENDPOINT=" + o.bucket.URL,
+		"CONCORD_DOCUMENTS_S3_REGION=test", "CONCORD_DOCUMENTS_S3_PATH_STYLE=true", "CONCORD_DOCUMENTS_S3_ACCESS_KEY_ID=test",
+		"CONCORD_DOCUMENTS_S3_SECRET_ACCESS_KEY=test-secret", "CONCORD_DOCUMENTS_S3_SPOOL_DIR=" + folder}
 }
 
 // each runs fn with a suite on every engine.
@@ -84,7 +98,7 @@ func onSQLite(t testing.TB, o options) *suite {
 
 func start(t testing.TB, databaseURL string, o options) *suite {
 	t.Helper()
-	s := &suite{t: t, clock: &clock{}, blobs: t.TempDir(), logs: &syncBuffer{}, lost: sqldbtest.NewFaults()}
+	s := &suite{t: t, options: o, clock: &clock{}, blobs: t.TempDir(), logs: &syncBuffer{}, lost: sqldbtest.NewFaults()}
 	s.db = sqldbtest.Open(t, databaseURL, documents.Migrations, s.lost.Option())
 	s.mint = accesstest.NewMint(t, s.clock.Now)
 	s.inbox = startInbox(t)
@@ -96,10 +110,10 @@ func start(t testing.TB, databaseURL string, o options) *suite {
 	require.NoError(t, err)
 	host, port, _ := net.SplitHostPort(s.inbox.mailAddr)
 	var cfg documents.Config
-	require.NoError(t, config.Load(config.Source{Service: documents.Name, Environ: append([]string{
-		"CONCORD_DOCUMENTS_BLOB_DIR=" + s.blobs, "CONCORD_DOCUMENTS_PUBLIC_URL=https://app.example.com",
+	require.NoError(t, config.Load(config.Source{Service: documents.Name, Environ: slices.Concat([]string{
+		"CONCORD_DOCUMENTS_PUBLIC_URL=https://app.example.com",
 		"CONCORD_DOCUMENTS_MAIL_HOST=" + host, "CONCORD_DOCUMENTS_MAIL_PORT=" + port, "CONCORD_DOCUMENTS_MAIL_SECURITY=plain",
-	}, o.environ...)}, &cfg))
+	}, o.storage(s.blobs), o.environ)}, &cfg))
 	revocations := access.NewRevocations(s.clock.Now)
 	recorder := audit.New(s.db, audit.Options{Service: documents.Name, Now: s.clock.Now, Logger: logger})
 	deps := documents.Deps{DB: s.db, Bus: s.bus, Sync: s.list.dial(t), Vault: ring, Revocations: revocations, Audit: recorder,

@@ -16,5 +16,5 @@ func main() {
 			Revocations: rt.Revocations, Audit: rt.Audit, Now: rt.Now, Logger: rt.Logger,
 		})
 	}, boot.Database(documents.Migrations), boot.Keyring(documents.Inventory, kms.Open), boot.GRPC(), boot.InternalHTTP(),
-		boot.Callers("sync", "gateway"), boot.Peers("auth", "sync"))
+		boot.Callers("sync", "gateway"), boot.Peers("auth", "sync"), boot.WithTool(blobsCopy))
 }

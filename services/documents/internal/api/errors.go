@@ -53,6 +53,8 @@ var answers = []struct {
 		"the document to be signed is not the one that was shown")},
 	{blob.ErrNoSpace, rpcerr.New(codes.Unavailable, documentsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE,
 		"the storage is full; nothing was kept")},
+	{blob.ErrUnavailable, rpcerr.New(codes.Unavailable, documentsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE,
+		"the storage does not answer; nothing was kept, try again")},
 }
 
 func precondition(reason interface{ String() string }, message string) *rpcerr.Error {

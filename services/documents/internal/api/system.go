@@ -33,7 +33,7 @@ func (s *documents) FileSystemDocument(stream systemStream) error {
 	if err != nil {
 		return err
 	}
-	staged, err := s.Blobs.Stage(ctx)
+	staged, err := s.Blobs.Stage(ctx, blob.Unknown)
 	if err != nil {
 		return failure(err)
 	}

@@ -29,8 +29,12 @@ var (
 	ErrNotFound = errors.New("blob: not found")
 	// ErrNoSpace: the storage is full; nothing was kept.
 	ErrNoSpace = errors.New("blob: no space left")
+	// ErrUnavailable: the storage is away, or does not let us in; nothing was kept, and it may go better later.
+	ErrUnavailable = errors.New("blob: the storage does not answer")
 	// ErrMismatch: the staged bytes are not those that the key names; nothing was kept.
 	ErrMismatch = errors.New("blob: the bytes are not those of the key")
+	// ErrDamaged: what the storage has under a key is not what was put there.
+	ErrDamaged = errors.New("blob: the storage gives other bytes than were stored")
 )
 
 // Key names one blob.
@@ -75,6 +79,17 @@ func ParseKey(s string) (Key, error) {
 	return Key{}, fmt.Errorf("blob: %q is not a key", s)
 }
 
+// prefixes are what List can be asked for.
+var prefixes = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/([0-9a-f]{2}/)?)?$`)
+
+// CheckPrefix refuses what is no prefix of List.
+func CheckPrefix(prefix string) error {
+	if !prefixes.MatchString(prefix) {
+		return fmt.Errorf("blob: %q is not a prefix", prefix)
+	}
+	return nil
+}
+
 // Sum is the form of a hash in keys.
 func Sum(sum []byte) string { return hex.EncodeToString(sum) }
 
@@ -87,8 +102,10 @@ type Info struct {
 	ModTime time.Time
 }
 
-// Object is an opened blob. It stays readable when the blob is removed meanwhile.
+// Object is an opened blob, used by one goroutine. Who has begun to read it reads on to its end when the blob is removed
+// meanwhile; who seeks then may get ErrNotFound.
 type Object interface {
+	// Read may answer ErrDamaged in place of the last bytes.
 	io.ReadSeekCloser
 	// Info describes the blob.
 	Info() Info
@@ -96,23 +113,28 @@ type Object interface {
 
 // Staged takes bytes that are not a blob yet. It is used by one goroutine.
 type Staged interface {
-	// Write adds bytes. A full storage is ErrNoSpace.
+	// Write adds bytes. A full storage is ErrNoSpace. After an error nothing of it can be committed.
 	io.Writer
 	// Sum is the SHA-256 of the bytes written so far, as it stands in keys.
 	Sum() string
 	// Size is how many bytes were written.
 	Size() int64
-	// Commit makes the bytes durable under key. created is false when they were there already. It may be called again,
+	// Commit makes the bytes durable under key. created is false when they were there already; of several at the same moment
+	// a driver may tell more than one that it was the first. It may be called again,
 	// for the same key or another generation, until Discard. After an error nothing may refer to the key for its sake.
 	Commit(ctx context.Context, key Key) (created bool, err error)
 	// Discard drops the staged bytes; a committed blob stays. It must be called, and may be called twice.
 	Discard()
 }
 
+// Unknown is the size of a blob of which nobody has said how large it gets.
+const Unknown int64 = -1
+
 // Store keeps blobs. It is safe for concurrent use.
 type Store interface {
-	// Stage begins a blob.
-	Stage(ctx context.Context) (Staged, error)
+	// Stage begins a blob. size is how many bytes are going to come, Unknown if nobody knows: a driver may plan with it. ctx
+	// is the one of all that is written.
+	Stage(ctx context.Context, size int64) (Staged, error)
 	// Open opens a blob for reading, or returns ErrNotFound.
 	Open(ctx context.Context, key Key) (Object, error)
 	// Delete removes a blob. A blob that is not there is no error.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -59,13 +58,13 @@ func OpenLocal(root string) (*Local, error) {
 }
 
 // Stage implements Store.
-func (l *Local) Stage(ctx context.Context) (Staged, error) {
+func (l *Local) Stage(ctx context.Context, _ int64) (Staged, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	f, err := l.stage.open()
 	if err != nil {
-		return nil, failure("stage", err)
+		return nil, Failure("stage", err)
 	}
 	return &localStaged{store: l, file: f, hash: sha256.New()}, nil
 }
@@ -81,12 +80,12 @@ func (l *Local) Open(_ context.Context, key Key) (Object, error) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
-		return nil, failure("open", err)
+		return nil, Failure("open", err)
 	}
 	stat, err := f.Stat()
 	if err != nil {
 		_ = f.Close()
-		return nil, failure("open", err)
+		return nil, Failure("open", err)
 	}
 	return &localObject{File: f, info: Info{Key: key, Size: stat.Size(), ModTime: stat.ModTime()}}, nil
 }
@@ -98,23 +97,22 @@ func (l *Local) Delete(_ context.Context, key Key) error {
 		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failure("delete", err)
+		return Failure("delete", err)
 	}
 	return nil
 }
 
 // List implements Store.
 func (l *Local) List(ctx context.Context, prefix string, fn func(Info) error) error {
-	dir := strings.TrimSuffix(prefix, "/")
-	if prefix != "" && (dir == prefix || !filepath.IsLocal(filepath.FromSlash(dir)) || strings.HasPrefix(dir, ".")) {
-		return fmt.Errorf("blob: %q is not a prefix", prefix)
+	if err := CheckPrefix(prefix); err != nil {
+		return err
 	}
-	err := filepath.WalkDir(filepath.Join(l.root, filepath.FromSlash(dir)), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(l.root, filepath.FromSlash(prefix)), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil // removed meanwhile, or a firm that has stored nothing yet
 		case err != nil:
-			return failure("list", err)
+			return Failure("list", err)
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case d.IsDir() && d.Name() == stagingDir:
@@ -124,7 +122,7 @@ func (l *Local) List(ctx context.Context, prefix string, fn func(Info) error) er
 		}
 		rel, err := filepath.Rel(l.root, path)
 		if err != nil {
-			return failure("list", err)
+			return Failure("list", err)
 		}
 		key, err := ParseKey(filepath.ToSlash(rel))
 		if err != nil {
@@ -135,7 +133,7 @@ func (l *Local) List(ctx context.Context, prefix string, fn func(Info) error) er
 			return nil
 		}
 		if err != nil {
-			return failure("list", err)
+			return Failure("list", err)
 		}
 		return fn(Info{Key: key, Size: stat.Size(), ModTime: stat.ModTime()})
 	})
@@ -146,7 +144,7 @@ func (l *Local) List(ctx context.Context, prefix string, fn func(Info) error) er
 func (l *Local) Reclaim(ctx context.Context, before time.Time) error {
 	entries, err := os.ReadDir(filepath.Join(l.root, stagingDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return failure("reclaim", err)
+		return Failure("reclaim", err)
 	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
@@ -157,7 +155,7 @@ func (l *Local) Reclaim(ctx context.Context, before time.Time) error {
 			continue
 		}
 		if err := os.Remove(filepath.Join(l.root, stagingDir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return failure("reclaim", err)
+			return Failure("reclaim", err)
 		}
 	}
 	return nil
@@ -167,7 +165,7 @@ func (l *Local) Reclaim(ctx context.Context, before time.Time) error {
 func (l *Local) Ready(context.Context) error {
 	f, err := l.stage.open()
 	if err != nil {
-		return failure("ready", err)
+		return Failure("ready", err)
 	}
 	l.stage.close(f)
 	return nil
@@ -242,8 +240,8 @@ func syncFolder(dir string) error {
 	return err
 }
 
-// failure says what was being done and, for a full disk or quota, that it is one. Paths are left out: they hold ids.
-func failure(op string, err error) error {
+// Failure says what was being done and, for a full disk or quota, that it is one. Paths are left out: they hold ids.
+func Failure(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w (%s)", ErrNoSpace, op)
 	}

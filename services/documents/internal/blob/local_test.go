@@ -94,7 +94,7 @@ func TestLocalCommitsAgain(t *testing.T) {
 	root := t.TempDir()
 	s, err := blob.OpenLocal(root)
 	require.NoError(t, err)
-	staged, err := s.Stage(t.Context())
+	staged, err := s.Stage(t.Context(), blob.Unknown)
 	require.NoError(t, err)
 	defer staged.Discard()
 	_, err = staged.Write([]byte("twice"))
@@ -123,7 +123,7 @@ func TestReclaimTakesWhatADeadProcessLeft(t *testing.T) {
 	root := t.TempDir()
 	s, err := blob.OpenLocalNamed(root)
 	require.NoError(t, err)
-	_, err = s.Stage(t.Context()) // never discarded, as if its process had died
+	_, err = s.Stage(t.Context(), blob.Unknown) // never discarded, as if its process had died
 	require.NoError(t, err)
 	left := func() int {
 		entries, err := os.ReadDir(filepath.Join(root, ".staging"))
@@ -140,7 +140,7 @@ func TestReclaimTakesWhatADeadProcessLeft(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	s, err := blob.OpenLocalOn(t.TempDir(), func() (*os.File, error) { return os.OpenFile("/dev/full", os.O_RDWR, 0) })
 	require.NoError(t, err)
-	staged, err := s.Stage(t.Context())
+	staged, err := s.Stage(t.Context(), blob.Unknown)
 	require.NoError(t, err)
 	defer staged.Discard()
 	content := []byte("does not fit")

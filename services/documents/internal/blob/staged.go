@@ -36,7 +36,7 @@ func (s *localStaged) Write(p []byte) (int, error) {
 	s.hash.Write(p[:n])
 	s.size += int64(n)
 	if err != nil {
-		s.failed = failure("write", err)
+		s.failed = Failure("write", err)
 		return n, s.failed
 	}
 	if s.size-s.synced >= writeBehind {
@@ -59,7 +59,7 @@ func (s *localStaged) Commit(ctx context.Context, key Key) (bool, error) {
 	case s.failed != nil:
 		return false, s.failed
 	case s.closed:
-		return false, failure("commit", fs.ErrClosed)
+		return false, Failure("commit", fs.ErrClosed)
 	case err != nil:
 		return false, err
 	case key.SHA256 != s.Sum():
@@ -77,7 +77,7 @@ func (s *localStaged) place(path string) (created bool, err error) {
 	var above []string
 	for _, repair := range []func() error{s.store.forget, s.copy, nil} {
 		if above, err = s.store.folder(path); err != nil {
-			return false, failure("commit", err)
+			return false, Failure("commit", err)
 		}
 		err = s.store.stage.link(s.file, path)
 		if errors.Is(err, fs.ErrExist) {
@@ -89,12 +89,12 @@ func (s *localStaged) place(path string) (created bool, err error) {
 			break
 		}
 		if err := repair(); err != nil {
-			s.failed = failure("commit", err)
+			s.failed = Failure("commit", err)
 			return false, s.failed
 		}
 	}
 	if err != nil {
-		return false, failure("commit", err)
+		return false, Failure("commit", err)
 	}
 	if err := s.sync(append(above, filepath.Dir(path))); err != nil {
 		return false, err
@@ -128,7 +128,7 @@ func (s *localStaged) sync(folders []string) error {
 	for i, dir := range folders {
 		group.Go(func() {
 			if err := syncFolder(dir); err != nil {
-				errs[i] = failure("commit", err)
+				errs[i] = Failure("commit", err)
 			}
 		})
 	}
@@ -140,7 +140,7 @@ func (s *localStaged) sync(folders []string) error {
 // syncData makes the bytes durable.
 func (s *localStaged) syncData() error {
 	if err := syncData(s.file); err != nil {
-		s.failed = failure("sync", err) // the kernel reports a lost write once; a second sync would lie
+		s.failed = Failure("sync", err) // the kernel reports a lost write once; a second sync would lie
 		return s.failed
 	}
 	return nil

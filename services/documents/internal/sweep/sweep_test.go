@@ -107,7 +107,7 @@ func (r *rig) file(folder, content string) (d filing.Document, err error) {
 	if err := r.db.Tx(context.Background(), func(tx *sqldb.Tx) error { return store.AddUpload(tx, u) }); err != nil {
 		return d, err
 	}
-	staged, err := r.blobs.Stage(context.Background())
+	staged, err := r.blobs.Stage(context.Background(), blob.Unknown)
 	if err != nil {
 		return d, err
 	}
@@ -204,7 +204,7 @@ func TestStraysGoAndNothingElse(t *testing.T) {
 	each(t, func(r *rig) {
 		folder := r.folder()
 		d := r.mustFile(folder, "used")
-		staged, err := r.blobs.Stage(context.Background())
+		staged, err := r.blobs.Stage(context.Background(), blob.Unknown)
 		require.NoError(r.t, err)
 		defer staged.Discard()
 		_, _ = io.WriteString(staged, "never filed")

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -32,7 +33,26 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, ticket string) {
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	head.Set("Cache-Control", "private, no-store")
-	http.ServeContent(&ranged{ResponseWriter: w}, r, "", d.Created, content(object))
+	body := content(object)
+	http.ServeContent(&ranged{ResponseWriter: w}, r, "", d.Created, body)
+	if cut, ok := body.(*watched); ok && cut.err != nil && r.Context().Err() == nil {
+		h.Logger.ErrorContext(r.Context(), "a download was cut", "error", cut.err)
+	}
+}
+
+// watched remembers why an object could not be read to its end: the server only stops.
+type watched struct {
+	blob.Object
+	err error
+}
+
+// Read implements io.Reader.
+func (o *watched) Read(b []byte) (int, error) {
+	n, err := o.Object.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		o.err = err
+	}
+	return n, err
 }
 
 // ranged answers a range that the document does not have as a problem, where the server would write a line of text. What
@@ -108,7 +128,7 @@ func content(o blob.Object) io.ReadSeeker {
 	if f, ok := o.(interface{ OSFile() *os.File }); ok {
 		return f.OSFile()
 	}
-	return o
+	return &watched{Object: o}
 }
 
 // contentType keeps a declared type only when it is one, written as types are: nothing else of what was declared goes into

@@ -64,7 +64,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, ticket string)
 	}
 	ctx, cancel := context.WithTimeout(as(r.Context(), u.Firm, u.Caller), u.Created.Add(MaxTransfer).Sub(h.Now()))
 	defer cancel()
-	staged, err := h.Blobs.Stage(ctx)
+	staged, err := h.Blobs.Stage(ctx, u.Size)
 	if err != nil {
 		return d, err
 	}
