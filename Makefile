@@ -152,7 +152,7 @@ baseline: third-party ## take the contract as it is for the released one (part o
 TAGS  := interop,browser,chaos,rolling
 # The modules apart from the workspace that are ours; in those of buf and the linters stands what others pinned. kubeenv is not
 # vetted: that would be all of Kubernetes, which takes minutes.
-APART := tools tools/kube tools/kubeenv tools/images tools/images/nats
+APART := tools tools/kube tools/kubeenv tools/images tools/images/nats tools/objects
 
 lint: tools $(BIN)/images third-party breaking tidy-check ## everything that can be said without running it
 	cd proto && $(BIN)/buf lint
