@@ -173,8 +173,8 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 	defer cancel()
 	if s.database != nil {
 		err := insist(patience, proc.Stdout, "database", func() (bool, error) {
-			err := p.migrateDatabase(ctx, proc, s.database.URL)
-			return heals(s.database.URL, err), err
+			err := p.migrateDatabase(ctx, proc, s.database.open(1))
+			return heals(s.database.URL.Text(), err), err
 		})
 		if err != nil {
 			return err
@@ -188,8 +188,8 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 }
 
 // migrateDatabase brings the schema up to date and says what it did.
-func (p program) migrateDatabase(ctx context.Context, proc Process, url string) (err error) {
-	db, err := sqldb.Open(ctx, sqldb.Config{URL: url, MaxConns: 1})
+func (p program) migrateDatabase(ctx context.Context, proc Process, at sqldb.Config) (err error) {
+	db, err := sqldb.Open(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (c command) events(ctx context.Context, proc Process, p program, s settings
 	if s.database == nil {
 		return errors.New("this service keeps no events")
 	}
-	db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 1})
+	db, err := sqldb.Open(ctx, s.database.open(1))
 	if err != nil {
 		return err
 	}

@@ -83,14 +83,14 @@ func (rt *Runtime) until(ctx context.Context, try func(context.Context) error) e
 type errSchema struct{ sqldb.Standings }
 
 // Error implements error.
-func (e errSchema) Error() string { return e.String() }
+func (e errSchema) Error() string { return "schema: " + e.String() }
 
-// heals tells whether an error goes away without anybody touching this process: a server that is away, starts, or refuses.
-// A SQLite file is this process's own.
+// heals tells whether an error goes away without anybody touching this process: a server that is away, starts, or refuses; a
+// schema that is behind. One that another release made does not, and a SQLite file is this process's own.
 func heals(url string, err error) bool {
 	var said *sqldb.Error
 	var schema errSchema
-	return errors.As(err, &schema) || (errors.As(err, &said) && onServer(url) && ofServer(err))
+	return (errors.As(err, &schema) && !schema.Changed()) || (errors.As(err, &said) && onServer(url) && ofServer(err))
 }
 
 func onServer(url string) bool { return strings.HasPrefix(url, "postgres") }
@@ -185,10 +185,8 @@ func (rt *Runtime) askSchema(ctx context.Context) (string, error) {
 
 // unfit says what is wrong with a schema and what to do.
 func (rt *Runtime) unfit(all sqldb.Standings) string {
-	for _, s := range all {
-		if len(s.Changed) > 0 {
-			return all.String()
-		}
+	if all.Changed() {
+		return all.String()
 	}
 	return all.String() + ": run `concord-" + rt.Name + " migrate`"
 }

@@ -28,7 +28,7 @@ func (c command) keys(ctx context.Context, proc Process, p program, s settings) 
 	default:
 		ring := rotation.Ring{File: file}
 		if s.database != nil {
-			db, err := sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 2})
+			db, err := sqldb.Open(ctx, s.database.open(2))
 			if err != nil {
 				return err
 			}

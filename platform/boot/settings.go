@@ -53,9 +53,9 @@ type httpSettings struct {
 }
 
 type databaseSettings struct {
-	URL      string `config:"database_url" required:"true" secret:"true" doc:"The service's own database: sqlite:/path/file.db or postgres://user:password@host/name."`
-	MaxConns int    `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections; 0 lets the engine decide."`
-	Migrate  bool   `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it: then the process waits, not ready, until the schema is there."`
+	URL      config.Secret `config:"database_url" required:"true" secret:"true" doc:"The service's own database: sqlite:/path/file.db or postgres://user:password@host/name. Given by a file, it is read again for each new connection to PostgreSQL."`
+	MaxConns int           `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections; 0 lets the engine decide."`
+	Migrate  bool          `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it: then the process waits, not ready, until the schema is there."`
 }
 
 type keyringSettings struct {
@@ -144,13 +144,18 @@ func (b *baseSettings) Validate() error {
 
 // Validate implements what package config asks of settings with rules beyond single fields.
 func (d *databaseSettings) Validate() error {
-	scheme, _, _ := strings.Cut(d.URL, ":")
+	scheme, _, _ := strings.Cut(d.URL.Text(), ":")
 	switch scheme {
 	case "sqlite", "postgres", "postgresql":
 		return nil
 	default:
 		return errors.New("database_url: must begin with sqlite: or postgres://")
 	}
+}
+
+// open says how to open the database, with that many connections at most.
+func (d *databaseSettings) open(conns int) sqldb.Config {
+	return sqldb.Config{URL: d.URL.Text(), MaxConns: conns, Latest: d.URL.Latest}
 }
 
 // check makes sure that the settings name every peer.
@@ -250,7 +255,7 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 		return Setup{}, err
 	}
 	if s.database != nil {
-		setup.Database = sqldb.Config{URL: s.database.URL, MaxConns: s.database.MaxConns}
+		setup.Database = s.database.open(s.database.MaxConns)
 		setup.Migrations, setup.MigratedByOthers = p.migrations, !s.database.Migrate
 		if setup.MigratedByOthers {
 			setup.BusReplicas = events.Prepared // migrate makes the streams, too

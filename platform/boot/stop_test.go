@@ -136,7 +136,7 @@ func TestASchemaIsWaitedFor(t *testing.T) {
 			return strings.Contains(body, "schema: ")
 		})
 		eventstest.Until(t, "it says what to do", func() bool {
-			return strings.Contains(w.ask(health), "schema: the schema of events is at 0, this release needs 1; the schema is at 0, this release needs 1: run `concord-things migrate`\n")
+			return strings.Contains(w.ask(health), "; the schema is at 0, this release needs 1: run `concord-things migrate`\n")
 		})
 		require.Equal(t, "200 ok", w.ask(health, "/livez"))
 		code, _, stderr := once(environ, builds, withDatabase, "migrate")

@@ -109,7 +109,7 @@ func toolLogger(proc Process) *slog.Logger {
 func (p program) runTool(ctx context.Context, proc Process, s settings, run ToolRun, cfg any) (err error) {
 	env := ToolEnv{Config: cfg, Out: proc.Stdout, Logger: toolLogger(proc)}
 	if s.database != nil {
-		if env.DB, err = sqldb.Open(ctx, sqldb.Config{URL: s.database.URL, MaxConns: 2}); err != nil {
+		if env.DB, err = sqldb.Open(ctx, s.database.open(2)); err != nil {
 			return err
 		}
 		defer env.DB.Close()

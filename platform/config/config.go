@@ -15,8 +15,8 @@
 // Its key is the path of the config tags ("sms.url"), its variable CONCORD_<SERVICE>_ and the path in upper case
 // (CONCORD_AUTH_SMS_URL). The environment wins over the file, the file over the default; an empty variable counts as not
 // set. A secret may also be named by file: CONCORD_AUTH_SMS_TOKEN_FILE, or token_file in YAML; the newline at the end of
-// that file is dropped. An unknown key in the file and an unknown CONCORD_<SERVICE>_ variable are mistakes: a misspelt
-// setting must not silently leave the default in force.
+// that file is dropped; a field of type Secret can be read from it again. An unknown key in the file and an unknown
+// CONCORD_<SERVICE>_ variable are mistakes: a misspelt setting must not silently leave the default in force.
 //
 // min and max bound numbers, durations, sizes and the length of strings and lists. A struct (the whole or a nested one)
 // may have a method Validate() error for rules across fields; joined errors count one by one.
@@ -26,7 +26,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -105,7 +104,7 @@ func (l *loader) mistake(f field, format string, args ...any) {
 
 // set gives one field its value and checks the rules of its tags.
 func (l *loader) set(f field) {
-	text, given, ok := l.lookup(f)
+	text, path, given, ok := l.lookup(f)
 	if !ok {
 		return
 	}
@@ -126,44 +125,48 @@ func (l *loader) set(f field) {
 	if rule := f.broken(); rule != "" {
 		l.mistake(f, "%s", f.describe(text, fmt.Errorf("%s", rule)))
 	}
+	if secret, is := f.value.Addr().Interface().(*Secret); is {
+		secret.path = path
+	}
 }
 
-// lookup finds the text given for the field. ok is false when it cannot be read, which is then already noted.
-func (l *loader) lookup(f field) (text string, given, ok bool) {
+// lookup finds the text given for the field, and the file that it was in if it was in one of its own. ok is false when it
+// cannot be read, which is then already noted.
+func (l *loader) lookup(f field) (text, path string, given, ok bool) {
 	variable := l.prefix + f.variable
 	text, given = l.variables[variable]
 	if !f.secret {
 		if !given {
 			text, given = l.fileValues[f.key]
 		}
-		return text, given, true
+		return text, "", given, true
 	}
 	path, named := l.variables[variable+"_FILE"]
 	if given && named {
 		l.mistake(f, "is given twice, by %s and %s_FILE", variable, variable)
-		return "", false, false
+		return "", "", false, false
 	}
 	if !given && !named {
 		text, given = l.fileValues[f.key]
 		path, named = l.fileValues[f.key+"_file"]
 		if given && named {
 			l.mistake(f, "is given twice in the file, as %s and %s_file", f.key, f.key)
-			return "", false, false
+			return "", "", false, false
 		}
 	}
 	if !named {
-		return text, given, true
+		return text, "", given, true
 	}
-	data, err := os.ReadFile(path)
+	text, err := readSecret(path)
 	if err != nil {
 		l.mistake(f, "cannot be read: %v", err)
-		return "", false, false
+		return "", "", false, false
 	}
-	if text = strings.TrimRight(string(data), "\r\n"); text == "" {
+	if text == "" {
 		l.mistake(f, "is empty in the file %s", path)
-		return "", false, false
+		return "", "", false, false
 	}
-	return text, true, true
+	return text, path, true, true
 }
 
 func (l *loader) refuseUnknownVariables(fields []field) {

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
@@ -266,4 +267,41 @@ func TestSize(t *testing.T) {
 	}
 	require.Equal(t, "20MiB", config.Size(20<<20).String())
 	require.Equal(t, "1025", config.Size(1025).String())
+}
+
+func TestASecretCanBeReadAgain(t *testing.T) {
+	type settings struct {
+		URL config.Secret `config:"url" required:"true" secret:"true" doc:"A URL."`
+	}
+	path := filepath.Join(t.TempDir(), "url")
+	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
+	write("one\n")
+	yaml := filepath.Join(t.TempDir(), "settings.yaml")
+	require.NoError(t, os.WriteFile(yaml, []byte("url_file: "+path+"\n"), 0o600))
+	for _, source := range []config.Source{
+		{Service: "auth", Environ: []string{"CONCORD_AUTH_URL_FILE=" + path}}, {Service: "auth", File: yaml},
+	} {
+		write("one\n")
+		var c settings
+		require.NoError(t, config.Load(source, &c))
+		require.Equal(t, "one", c.URL.Text())
+		require.NotContains(t, fmt.Sprintf("%v %s", c.URL, c), "one")
+		write("two\n")
+		now, err := c.URL.Latest()
+		require.NoError(t, err)
+		require.Equal(t, "two", now)
+		require.Equal(t, "one", c.URL.Text())
+		write("\n")
+		_, err = c.URL.Latest()
+		require.EqualError(t, err, "its file is empty")
+		require.NoError(t, os.Remove(path))
+		_, err = c.URL.Latest()
+		require.EqualError(t, err, "its file cannot be read: no such file or directory")
+	}
+	var c settings
+	require.NoError(t, config.Load(config.Source{Service: "auth", Environ: []string{"CONCORD_AUTH_URL=three"}}, &c))
+	now, err := c.URL.Latest()
+	require.NoError(t, err)
+	require.Equal(t, "three", now)
+	require.Error(t, config.Load(config.Source{Service: "auth"}, &settings{}), "it is required")
 }

@@ -65,6 +65,11 @@ type Config struct {
 	// MaxConns bounds the connections: on PostgreSQL all of them, on SQLite the readers (a SQLite file has one writer
 	// whatever this says). 0 means 10 on PostgreSQL and max(4, number of CPUs) on SQLite.
 	MaxConns int
+	// Latest is asked for the URL before each new connection to a PostgreSQL server, so that its password, its user and the
+	// server itself may be replaced while the process runs. Once a connection came about with another URL, those of before
+	// are closed as soon as they are free. While Latest fails, or answers with what is no URL of PostgreSQL, the last good
+	// one counts. Its error is shown to whoever runs the program. Optional; URL is what counts at first.
+	Latest func() (string, error)
 }
 
 // Option changes how Open builds a DB.
@@ -118,7 +123,7 @@ func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 			return nil, err
 		}
 	default:
-		err = db.openPostgres(rest, cfg.MaxConns, set.wrap)
+		err = db.openPostgres(rest, cfg, set.wrap)
 		if err != nil {
 			return nil, err
 		}
@@ -163,11 +168,12 @@ func probing(connector driver.Connector) *sql.DB {
 	return pool
 }
 
-func (db *DB) openPostgres(url string, maxConns int, wrap func(driver.Connector) driver.Connector) error {
-	connector, err := postgresConnector(url)
+func (db *DB) openPostgres(url string, cfg Config, wrap func(driver.Connector) driver.Connector) error {
+	connector, err := postgresConnector(url, cfg.Latest)
 	if err != nil {
 		return err
 	}
+	maxConns := cfg.MaxConns
 	if maxConns <= 0 {
 		maxConns = 10
 	}
@@ -210,15 +216,24 @@ func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingWait)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() {
-		var one int
-		done <- db.probe.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
-	}()
+	go func() { done <- db.ask(ctx) }()
 	select {
 	case err := <-done:
-		return db.dialect.classify(ctx, "ping", err)
+		return err
 	case <-ctx.Done():
 		return db.dialect.classify(ctx, "ping", ctx.Err())
+	}
+}
+
+// ask asks on the connection of Ping, and once more on another when that one is gone: a server may end a connection and be
+// well.
+func (db *DB) ask(ctx context.Context) error {
+	for last := false; ; last = true {
+		var one int
+		err := db.dialect.classify(ctx, "ping", db.probe.QueryRowContext(ctx, `SELECT 1`).Scan(&one))
+		if last || !gone(err) || ctx.Err() != nil {
+			return err
+		}
 	}
 }
 

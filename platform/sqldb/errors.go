@@ -134,13 +134,14 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 		return &Error{Op: op, kind: ErrBusy, note: cause.Error(), cause: cause, lost: d == Postgres}
 	}
 	if e := classifyPostgres(op, err); e != nil {
+		e.note = outdatedNote(e.note, err)
 		return e
 	}
 	if e := classifySQLite(op, err); e != nil {
 		return e
 	}
 	if connectionLost(err) {
-		return &Error{Op: op, kind: ErrBusy, note: "no connection to the database", retry: true, lost: true}
+		return &Error{Op: op, kind: ErrBusy, note: outdatedNote("no connection to the database", err), retry: true, lost: true}
 	}
 	if untrusted(err) {
 		return &Error{Op: op, kind: ErrBusy, note: "the certificate of the server is not trusted (sslrootcert, sslmode)"}

@@ -18,12 +18,18 @@ import (
 //
 // The files are <engine>/NNNN_name.sql, or migrations/<engine>/NNNN_name.sql, where engine is sqlite or postgres and
 // NNNN counts from 0001 without gaps. Each file runs once, in a transaction of its own, and is recorded with a checksum
-// of its text: a file that was changed after it ran is refused in words, since nobody could say what the database looks
-// like. Replicas may call Migrate at the same time; they take turns. A database that is ahead of the files, because a
+// of its text: a file that was changed after it ran is refused in words before any is run, since nobody could say what the
+// database looks like; what is to be changed is changed by a new one. Replicas may call Migrate at the same time; they take turns. A database that is ahead of the files, because a
 // newer release ran on it, is left as it is: releases keep to changes that the previous one can live with.
 //
 // On SQLite foreign keys are off while a file runs, so that a table can be rebuilt, and checked before it is committed.
 func Migrate(ctx context.Context, db *DB, migrations fs.FS) error {
+	switch all, err := Schema(ctx, db, migrations); {
+	case err != nil:
+		return err
+	case all.Changed(): // before anything else is done to a database of another release
+		return errors.New("schema: " + all.String())
+	}
 	for _, s := range schemasOf(migrations) {
 		files, err := s.load(db.dialect)
 		if err != nil {
@@ -166,7 +172,7 @@ func (m migration) apply(tx *Tx) error {
 	case err == nil && sum == m.sum:
 		return nil
 	case err == nil:
-		return errors.New("its text was changed after it ran on this database; restore it and put the change into a new migration")
+		return errors.New(changed(path.Base(m.path)))
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
@@ -232,17 +238,30 @@ func (all Standings) Fits() bool {
 	return !slices.ContainsFunc(all, func(s Standing) bool { return len(s.Missing)+len(s.Changed) > 0 })
 }
 
+// Changed tells whether a migration ran with another text than this release has. Waiting does not change that.
+func (all Standings) Changed() bool {
+	return slices.ContainsFunc(all, func(s Standing) bool { return len(s.Changed) > 0 })
+}
+
+// changed says so of migrations, and what to do.
+func changed(names ...string) string {
+	what := "the migration "
+	if len(names) > 1 {
+		what = "the migrations "
+	}
+	return what + strings.Join(names, ", ") + " ran on this database with another text, so that this release does not fit it: " +
+		"run the release that does, or restore a backup that does"
+}
+
 // String says in a line what does not fit, or where the schema stands.
 func (all Standings) String() string {
-	var changed, behind, at []string
+	var others, behind, at []string
 	for _, s := range all {
 		what := "the schema"
 		if s.Part != "" {
 			what += " of " + s.Part
 		}
-		for _, name := range s.Changed {
-			changed = append(changed, fmt.Sprintf("the migration %s ran on this database with another text: this release does not fit it", name))
-		}
+		others = append(others, s.Changed...)
 		switch {
 		case len(s.Missing) == 0:
 		case s.Have >= s.Need: // only a record somebody wrote by hand has gaps
@@ -258,8 +277,11 @@ func (all Standings) String() string {
 			at = append(at, fmt.Sprintf("at %d", s.Have))
 		}
 	}
-	if wrong := append(changed, behind...); len(wrong) > 0 {
-		return strings.Join(wrong, "; ")
+	switch {
+	case len(others) > 0: // the rest does not matter then
+		return changed(others...)
+	case len(behind) > 0:
+		return strings.Join(behind, "; ")
 	}
 	return strings.Join(at, "; ")
 }

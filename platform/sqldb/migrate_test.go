@@ -51,9 +51,14 @@ func TestMigrate(t *testing.T) {
 		require.NoError(t, sqldb.Migrate(ctx, db, files(crlf)), "a checkout with other line ends")
 
 		changed := map[string]string{"0001_a.sql": texts["0001_a.sql"] + " -- changed", "0002_b.sql": later["0002_b.sql"]}
-		err := sqldb.Migrate(ctx, db, files(changed))
-		require.ErrorContains(t, err, "0001_a.sql")
-		require.ErrorContains(t, err, "was changed after it ran")
+		changed["0003_c.sql"] = "CREATE TABLE c (id TEXT PRIMARY KEY);"
+		err := sqldb.Migrate(ctx, db, sqldb.Join(sqldb.Named("other", files(texts)), files(changed)))
+		require.EqualError(t, err, "schema: the migration 0001_a.sql ran on this database with another text, so that this release does not fit it: "+
+			"run the release that does, or restore a backup that does")
+		require.Equal(t, 2, version())
+		parts, err := sqldb.Schema(ctx, db, sqldb.Named("other", files(texts)))
+		require.NoError(t, err)
+		require.Zero(t, parts[0].Have, "nothing else was done to the database, in no part")
 	})
 }
 

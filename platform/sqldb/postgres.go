@@ -1,17 +1,19 @@
 package sqldb
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresConnector returns the connector for a postgres:// URL. What the URL sets itself stands.
-func postgresConnector(url string) (driver.Connector, error) {
+// parsePostgres reads a postgres:// URL, and the files that it names. What the URL sets itself stands.
+func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The parser's own message quotes the URL, password and all.
@@ -31,7 +33,118 @@ func postgresConnector(url string) (driver.Connector, error) {
 			cfg.RuntimeParams[name] = value
 		}
 	}
-	return stdlib.GetConnector(*cfg), nil
+	return cfg, nil
+}
+
+// postgresConnector returns the connector for a postgres:// URL, which latest, if there is one, may replace at any time.
+func postgresConnector(url string, latest func() (string, error)) (driver.Connector, error) {
+	cfg, err := parsePostgres(url)
+	if err != nil {
+		return nil, err
+	}
+	if latest == nil {
+		latest = func() (string, error) { return url, nil }
+	}
+	a := &address{latest: latest, url: url, cfg: cfg}
+	return &following{address: a, Connector: stdlib.GetConnector(*cfg, stdlib.OptionBeforeConnect(a.before), stdlib.OptionResetSession(a.reset))}, nil
+}
+
+// address is where a PostgreSQL database is and how one gets in, which may change.
+type address struct {
+	latest func() (string, error)
+
+	mu  sync.Mutex
+	url string
+	cfg *pgx.ConnConfig // of url
+	// turn counts the URLs; proven is that of the last by which a connection came about.
+	turn, proven int
+	unfit        string // why what latest says now does not count
+}
+
+// turnKey marks a connection with the turn of its URL.
+const turnKey = "concord.turn"
+
+// before gives a connection that is about to be made the URL of now. The files that a URL names are read each time.
+func (a *address) before(_ context.Context, cfg *pgx.ConnConfig) error {
+	url, err := a.latest()
+	var now *pgx.ConnConfig
+	if engine, _, wrong := parseURL(url); err == nil && (wrong != nil || engine != Postgres) {
+		err = errors.New("it is not a valid postgres:// URL")
+	} else if err == nil {
+		if now, err = parsePostgres(url); err != nil {
+			err = errors.New("it is not a valid postgres:// URL, or names a file that cannot be read")
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unfit = ""
+	switch {
+	case err != nil:
+		a.unfit = err.Error()
+	case url != a.url:
+		a.url, a.turn, a.cfg = url, a.turn+1, now
+	default:
+		a.cfg = now
+	}
+	*cfg = *a.cfg
+	turn := a.turn
+	cfg.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+		conn.CustomData()[turnKey] = turn
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.proven = max(a.proven, turn)
+		return nil
+	}
+	return nil
+}
+
+// reset takes a connection out of use that was made by a URL of before: its server may be another one by now.
+func (a *address) reset(_ context.Context, conn *pgx.Conn) error {
+	turn, _ := conn.PgConn().CustomData()[turnKey].(int)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if turn < a.proven {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// following is a connector that says, beside why no connection came about, why it did not try the newest URL.
+type following struct {
+	driver.Connector
+	address *address
+}
+
+// Connect implements driver.Connector.
+func (f *following) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := f.Connector.Connect(ctx)
+	if err == nil {
+		return conn, nil
+	}
+	f.address.mu.Lock()
+	defer f.address.mu.Unlock()
+	if f.address.unfit != "" {
+		return nil, &outdated{err, f.address.unfit}
+	}
+	return nil, err
+}
+
+// outdated is the error of a connection by a URL that is not the newest.
+type outdated struct {
+	error
+	why string
+}
+
+// Unwrap returns the error itself.
+func (o *outdated) Unwrap() error { return o.error }
+
+// outdatedNote adds to a note what an error says about the newest URL.
+func outdatedNote(note string, err error) string {
+	var o *outdated
+	if !errors.As(err, &o) {
+		return note
+	}
+	return strings.TrimPrefix(note+"; the URL that is given now does not count: "+o.why, "; ")
 }
 
 // classifyPostgres returns what a SQLSTATE means, or nil when err carries none. The codes are those of the PostgreSQL
@@ -70,7 +183,7 @@ func classifyPostgres(op string, err error) *Error {
 	case "3D000":
 		e.note = "there is no such database on the server"
 	case "28000", "28P01":
-		e.note = "the server refuses the user or its password"
+		e.kind, e.note = ErrBusy, "the server refuses the user or its password: correct them in the database's URL"
 	default:
 		classifyPostgresClass(e, pg)
 	}

@@ -57,14 +57,24 @@ func (db *DB) Tx(ctx context.Context, fn func(tx *Tx) error, opts ...TxOption) e
 }
 
 // Read runs fn in a transaction that sees one consistent state of the database and can not write. It is not held up by
-// writers. It is not run again, so fn may stream what it reads.
+// writers. It is not run again, so fn may stream what it reads; a connection that was found to be gone before fn began is
+// replaced.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	o := sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	if db.dialect == SQLite {
 		o.Isolation = sql.LevelDefault
 	}
-	_, err := db.once(ctx, db.read, o, fn, nil)
-	return err
+	began := false
+	once := func(tx *Tx) error {
+		began = true
+		return fn(tx)
+	}
+	for attempt := 1; ; attempt++ {
+		again, err := db.once(ctx, db.read, o, once, nil)
+		if !again || began || !gone(err) || attempt == maxAttempts {
+			return err
+		}
+	}
 }
 
 // pause waits before the next attempt, a random time up to 2 ms, 4 ms, 8 ms ... 100 ms, so that those who collided do
@@ -170,6 +180,12 @@ func (db *DB) commit(ctx context.Context, begun *sql.Tx) error {
 		return &Error{Op: "commit", Code: e.Code, kind: ErrOutcomeUnknown, note: "the answer to COMMIT was lost", cause: e.cause}
 	}
 	return err
+}
+
+// gone tells whether the connection had ended.
+func gone(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.lost
 }
 
 func retryable(err error) bool {

@@ -51,7 +51,11 @@ func TestTheSchemaSaysHowItStands(t *testing.T) {
 
 		other := release(2, 1, "another text")
 		require.False(t, other.Fits())
-		require.Equal(t, "the migration 0001_first.sql ran on this database with another text: this release does not fit it", other.String())
+		require.True(t, other.Changed())
+		require.Equal(t, "the migration 0001_first.sql ran on this database with another text, so that this release does not fit it: "+
+			"run the release that does, or restore a backup that does", other.String())
+		both := release(3, 1, "another text")
+		require.Equal(t, other.String(), both.String(), "what is behind as well does not matter then")
 	})
 }
 
