@@ -38,7 +38,7 @@ func TestTheGatewayIsReadyOnceAuthHasAnswered(t *testing.T) {
 	auth := grpc.NewServer()
 	authv1.RegisterKeyServiceServer(auth, &peer{seen: map[string]metadata.MD{}})
 	go func() { _ = auth.Serve(lis) }()
-	require.Eventually(t, func() bool { return svc.Ready(t.Context()) == nil }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return svc.Ready(t.Context()) == nil }, time.Minute, 50*time.Millisecond)
 	auth.Stop()
 	require.NoError(t, svc.Ready(t.Context()))
 }

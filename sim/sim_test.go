@@ -228,12 +228,12 @@ type relationship struct {
 // receive waits for what something in progress sends.
 func receive[T any](t *testing.T, from <-chan T) (v T) {
 	t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	select {
 	case v = <-from:
 	case <-limit.C:
-		t.Fatal("waited 20 s in vain")
+		t.Fatal("waited a minute in vain")
 	}
 	return v
 }

@@ -260,7 +260,7 @@ func TestAFailureIsRecordedAfterTheCallerHasGone(t *testing.T) {
 		require.Eventually(t, func() bool {
 			entries, _ := d.entries()
 			return len(entries) == 1 && entries[0].GetReason() == "CANCELED"
-		}, 5*time.Second, 5*time.Millisecond)
+		}, time.Minute, 5*time.Millisecond)
 	})
 }
 

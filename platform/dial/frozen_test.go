@@ -83,7 +83,7 @@ func TestAFrozenReplicaIsLeft(t *testing.T) {
 		at, err := call()
 		seen[at] = true
 		return err == nil && len(seen) == 2
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 
 	stream, err := d.things.Open(ctx, conn, "WatchThing")
 	require.NoError(t, err)

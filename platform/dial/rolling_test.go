@@ -220,5 +220,5 @@ func TestAReplicaThatIsAddedGetsItsShare(t *testing.T) {
 		at, err := d.where(ctx, conn)
 		require.NoError(t, err)
 		return at != first
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }

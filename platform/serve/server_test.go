@@ -135,11 +135,11 @@ func TestHealthFollowsReadiness(t *testing.T) {
 			return true
 		}
 	}
-	require.Eventually(t, is(healthv1.HealthCheckResponse_NOT_SERVING), 5*time.Second, time.Millisecond)
+	require.Eventually(t, is(healthv1.HealthCheckResponse_NOT_SERVING), time.Minute, time.Millisecond)
 	broken.Store(false)
-	require.Eventually(t, is(healthv1.HealthCheckResponse_SERVING), 5*time.Second, time.Millisecond)
+	require.Eventually(t, is(healthv1.HealthCheckResponse_SERVING), time.Minute, time.Millisecond)
 	broken.Store(true)
-	require.Eventually(t, is(healthv1.HealthCheckResponse_NOT_SERVING), 5*time.Second, time.Millisecond)
+	require.Eventually(t, is(healthv1.HealthCheckResponse_NOT_SERVING), time.Minute, time.Millisecond)
 }
 
 func TestAReadinessCheckThatHangsIsNotReady(t *testing.T) {
@@ -152,7 +152,7 @@ func TestAReadinessCheckThatHangsIsNotReady(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r, err := healthv1.NewHealthClient(h.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
 		return err == nil && r.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestReflectionIsOpenToEverybody(t *testing.T) {

@@ -39,7 +39,8 @@ func (s *suite) dump() string {
 	for _, table := range tableNames {
 		require.NoError(s.t, s.db.Read(s.t.Context(), func(tx *sqldb.Tx) error {
 			columns := map[sqldb.Dialect]string{sqldb.SQLite: `SELECT json_group_array(name) FROM pragma_table_info('` + table + `')`,
-				sqldb.Postgres: `SELECT json_agg(column_name)::text FROM information_schema.columns WHERE table_name = '` + table + `'`}
+				sqldb.Postgres: `SELECT json_agg(column_name)::text FROM information_schema.columns
+					WHERE table_schema = current_schema() AND table_name = '` + table + `'`}
 			var names string
 			if err := tx.QueryRow(columns[tx.Dialect()]).Scan(&names); err != nil {
 				return err

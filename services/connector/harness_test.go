@@ -100,9 +100,10 @@ type suite struct {
 	records     connectorv1.RecordServiceClient
 }
 
-// each runs fn with a suite on every engine.
+// each runs fn with a suite on every engine, beside other tests: most of their time is waiting.
 func each(t *testing.T, o options, fn func(t *testing.T, s *suite)) {
 	t.Helper()
+	t.Parallel()
 	sqldbtest.EachURL(t, func(t *testing.T, url string) { fn(t, start(t, url, o)) })
 }
 
@@ -311,7 +312,7 @@ func (s *suite) fault(f world.Fault) string {
 // until waits for something that the service's own work brings about.
 func (s *suite) until(what string, ok func() bool) {
 	s.t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

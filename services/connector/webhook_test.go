@@ -98,7 +98,7 @@ func TestWebhooksAreCheckedAndToldOnce(t *testing.T) {
 		})
 		require.Equal(t, want, s.toldRecords(mine.GetName()))
 		require.Equal(t, "1", s.cell(`SELECT CAST(COUNT(*) AS TEXT) FROM webhook_events WHERE outcome = 'NOBODY'`), "counted, and dropped")
-		require.Contains(t, s.logs.String(), "nobody has connected")
+		s.until("the log says so", func() bool { return strings.Contains(s.logs.String(), "nobody has connected") })
 
 		require.NoError(t, s.notice(`signed, and no notice`), "to be sent it again for a day would be no use")
 		require.NoError(t, s.notice(`{"events":"many"}`))

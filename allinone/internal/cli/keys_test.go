@@ -48,7 +48,7 @@ func (p *program) kill() {
 func serveProgram(t *testing.T, dir string) *program {
 	t.Helper()
 	p := startProgram(t, "serve", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "")
-	require.Eventually(t, func() bool { return strings.Contains(p.out.String(), "ready\n") }, 20*time.Second, 10*time.Millisecond, "%s", p.out)
+	require.Eventually(t, func() bool { return strings.Contains(p.out.String(), "ready\n") }, time.Minute, 10*time.Millisecond, "%s", p.out)
 	return p
 }
 

@@ -33,14 +33,14 @@ func TestWhatChangesInTheSimulatedOrganisationArrives(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal([]byte(a.get("/v1/"+firm+"/runs")), &list))
 		return list.Runs[0].Connection == connection && list.Runs[0].State == "RUN_STATE_SUCCEEDED"
-	}, 30*time.Second, 50*time.Millisecond, "the first run")
+	}, time.Minute, 50*time.Millisecond, "the first run")
 
 	added, err := a.world.Books("").Add(t.Context(), remote.NewParty{Fields: map[string]string{"Name": "Arrived By Itself Ltd"}})
 	require.NoError(t, err)
 	require.NotEmpty(t, added)
 	require.Eventually(t, func() bool {
 		return strings.Contains(a.get("/v1/"+firm+"/clients?query=Arrived"), "Arrived By Itself Ltd")
-	}, 30*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 
 	code, out, errs := command(t, "connections", "doctor", "--data-dir", dir)
 	require.Equal(t, exitOK, code, "the doctor needs no settings of a demonstration:\n%s\n%s", out, errs)

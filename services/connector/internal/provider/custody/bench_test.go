@@ -191,7 +191,7 @@ func (b *bench) recovers(r replica, grant string) {
 // until waits for something that others bring about.
 func (b *bench) until(what string, ok func() bool) {
 	b.t.Helper()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -204,6 +204,9 @@ func (b *bench) until(what string, ok func() bool) {
 	}
 }
 
+// each runs fn on every engine, beside other tests: most of their time is waiting.
 func each(t *testing.T, fn func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
 	sqldbtest.EachURL(t, func(t *testing.T, url string) { fn(t, newBench(t, url)) })
 }
