@@ -19,6 +19,14 @@ func TestN2_PartsBalanceOverPodsThemselves(t *testing.T) {
 	)
 }
 
+func TestN6_ProgramsListenWhereTheirPortsAreAndFindOthersWhereTheyAre(t *testing.T) { // broken in mutations as well
+	programs := open(t).programs
+	wiring := func(s *manifest.Set) []string { return rule.Wiring(s, programs) }
+	holds(t, wiring)
+	reportsIn(t, "tests/external", wiring,
+		mistake{"Deployment/sync", inMain("env", -1), variable("CONCORD_SYNC_NATS_URL", "nats://bus-0.example.net:4222"), "no bus speaks TLS"})
+}
+
 func TestN4_TheGatewayAloneIsReachedFromOutside(t *testing.T) {
 	holds(t, rule.Edge)
 	reports(t, rule.Edge,

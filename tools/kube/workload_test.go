@@ -49,6 +49,11 @@ func TestW3_RootIsReadOnlyAndScratchIsBounded(t *testing.T) {
 		mistake{"Deployment/gateway", inPod("volumes", -1), map[string]any{"name": "x", "emptyDir": map[string]any{}}, "sizeLimit"},
 		mistake{"Deployment/gateway", inMain("volumeMounts", -1), map[string]any{"name": "trust", "mountPath": "/x"}, "not mounted read-only"},
 	)
+	const bucket = "tests/s3"
+	reportsIn(t, bucket, rule.ReadOnlyRoot,
+		mistake{"Deployment/documents", inMain("env", -1), variable("CONCORD_DOCUMENTS_S3_SPOOL_DIR", "/tmp"), "no volume holds more than the 1GiB"},
+		mistake{"Deployment/documents", inMain("env", -1), variable("CONCORD_DOCUMENTS_S3_SPOOL", "2GiB"), "no volume holds more than the 2GiB"},
+	)
 }
 
 func TestW4_NoPodCanTalkToTheAPIServer(t *testing.T) {

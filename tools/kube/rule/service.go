@@ -50,6 +50,57 @@ func Services(s *manifest.Set) []string {
 	return r
 }
 
+// Wiring (N6): a program listens where its pod's ports say, finds the bus by TLS where its Service is, keeps files where a volume is,
+// and names itself to people as the route does.
+func Wiring(s *manifest.Set, programs map[string]*program.Program) []string {
+	var r report
+	public := hosts(s)
+	eachService(s, func(w manifest.Workload, c corev1.Container) {
+		p, env := programs[manifest.Program(c)], s.Env(c).Values
+		for setting, names := range map[string][]string{"GRPC_ADDR": {"grpc"}, "HEALTH_ADDR": {health}, "HTTP_ADDR": {"bytes", "http"}} {
+			if p.Settings[p.Variable(setting)].Variable == "" {
+				continue
+			}
+			there := slices.ContainsFunc(c.Ports, func(port corev1.ContainerPort) bool {
+				return slices.Contains(names, port.Name) && env[p.Variable(setting)] == ":"+strconv.Itoa(int(port.ContainerPort))
+			})
+			r.want(there, "%s: %s is %q, which is no port %s", w.ID(), p.Variable(setting), env[p.Variable(setting)], strings.Join(names, " or "))
+		}
+		for address := range strings.SplitSeq(env[p.Variable("NATS_URL")], ",") {
+			to, port := host(address)
+			inside := serviceAt(s, bus, "4222") != nil
+			r.want(strings.HasPrefix(address, "tls://") && (!inside || serviceAt(s, to, port) != nil), "%s: no bus speaks TLS at %s", w.ID(), address)
+		}
+		if dir, set := env[p.Variable("BLOB_DIR")]; set {
+			r.want(s.File(w, c, dir+"/x").Kind == "claim", "%s: documents are kept at %s, where no volume is", w.ID(), dir)
+		}
+		for _, setting := range []string{"PUBLIC_URL", "XERO_REDIRECT_URL"} {
+			if url, set := env[p.Variable(setting)]; set {
+				to, _ := host(url)
+				r.want(strings.HasPrefix(url, "https://") && slices.Contains(public, to), "%s: %s is %s, and people come to %v", w.ID(), p.Variable(setting), url, public)
+			}
+		}
+	})
+	return r
+}
+
+// hosts are the names under which people reach the gateway.
+func hosts(s *manifest.Set) []string {
+	var all []string
+	for _, o := range s.Of("HTTPRoute") {
+		names, _ := o.At("spec", "hostnames").([]any)
+		for i := range names {
+			all = append(all, text(o, "spec", "hostnames", i))
+		}
+	}
+	for _, i := range s.Ingresses {
+		for _, rule := range i.Spec.Rules {
+			all = append(all, rule.Host)
+		}
+	}
+	return all
+}
+
 func has(w manifest.Workload, port string) bool {
 	return slices.ContainsFunc(w.Containers(), func(c corev1.Container) bool {
 		return slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == port })

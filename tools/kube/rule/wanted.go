@@ -178,6 +178,9 @@ func programOutside(want map[string]bool, s *manifest.Set, w manifest.Workload, 
 	if has("MAIL_HOST") {
 		want["Egress 465/TCP "+addresses], want["Egress 587/TCP "+addresses] = true, true
 	}
+	if s.Env(w.Pod().Containers[0]).Values[p.Variable("S3_BUCKET")] != "" {
+		want["Egress 443/TCP "+addresses] = true
+	}
 	for _, setting := range p.Settings {
 		// The services of others that a program calls: text messages, and what has an address on the internet by default.
 		if strings.HasPrefix(setting.Default, "https://") || strings.HasPrefix(setting.Key, "sms.") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/concord-suite/concord/tools/kube/manifest"
 )
@@ -88,6 +89,27 @@ func SecurityContext(s *manifest.Set) []string {
 	return r
 }
 
+// spool wants a program that spools bytes to have a volume for them that holds more than it may put there: a pod that fills its own
+// is evicted.
+func (r *report) spool(s *manifest.Set, w manifest.Workload, c corev1.Container, at string) {
+	env := s.Env(c).Values
+	for name, size := range env {
+		if !strings.HasSuffix(name, "_S3_SPOOL") {
+			continue
+		}
+		var limit *resource.Quantity
+		for _, m := range c.VolumeMounts {
+			for _, v := range w.Pod().Volumes {
+				if m.MountPath == env[name+"_DIR"] && v.Name == m.Name && v.EmptyDir != nil {
+					limit = v.EmptyDir.SizeLimit
+				}
+			}
+		}
+		wanted, err := resource.ParseQuantity(strings.TrimSuffix(size, "B"))
+		r.want(err == nil && limit != nil && limit.Cmp(wanted) > 0, "%s: no volume holds more than the %s of %s", at, size, name)
+	}
+}
+
 // ReadOnlyRoot (W3): the root is read-only, and what may be written is bounded and mounted nowhere but where it is needed.
 func ReadOnlyRoot(s *manifest.Set) []string {
 	var r report
@@ -100,6 +122,7 @@ func ReadOnlyRoot(s *manifest.Set) []string {
 			r.want(m.SubPath == "" && m.SubPathExpr == "", "%s: %s is a subPath, which never changes", at, m.MountPath)
 		}
 		r.want(s.File(w, c, "/tmp/x").Kind == "emptyDir", "%s: nothing can be written at /tmp", at)
+		r.spool(s, w, c, at)
 	})
 	for _, w := range s.Workloads {
 		for _, v := range w.Pod().Volumes {
