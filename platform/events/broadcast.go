@@ -73,12 +73,14 @@ func broadcastOnce(
 	ctx context.Context, js jetstream.JetStream, stream, subject string, since time.Duration, fn func([]byte),
 ) error {
 	// The reader starts by the server's clock; ours only says how far back.
-	info, err := js.Stream(ctx, stream)
+	asked, cancel := context.WithTimeout(ctx, subscribeWait)
+	defer cancel()
+	info, err := js.Stream(asked, stream)
 	if err != nil {
 		return err
 	}
 	start := info.CachedInfo().TimeStamp.Add(-since)
-	reader, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{
+	reader, err := js.OrderedConsumer(asked, stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
 	})
 	if err != nil {

@@ -66,6 +66,7 @@ func follow(c *events.Consumer, streams []string, got chan<- string) {
 // Every part emits, follows, watches and looks for losses under the permissions that derive from the declaration, on
 // servers that know it by its certificate; and no subject is refused to it meanwhile.
 func TestEveryPartWorksUnderItsPermissions(t *testing.T) {
+	t.Parallel()
 	c := eventstest.NewCluster(t, 1)
 	c.Launch(t)
 	c.Prepare(t, 1)
@@ -148,6 +149,7 @@ func TestEveryPartWorksUnderItsPermissions(t *testing.T) {
 
 // What a part is not declared to do, the servers refuse.
 func TestNoPartCanDoAnothersWork(t *testing.T) {
+	t.Parallel()
 	c := eventstest.NewCluster(t, 1)
 	c.Launch(t)
 	c.Prepare(t, 1)
@@ -204,6 +206,7 @@ func TestNoPartCanDoAnothersWork(t *testing.T) {
 }
 
 func TestUndeclaredWorkIsAMistakeAtTheStart(t *testing.T) {
+	t.Parallel()
 	server := eventstest.Start(t)
 	js := server.Connect(t)
 	c := events.NewConsumer(nil, js, "documents", events.ConsumerOptions{})

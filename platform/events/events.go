@@ -26,6 +26,8 @@
 //   - Unpublished rows are found by a mark on the row, not by a position that was read up to. Transactions commit in
 //     another order than they took their positions in; a reader that moves a position forward skips the late ones.
 //     It also means that a long transaction holds up nobody else's events.
+//   - Each stream is published by itself, and given what it confirms in time (pace). One that has no leader, is full or is
+//     slow delays the events of no other, and a slow one is not drowned in what it did not confirm yet.
 //   - JetStream drops what it has already seen within 20 minutes (Nats-Msg-Id is the event's id). A relay that died
 //     between publishing and marking may take longer. The inbox has no such limit, within its retention.
 //   - Events of one entity are published in order, but a failing one is not waited for and a republished one comes late.

@@ -29,11 +29,13 @@ type world struct {
 	outURL, inURL     string
 }
 
-// each runs fn in a world per engine.
+// each runs fn in a world per engine, beside all others: worlds share nothing, and mostly wait.
 func each(t *testing.T, fn func(w *world)) {
 	t.Helper()
+	t.Parallel()
 	for _, engine := range sqldbtest.Engines() {
 		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
 			w := &world{T: t, nats: eventstest.Start(t), outFault: sqldbtest.NewFaults(), inFault: sqldbtest.NewFaults(),
 				outURL: sqldbtest.URL(t, engine), inURL: sqldbtest.URL(t, engine)}
 			w.out = sqldbtest.Open(t, w.outURL, events.Schema, w.outFault.Option())

@@ -24,23 +24,26 @@ type beacon struct {
 // beaconEvery is the resolution of Lag.
 const beaconEvery = time.Second
 
-// beacon tells consumers that everything committed before the pass began is published, stream by stream: what one of them
-// did not take says nothing about the others.
-func (r *Relay) beacon(held map[string]bool) {
-	now := r.opt.Now()
-	if now.Sub(r.lastBeacon) < beaconEvery {
-		return
+// beacon tells consumers that everything committed before the pass began is published, up to last.
+func (l *lane) beacon(ctx context.Context) error {
+	now := l.opt.Now()
+	if l.state == nil || now.Sub(l.lastBeacon) < beaconEvery {
+		return nil
 	}
-	r.lastBeacon = now
-	for name, s := range r.streams {
-		if held[name] {
-			continue
-		}
-		data, err := json.Marshal(beacon{Source: r.source, Last: uint64(s.last), Age: max(0, now.Sub(r.walk.started))})
-		if err == nil {
-			_ = r.js.Conn().Publish(topology.BeaconSubject(name), data) // the next one says the same, and more
-		}
+	// What another replica published while both believed to hold the lock is found only here.
+	var marked int64
+	err := l.db.QueryRow(ctx, `SELECT coalesce(max(published_seq), 0) FROM events_outbox
+		WHERE published_seq IS NOT NULL AND stream = $1 AND stream_created = $2`, l.known.Name, l.state.created).Scan(&marked)
+	if err != nil {
+		return err
 	}
+	l.lastBeacon = now
+	l.state.saw(marked)
+	data, err := json.Marshal(beacon{Source: l.source, Last: uint64(l.state.last), Age: max(0, now.Sub(l.walk.started))})
+	if err == nil {
+		_ = l.js.Conn().Publish(topology.BeaconSubject(l.known.Name), data) // the next one says the same, and more
+	}
+	return err
 }
 
 // horizon is what a consumer knows about how far it has followed a stream.

@@ -67,7 +67,7 @@ func TestLagOfAConsumer(t *testing.T) {
 		w.emit("x", 1)
 		w.waitState(events.StateParked)
 		eventstest.Until(w, "the parked event counts", func() bool { return lag("acme") > 3*time.Second })
-		require.Less(w, lag("another firm"), 3*time.Second)
+		eventstest.Until(w, "it counts for nobody else", func() bool { return lag("another firm") < 3*time.Second })
 		require.Greater(w, func() time.Duration { d, _ := c.Lag(ctx, "AUTH", "acme"); return d }(), time.Hour, "a stream it does not follow")
 	})
 }
@@ -77,7 +77,11 @@ func TestPurge(t *testing.T) {
 	each(t, func(w *world) {
 		later := func(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
 		stop := w.run(w.relay(events.RelayOptions{}))
-		w.emitMany("c", 1100) // more than are removed at once
+		clients := make([]events.Event, 1100) // more than are removed at once
+		for i := range clients {
+			clients[i] = events.Event{Firm: "acme", Entity: fmt.Sprint("c", i), Message: archived("c")}
+		}
+		require.NoError(w, w.emitAll(clients...))
 		w.waitPublished()
 		stop()
 		require.NoError(w, w.in.Tx(ctx, func(tx *sqldb.Tx) error {
@@ -112,6 +116,7 @@ func TestPurge(t *testing.T) {
 // Every process hears what is broadcast: what was said shortly before it began to listen, what is said while it listens,
 // and what is said after the bus was away.
 func TestBroadcastReachesEveryProcess(t *testing.T) {
+	t.Parallel()
 	server := eventstest.Start(t)
 	js := server.Connect(t)
 	heard := make(chan string, 16)

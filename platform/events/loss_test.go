@@ -288,13 +288,19 @@ func TestADatabaseThatHangsIsWaitedFor(t *testing.T) {
 	each(t, func(w *world) {
 		w.run(w.relay(events.RelayOptions{}))
 		opt := quick()
-		opt.HandlerTimeout = 300 * time.Millisecond
+		opt.HandlerTimeout = 2 * time.Second
 		w.run(w.consumer(opt))
 		w.emit("before", 1)
 		w.requireEffects(1)
 		w.inFault.Freeze()
 		w.emitMany("c", 10)
 		w.waitPublished()
+		cons, err := w.nats.Connect(w).Consumer(context.Background(), "SYNC", "documents")
+		require.NoError(w, err)
+		eventstest.Until(w, "handlers gave up", func() bool {
+			info, err := cons.Info(context.Background())
+			return err == nil && info.NumRedelivered > 0
+		})
 		w.inFault.Thaw()
 		w.requireEffects(11)
 		require.Zero(w, w.count(w.in, `SELECT count(*) FROM events_parked WHERE state = 'PARKED'`))

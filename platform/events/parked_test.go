@@ -157,7 +157,7 @@ func TestAHandlerWithoutEndIsAFailure(t *testing.T) {
 	each(t, func(w *world) {
 		w.run(w.relay(events.RelayOptions{}))
 		opt := quick()
-		opt.HandlerTimeout = 50 * time.Millisecond
+		opt.HandlerTimeout = time.Second // putting it aside has as long
 		c := events.NewConsumer(w.in, w.nats.Connect(w), "documents", opt)
 		events.Handle(c, func(ctx context.Context, _ *sqldb.Tx, _ events.Meta, _ *synceventsv1.ClientArchived) error {
 			<-ctx.Done()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/concord-suite/concord/platform/events/topology"
 	"github.com/concord-suite/concord/platform/sqldb"
 )
 
@@ -22,70 +21,46 @@ type streamState struct {
 
 func (s *streamState) saw(seq int64) { s.last = max(s.last, seq) }
 
-// stream returns the state of the stream called name, looking at the bus when it is not known yet.
-func (r *Relay) stream(ctx context.Context, name string) (*streamState, error) {
-	if s := r.streams[name]; s != nil {
-		return s, nil
+// open looks at the stream when it is not known yet.
+func (l *lane) open(ctx context.Context) (*streamState, error) {
+	if l.state != nil {
+		return l.state, nil
 	}
-	if err := topology.MayEmit(r.source, name); err != nil {
-		return nil, err
-	}
-	known, _ := topology.StreamNamed(name)
-	stream, err := openStream(ctx, r.js, known, r.opt.Replicas)
+	stream, err := openStream(ctx, l.js, l.known, l.opt.Replicas)
 	if err != nil {
 		return nil, err
 	}
 	info := stream.CachedInfo()
-	s := &streamState{stream: stream, created: info.Created.UnixNano(), last: int64(info.State.LastSeq)}
-	r.streams[name] = s
-	return s, nil
+	l.state = &streamState{stream: stream, created: info.Created.UnixNano(), last: int64(info.State.LastSeq)}
+	return l.state, nil
 }
 
-// waits reports whether err is about this stream only, so that the events of the others go on. It says so.
-func (r *Relay) waits(ctx context.Context, name string, err error) bool {
-	if err == nil || ctx.Err() != nil {
-		return false
+// compare looks whether the stream still has what the outbox says it has, and marks as unpublished what it has not.
+func (l *lane) compare(ctx context.Context) error {
+	var used bool
+	err := l.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events_outbox WHERE stream = $1 AND published_seq IS NOT NULL)`,
+		l.known.Name).Scan(&used)
+	if err != nil {
+		return err
 	}
-	s, _ := topology.StreamNamed(name)
-	if missing := (*topology.MissingError)(nil); !errors.As(err, &missing) && s.Maker == r.source {
-		return false
+	if !used && l.known.Emitter != l.source { // its own stream is there from the start, for its beacons
+		return nil
 	}
-	if r.said.anew(err.Error()) {
-		r.opt.Log.Warn("events wait in the outbox", "stream", name, "error", err)
+	l.state = nil
+	s, err := l.open(ctx)
+	if err != nil {
+		return err
 	}
-	return true
-}
-
-// compare looks whether the streams still have what the outbox says they have, and marks as unpublished what they have
-// not. Four things can be seen, from cheap to dear: the stream was made again; it ends before something we published;
-// one of a sample of events is not where it was; and then, event by event, which ones.
-func (r *Relay) compare(ctx context.Context) error {
-	for _, known := range Streams() {
-		var used bool
-		err := r.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events_outbox WHERE stream = $1 AND published_seq IS NOT NULL)`,
-			known.Name).Scan(&used)
-		if err != nil {
-			return err
-		}
-		if !used && known.Emitter != r.source { // its own stream is there from the start, for its beacons
-			continue
-		}
-		delete(r.streams, known.Name)
-		s, err := r.stream(ctx, known.Name)
-		if r.waits(ctx, known.Name, err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.compareStream(ctx, known.Name, s); err != nil {
-			return fmt.Errorf("events: compare the outbox with stream %s: %w", known.Name, err)
-		}
+	if err := l.compareStream(ctx, s); err != nil {
+		return fmt.Errorf("events: compare the outbox with stream %s: %w", l.known.Name, err)
 	}
 	return nil
 }
 
-func (r *Relay) compareStream(ctx context.Context, name string, s *streamState) error {
+// compareStream sees four things, from cheap to dear: the stream was made again; it ends before something we published;
+// one of a sample of events is not where it was; and then, event by event, which ones.
+func (l *lane) compareStream(ctx context.Context, s *streamState) error {
+	name := l.known.Name
 	const mine = ` FROM events_outbox WHERE published_seq IS NOT NULL AND stream = $1 AND stream_created `
 	var lost int64
 	for _, where := range []struct {
@@ -96,27 +71,27 @@ func (r *Relay) compareStream(ctx context.Context, name string, s *streamState) 
 		{"> $2", []any{name, s.created}},
 		{"= $2 AND published_seq > $3", []any{name, s.created, s.last}},
 	} {
-		n, err := r.unmark(ctx, `SELECT position`+mine+where.condition+` LIMIT 1000`, where.args...)
+		n, err := l.unmark(ctx, `SELECT position`+mine+where.condition+` LIMIT 1000`, where.args...)
 		if err != nil {
 			return err
 		}
 		lost += n
 	}
-	sound, err := r.sample(ctx, name, s)
+	sound, err := l.sample(ctx, name, s)
 	if err != nil {
 		return err
 	}
 	if !sound {
-		n, err := r.reconcile(ctx, name, s)
+		n, err := l.reconcile(ctx, name, s)
 		if err != nil {
 			return err
 		}
 		lost += n
 	}
 	if lost > 0 {
-		r.republished.Add(ctx, lost)
-		r.opt.Log.Warn("the bus has lost events, they will be published again", "stream", name, "events", lost)
-		r.walk.after = 0
+		l.republished.Add(ctx, lost)
+		l.opt.Log.Warn("the bus has lost events, they will be published again", "stream", name, "events", lost)
+		l.walk = walk{}
 	}
 	return nil
 }
@@ -243,7 +218,9 @@ func missingFrom(ctx context.Context, stream jetstream.Stream, marks []mark) (po
 		expected[uint64(m.seq)] = m
 	}
 	last := uint64(marks[len(marks)-1].seq)
-	info, err := stream.Info(ctx)
+	asked, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	info, err := stream.Info(asked)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +237,9 @@ func missingFrom(ctx context.Context, stream jetstream.Stream, marks []mark) (po
 
 // tick takes out of expected what the stream has between first and last.
 func tick(ctx context.Context, stream jetstream.Stream, expected map[uint64]mark, first, last uint64) error {
-	cons, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{HeadersOnly: true,
+	made, cancel := context.WithTimeout(ctx, subscribeWait)
+	defer cancel()
+	cons, err := stream.OrderedConsumer(made, jetstream.OrderedConsumerConfig{HeadersOnly: true,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first})
 	if err != nil {
 		return err

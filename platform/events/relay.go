@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
@@ -27,8 +27,9 @@ type RelayOptions struct {
 	Meter      metric.Meter     // nil means nowhere
 }
 
-// Relay publishes the outbox of one service. Any number of replicas may run one: they agree by a lock who publishes, and
-// when they are wrong about it (a frozen process that thaws), the bus and the inboxes recognise what comes twice.
+// Relay publishes the outbox of one service. Any number of replicas may run one: they agree by a lock for each stream who
+// publishes, and when they are wrong about it (a frozen process that thaws), the bus and the inboxes recognise what comes
+// twice.
 type Relay struct {
 	db     *sqldb.DB
 	js     jetstream.JetStream
@@ -36,10 +37,19 @@ type Relay struct {
 	opt    RelayOptions
 
 	published, republished metric.Int64Counter
-	streams                map[string]*streamState
-	walk                   walk
-	lastBeacon             time.Time
 	said                   told
+}
+
+// lane publishes what goes to one stream, by itself: a stream that has no leader, is full or takes its time delays the
+// events of no other.
+type lane struct {
+	*Relay
+	known Stream
+	pub   *publisher
+
+	state      *streamState // nil until the stream was looked at
+	walk       walk
+	lastBeacon time.Time
 }
 
 // NewRelay returns a relay for the outbox in db. source is the name of the service; it goes into every event.
@@ -97,85 +107,166 @@ const (
 	purgeEvery = 10 * time.Minute
 )
 
-// Run publishes until ctx ends, then for a moment what is still there, and returns nil. What goes wrong meanwhile is logged and tried again. It fails at once
-// when the source is a part of the suite that is not declared to emit (package topology).
+// Run publishes until ctx ends, then for a moment what is still there, and returns nil. What goes wrong meanwhile is
+// logged and tried again. It fails at once when the source is a part of the suite that is not declared to emit (package
+// topology).
 func (r *Relay) Run(ctx context.Context) error {
 	if p, ok := topology.PartNamed(r.source); ok && len(p.Emits) == 0 {
 		return fmt.Errorf("events: %s is not declared to emit events: declare it in platform/events/topology", r.source)
 	}
-	pub, err := newPublisher(r.js)
-	if err != nil {
-		return err
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, known := range Streams() {
+		if topology.MayEmit(r.source, known.Name) != nil {
+			continue
+		}
+		pub, err := newPublisher(r.js, r.opt)
+		if err != nil {
+			return err
+		}
+		l := &lane{Relay: r, known: known, pub: pub}
+		wg.Go(func() { l.run(ctx) })
 	}
-	defer pub.js.CleanupPublisher()
+	r.keepHouse(ctx)
+	return nil
+}
+
+// keepHouse removes old rows, one replica at a time, and looks for events that nobody will publish, until ctx ends.
+func (r *Relay) keepHouse(ctx context.Context) {
+	check, old := time.NewTicker(r.opt.CheckEvery), time.NewTicker(purgeEvery)
+	defer check.Stop()
+	defer old.Stop()
+	err := r.purgeAlone(ctx)
 	for ctx.Err() == nil {
-		wait, err := r.turn(ctx, pub)
+		if err == nil {
+			err = r.undeclared(ctx)
+		}
 		if err != nil && ctx.Err() == nil && r.said.anew(err.Error()) {
-			r.opt.Log.Warn("publishing stopped and will be tried again", "error", err)
+			r.opt.Log.Warn("the outbox could not be looked after", "error", err)
+		}
+		err = nil
+		select {
+		case <-check.C:
+		case <-old.C:
+			err = r.purgeAlone(ctx)
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r *Relay) purgeAlone(ctx context.Context) error {
+	return step(ctx, func(ctx context.Context) error {
+		lock, err := r.db.TryLock(ctx, "events.purge/"+r.source)
+		if lock == nil {
+			return err
+		}
+		defer lock.Release()
+		return r.Purge(ctx)
+	})
+}
+
+// undeclared says so when events wait for a stream that the source is not declared to fill.
+func (r *Relay) undeclared(ctx context.Context) error {
+	for _, known := range Streams() {
+		wrong := topology.MayEmit(r.source, known.Name)
+		if wrong == nil {
+			continue
+		}
+		waiting, err := r.waiting(ctx, known.Name)
+		if err != nil {
+			return err
+		}
+		if waiting && r.said.anew(wrong.Error()) {
+			r.opt.Log.Warn("events wait in the outbox", "stream", known.Name, "error", wrong)
+		}
+	}
+	return nil
+}
+
+// waiting reports whether events for a stream are not published yet.
+func (r *Relay) waiting(ctx context.Context, stream string) (some bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepWait)
+	defer cancel()
+	return some, r.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events_outbox WHERE published_seq IS NULL AND stream = $1)`,
+		stream).Scan(&some)
+}
+
+// run takes turns at publishing until ctx ends, then publishes for a moment what is left.
+func (l *lane) run(ctx context.Context) {
+	defer l.pub.js.CleanupPublisher()
+	for ctx.Err() == nil {
+		wait, err := l.turn(ctx)
+		if text := fmt.Sprint(l.known.Name, ": ", err); err != nil && ctx.Err() == nil && l.said.anew(text) {
+			l.opt.Log.Warn("publishing stopped and will be tried again", "stream", l.known.Name, "error", err)
 		}
 		sleep(ctx, wait)
 	}
-	if err := r.flush(context.WithoutCancel(ctx), pub); err != nil {
-		r.opt.Log.Warn("the last events wait in the outbox for another process, or the next start", "error", err)
+	if err := l.flush(context.WithoutCancel(ctx)); err != nil {
+		l.opt.Log.Warn("the last events wait in the outbox for another process, or the next start", "stream", l.known.Name, "error", err)
 	}
-	return nil
 }
 
 // flushWait bounds the publishing of what the last calls wrote before the process ends.
 const flushWait = 1500 * time.Millisecond
 
 // flush publishes what is left, if the bus is there and nobody else does it.
-func (r *Relay) flush(ctx context.Context, pub *publisher) error {
-	if !r.js.Conn().IsConnected() {
+func (l *lane) flush(ctx context.Context) error {
+	if !l.js.Conn().IsConnected() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWait)
 	defer cancel()
-	lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
+	lock, err := l.lock(ctx)
 	if lock == nil {
 		return err
 	}
 	defer lock.Release()
-	r.streams, r.walk = map[string]*streamState{}, walk{}
+	l.begin()
 	for more := true; more && err == nil; {
-		more, err = r.batch(ctx, pub)
+		more, err = l.batch(ctx)
 	}
 	return err
 }
 
+// lock says who publishes to the stream.
+func (l *lane) lock(ctx context.Context) (*sqldb.Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepWait)
+	defer cancel()
+	return l.db.TryLock(ctx, "events.relay/"+l.source+"/"+l.known.Name)
+}
+
+// begin forgets what was known about the stream and the way there.
+func (l *lane) begin() { l.state, l.walk, l.pub.pace = nil, walk{}, pace{window: paceStart} }
+
 // turn publishes if nobody else does, for as long as the bus is there, and says when to try again. A replica without a
 // bus leaves the work to others.
-func (r *Relay) turn(ctx context.Context, pub *publisher) (wait time.Duration, err error) {
-	ctx, end := whileConnected(ctx, r.js.Conn())
+func (l *lane) turn(ctx context.Context) (wait time.Duration, err error) {
+	ctx, end := whileConnected(ctx, l.js.Conn())
 	defer end()
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	lock, err := r.db.TryLock(ctx, "events.relay/"+r.source)
+	lock, err := l.lock(ctx)
 	if lock == nil {
 		return followWait, err
 	}
 	defer lock.Release()
-	return leadWait, r.lead(ctx, lock, pub)
+	return leadWait, l.lead(ctx, lock)
 }
 
 // lead publishes for as long as this replica holds the lock and nothing fails.
-func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) error {
-	changed, stop := r.db.Watch(outboxTopic)
+func (l *lane) lead(ctx context.Context, lock *sqldb.Lock) error {
+	changed, stop := l.db.Watch(outboxTopic)
 	defer stop()
-	poll, alive := time.NewTicker(r.opt.Poll), time.NewTicker(lockCheck)
-	check, purge := time.NewTicker(r.opt.CheckEvery), time.NewTicker(purgeEvery)
-	for _, t := range []*time.Ticker{poll, alive, check, purge} {
+	poll, alive, check := time.NewTicker(l.opt.Poll), time.NewTicker(lockCheck), time.NewTicker(l.opt.CheckEvery)
+	for _, t := range []*time.Ticker{poll, alive, check} {
 		defer t.Stop()
 	}
-	r.streams, r.walk = map[string]*streamState{}, walk{}
-	err := r.step(ctx, r.Purge)
-	if err == nil {
-		err = r.step(ctx, r.compare)
-	}
+	l.begin()
+	err := step(ctx, l.compare)
 	for err == nil {
 		var more bool
-		err = r.step(ctx, func(ctx context.Context) (err error) { more, err = r.batch(ctx, pub); return err })
+		err = step(ctx, func(ctx context.Context) (err error) { more, err = l.batch(ctx); return err })
 		if err != nil {
 			return err
 		}
@@ -188,11 +279,9 @@ func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) erro
 		case <-changed:
 		case <-poll.C:
 		case <-alive.C:
-			err = r.step(ctx, lock.Check)
+			err = step(ctx, lock.Check)
 		case <-check.C:
-			err = r.step(ctx, r.compare)
-		case <-purge.C:
-			err = r.step(ctx, r.Purge)
+			err = step(ctx, l.compare)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -204,7 +293,7 @@ func (r *Relay) lead(ctx context.Context, lock *sqldb.Lock, pub *publisher) erro
 var closed = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // step runs fn within stepWait, so that a frozen database or bus makes the relay let go of the lock.
-func (r *Relay) step(ctx context.Context, fn func(context.Context) error) error {
+func step(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, stepWait)
 	defer cancel()
 	return fn(ctx)
@@ -221,40 +310,6 @@ func (r *Relay) Lag(ctx context.Context) (time.Duration, error) {
 	}
 	return time.Duration(us) * time.Microsecond, nil
 }
-
-// Observe makes metrics of what waits in db: how many events are not published yet and how old the oldest is, and how many
-// were put aside, by state. A meter that refuses them, or a database that does not answer, must not stop the events.
-func Observe(db *sqldb.DB, meter metric.Meter) {
-	backlog, err1 := meter.Int64ObservableGauge("concord.events.outbox.backlog", metric.WithDescription("Events that are not published yet."))
-	oldest, err2 := meter.Float64ObservableGauge("concord.events.outbox.oldest", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest event that is not published yet."))
-	aside, err3 := meter.Int64ObservableGauge("concord.events.aside", metric.WithDescription("Events that were put aside, by state."))
-	if err1 != nil || err2 != nil || err3 != nil {
-		return
-	}
-	_, _ = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, observeWait)
-		defer cancel()
-		var waiting, us int64
-		if err := db.QueryRow(ctx, `SELECT count(*), coalesce(`+db.Dialect().NowMicros()+` - min(created_at), 0)
-			FROM events_outbox WHERE published_seq IS NULL`).Scan(&waiting, &us); err != nil {
-			return nil // others say that the database is away
-		}
-		o.ObserveInt64(backlog, waiting)
-		o.ObserveFloat64(oldest, float64(us)/1e6)
-		for _, state := range []string{"WAITING", "PARKED"} {
-			var n int64
-			if err := db.QueryRow(ctx, `SELECT count(*) FROM events_parked WHERE state = $1`, state).Scan(&n); err != nil {
-				return nil
-			}
-			o.ObserveInt64(aside, n, metric.WithAttributes(attribute.String("state", state)))
-		}
-		return nil
-	}, backlog, oldest, aside)
-}
-
-// observeWait bounds what a metric may ask of the database.
-const observeWait = time.Second
 
 // sleep waits d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {

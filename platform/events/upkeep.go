@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -83,7 +85,8 @@ func Newer(tx *sqldb.Tx, key string, sequence int64) (bool, error) {
 	return n == 1, err
 }
 
-// Purge removes rows that were published and are older than the retention. Run does it every ten minutes.
+// Purge removes rows that were published and are older than the retention. Run does it at the start and every ten
+// minutes.
 func (r *Relay) Purge(ctx context.Context) error {
 	cutoff := sqldb.Micros(r.opt.Now().Add(-r.opt.Retention))
 	// Rows lie in the order of their age but for seconds, so that the oldest thousand say whether there is work.
@@ -145,3 +148,37 @@ func ToldOf(tx *sqldb.Tx, firm, entity string, after int64, limit int) ([]Told, 
 	}, `SELECT subject, sequence, type, payload FROM events_outbox WHERE firm = $1 AND entity = $2 AND sequence > $3
 		ORDER BY sequence, position LIMIT $4`, firm, entity, after, limit)
 }
+
+// Observe makes metrics of what waits in db: how many events are not published yet and how old the oldest is, and how many
+// were put aside, by state. A meter that refuses them, or a database that does not answer, must not stop the events.
+func Observe(db *sqldb.DB, meter metric.Meter) {
+	backlog, err1 := meter.Int64ObservableGauge("concord.events.outbox.backlog", metric.WithDescription("Events that are not published yet."))
+	oldest, err2 := meter.Float64ObservableGauge("concord.events.outbox.oldest", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest event that is not published yet."))
+	aside, err3 := meter.Int64ObservableGauge("concord.events.aside", metric.WithDescription("Events that were put aside, by state."))
+	if err1 != nil || err2 != nil || err3 != nil {
+		return
+	}
+	_, _ = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, observeWait)
+		defer cancel()
+		var waiting, us int64
+		if err := db.QueryRow(ctx, `SELECT count(*), coalesce(`+db.Dialect().NowMicros()+` - min(created_at), 0)
+			FROM events_outbox WHERE published_seq IS NULL`).Scan(&waiting, &us); err != nil {
+			return nil // others say that the database is away
+		}
+		o.ObserveInt64(backlog, waiting)
+		o.ObserveFloat64(oldest, float64(us)/1e6)
+		for _, state := range []string{"WAITING", "PARKED"} {
+			var n int64
+			if err := db.QueryRow(ctx, `SELECT count(*) FROM events_parked WHERE state = $1`, state).Scan(&n); err != nil {
+				return nil
+			}
+			o.ObserveInt64(aside, n, metric.WithAttributes(attribute.String("state", state)))
+		}
+		return nil
+	}, backlog, oldest, aside)
+}
+
+// observeWait bounds what a metric may ask of the database.
+const observeWait = time.Second

@@ -164,6 +164,7 @@ func (c *Cluster) Prepare(t testing.TB, replicas int) {
 			_, err = topology.Prepare(ctx, js, part, replicas)
 			return err == nil
 		})
+		js.Conn().Close() // a server that leaves takes its time for each connection
 	}
 }
 

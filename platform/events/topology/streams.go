@@ -18,6 +18,9 @@ const (
 	askWait = 2 * time.Second
 	// makeWait bounds a change of the bus, which several servers agree on.
 	makeWait = 5 * time.Second
+	// copyWait is how long Prepare waits until the other servers have what they were given to hold, copyPoll how often it
+	// looks. Weeks of events are copied in seconds; whoever has more is told that it goes on.
+	copyWait, copyPoll = 10 * time.Second, 250 * time.Millisecond
 )
 
 // MissingError says that a stream is not there.
@@ -84,6 +87,9 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Stream, replicas int,
 // Prepare makes what the part is declared to make and brings it to what this release expects, more replicas included. It
 // returns a line about each stream. It is what migrate does. A program that is none of the suite's, and so may do on the
 // bus what its user may, makes all streams.
+//
+// When a stream is given more replicas it waits until they have everything, the places of consumers included: those follow
+// after the stream, and a consumer whose only server is sent away before that stands still until it comes back.
 func Prepare(ctx context.Context, js jetstream.JetStream, part string, replicas int) (lines []string, err error) {
 	makes := Streams()
 	if p, known := PartNamed(part); known {
@@ -95,6 +101,8 @@ func Prepare(ctx context.Context, js jetstream.JetStream, part string, replicas 
 			return lines, err
 		}
 		switch has := stream.CachedInfo().Config.Replicas; {
+		case did != "" && has > 1 && !copied(ctx, js, s):
+			did += "; not all of them have everything yet: send no server away before they do (nats stream report, nats consumer report)"
 		case did != "":
 		case has > max(1, replicas):
 			did = fmt.Sprintf("unchanged: each event stays on %d of the servers, though nats_replicas is %d", has, max(1, replicas))
@@ -104,6 +112,64 @@ func Prepare(ctx context.Context, js jetstream.JetStream, part string, replicas 
 		lines = append(lines, "stream "+s.Name+": "+did)
 	}
 	return lines, nil
+}
+
+// copied waits until every replica of the stream, and of the durable consumers that parts have of it, has been up to date.
+// A replica under load is behind for moments, which is no matter.
+func copied(ctx context.Context, js jetstream.JetStream, s Stream) bool {
+	ctx, cancel := context.WithTimeout(ctx, copyWait)
+	defer cancel()
+	tick := time.NewTicker(copyPoll)
+	defer tick.Stop()
+	seen := map[string]bool{}
+	for !copiedNow(ctx, js, s, seen) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func copiedNow(ctx context.Context, js jetstream.JetStream, s Stream, seen map[string]bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, makeWait)
+	defer cancel()
+	stream, err := Open(ctx, js, s)
+	if err != nil {
+		return false
+	}
+	replicas := stream.CachedInfo().Config.Replicas
+	if !everywhere(stream.CachedInfo().Cluster, replicas, "", seen) {
+		return false
+	}
+	for _, p := range Parts() {
+		if !slices.Contains(p.Follows, s.Name) {
+			continue
+		}
+		cons, err := stream.Consumer(ctx, p.Name)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			continue
+		}
+		if err != nil || !everywhere(cons.CachedInfo().Cluster, replicas, p.Name, seen) {
+			return false
+		}
+	}
+	return true
+}
+
+// everywhere reports whether each of the replicas is there, and was up to date now or, according to seen, before.
+func everywhere(c *jetstream.ClusterInfo, replicas int, consumer string, seen map[string]bool) bool {
+	if c == nil || c.Leader == "" || len(c.Replicas) != replicas-1 {
+		return false
+	}
+	all := true
+	for _, peer := range c.Replicas {
+		key := consumer + "/" + peer.Name
+		seen[key] = seen[key] || peer.Current && !peer.Pending
+		all = all && seen[key] && !peer.Pending && !peer.Offline
+	}
+	return all
 }
 
 // shape sets what the suite decides about a stream and returns in words what that changed. The rest (replicas, placement)
