@@ -42,7 +42,7 @@ for part in auth connector sync documents gateway; do
 		files="$files keyring"
 		;;
 	esac
-	for extra in sms_token mail_password xero_client_secret xero_webhook_key nats.creds; do
+	for extra in sms_token mail_password xero_client_secret xero_webhook_key s3_access_key_id s3_secret_access_key nats.creds; do
 		if [ -e "$part/$extra" ]; then files="$files $extra"; fi
 	done
 	resources="$resources

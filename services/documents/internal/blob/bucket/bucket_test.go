@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -287,4 +288,66 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	o.Authorities = "/dev/null"
 	_, err = bucket.Open(t.Context(), o)
 	require.ErrorContains(t, err, "no certificate is in /dev/null")
+}
+
+// Memory does not grow with a blob: its parts are on disk.
+func TestMemoryIsFlat(t *testing.T) {
+	server := buckettest.Start(t)
+	s := server.Open()
+	var most uint64
+	next := 0
+	watch := func(n int) {
+		if n >= next {
+			next = n + 8*MiB
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+		}
+	}
+	watch(0)
+	before := most
+	next = 0
+	const size = 96 * MiB
+	staged, err := s.Stage(t.Context(), size)
+	require.NoError(t, err)
+	defer staged.Discard()
+	piece := content(13, 256<<10)
+	for n := len(piece); n <= size; n += len(piece) {
+		_, err := staged.Write(piece)
+		require.NoError(t, err)
+		watch(n)
+	}
+	key := blob.Key{Firm: blobtest.FirmA, SHA256: staged.Sum(), Generation: 1}
+	_, err = staged.Commit(t.Context(), key)
+	require.NoError(t, err)
+	o, err := s.Open(t.Context(), key)
+	require.NoError(t, err)
+	defer o.Close()
+	next = 0
+	for n := 0; ; {
+		m, err := o.Read(piece)
+		n += m
+		watch(n)
+		if err == io.EOF {
+			require.Equal(t, size, n)
+			break
+		}
+		require.NoError(t, err)
+	}
+	require.Less(t, most-before, uint64(16*MiB), "less than one part")
+}
+
+func BenchmarkPut(b *testing.B) {
+	server := buckettest.Start(b)
+	s := server.Open()
+	for _, size := range []int{100 << 10, 64 * MiB} {
+		body := content(14, size)
+		b.Run(fmt.Sprintf("%d KiB", size>>10), func(b *testing.B) {
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				require.NoError(b, put(b.Context(), s, body))
+			}
+		})
+	}
 }

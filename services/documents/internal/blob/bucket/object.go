@@ -90,7 +90,7 @@ func (o *object) Read(b []byte) (n int, err error) {
 		if n, err = o.read(b); n > 0 || err == nil {
 			break
 		}
-		o.Close()
+		o.hangUp()
 		if try == readTries || errors.Is(err, blob.ErrNotFound) || o.ctx.Err() != nil {
 			return 0, err
 		}
@@ -120,7 +120,7 @@ func (o *object) read(b []byte) (int, error) {
 	n, err := o.body.Read(b[:min(int64(len(b)), o.end-o.bodyAt)])
 	o.bodyAt += int64(n)
 	if o.bodyAt == o.end {
-		o.Close()
+		o.hangUp()
 	}
 	if n > 0 {
 		return n, nil
@@ -133,7 +133,7 @@ func (o *object) read(b []byte) (int, error) {
 
 // ask asks for the bytes from where the reader is: from the start for all of them, from elsewhere for a window.
 func (o *object) ask() error {
-	o.Close()
+	o.hangUp()
 	in := &s3.GetObjectInput{Bucket: o.store.bucket(), Key: o.name}
 	o.end = o.info.Size
 	if o.at > 0 {
@@ -160,11 +160,16 @@ func (o *object) ask() error {
 
 // Close implements io.Closer. The object may be read again.
 func (o *object) Close() error {
+	o.hangUp()
+	return nil
+}
+
+// hangUp ends the request that stands.
+func (o *object) hangUp() {
 	if o.body != nil {
 		_ = o.body.Close() // what is not read is not wanted
 		o.body = nil
 	}
-	return nil
 }
 
 // pause waits, or ends with ctx.
