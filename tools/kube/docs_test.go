@@ -13,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/concord-suite/concord/tools/kube/lint"
+	"github.com/concord-suite/concord/tools/kube/manifest"
 )
 
 // checklist are the ids of the table in docs/deploying.md: workloads, scheduling, probes, network, data, observability,
@@ -126,6 +129,30 @@ func TestX5_ThePageLeadsFromInstallToUninstall(t *testing.T) {
 		require.Greater(t, next, at, heading)
 		at = next
 	}
+}
+
+// TestX4_TheOldestVersionsTakeTheManifests holds the renderings against what operators defined in the oldest versions that the page
+// promises.
+func TestX4_TheOldestVersionsTakeTheManifests(t *testing.T) {
+	oldest := open(t).sources.Oldest()
+	text := page(t)
+	for _, d := range oldest.Definitions {
+		if d.Version == d.Oldest.Version {
+			require.Contains(t, text, "| "+strings.TrimSuffix(strings.TrimPrefix(d.Version, "v"), ".0")+" to ", d.Module)
+		}
+	}
+	absolute, err := filepath.Abs(cache)
+	require.NoError(t, err)
+	made, err := oldest.Make(absolute)
+	require.NoError(t, err)
+	require.NotEqual(t, open(t).schemas, made)
+	conformer, err := lint.NewConformer(made)
+	require.NoError(t, err)
+	holds(t, func(s *manifest.Set) []string {
+		breaks, err := conformer.Breaks(s)
+		require.NoError(t, err)
+		return breaks
+	})
 }
 
 // TestX4_SizesAreThoseOfTheManifests adds up what the page says that pods ask for.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -25,7 +26,11 @@ type Source struct {
 	Module, Version string
 	Sum             string // as go.sum has it
 	Path            string // the OpenAPI document, or the folder of the definitions
+	Oldest          Pin    // the oldest version that docs/deploying.md promises, if it is another
 }
+
+// Pin is a version of a module and its checksum.
+type Pin struct{ Version, Sum string }
 
 // Sources are what schemas are made of.
 type Sources struct {
@@ -47,6 +52,17 @@ func Read(path string) (Sources, error) {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+// Oldest are the same sources in the oldest versions that are promised.
+func (s Sources) Oldest() Sources {
+	s.Definitions = slices.Clone(s.Definitions)
+	for i, d := range s.Definitions {
+		if d.Oldest.Version != "" {
+			s.Definitions[i].Version, s.Definitions[i].Sum = d.Oldest.Version, d.Oldest.Sum
+		}
+	}
+	return s
 }
 
 // Versions lists the modules with their versions.

@@ -30,11 +30,8 @@ func sources(root string) ([]source, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pinned struct {
-		Kubernetes  source
-		Definitions []source
-	}
-	if err := yaml.UnmarshalStrict(content, &pinned); err != nil {
+	var pinned struct{ Definitions []source }
+	if err := yaml.Unmarshal(content, &pinned); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return pinned.Definitions, nil

@@ -126,8 +126,8 @@ func (t *Trial) jobOfOperator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	patch := func(body string) error {
-		_, err := pods.Patch(ctx, made.Name, types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+	patch := func(body string, subresources ...string) error {
+		_, err := pods.Patch(ctx, made.Name, types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresources...)
 		return err
 	}
 	if err := patch(`{"metadata":{"labels":{"note":"new"}}}`); err != nil {
@@ -135,6 +135,10 @@ func (t *Trial) jobOfOperator(ctx context.Context) error {
 	}
 	if err := patch(`{"spec":{"containers":[{"name":"concord","image":"registry.example/other:1"}]}}`); err == nil || !isFor(err, byDigest) {
 		return fmt.Errorf("another image by tag is put into its pod: %v", err)
+	}
+	debug := `{"spec":{"ephemeralContainers":[{"name":"debug","image":"registry.example/shell:1","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}`
+	if err := patch(debug, "ephemeralcontainers"); err == nil || !isFor(err, byDigest) {
+		return fmt.Errorf("a container for debugging by tag is put into its pod: %v", err)
 	}
 	t.Report.Line("no", "the operator of the databases with an image by tag, by its account: a pod, a Job and its pod; others can't change the image")
 	return nil
