@@ -3,6 +3,9 @@ package events
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,8 +91,18 @@ const sayEvery = 30 * time.Second
 // told keeps a log from filling with what goes on: the same line is written once, then every sayEvery.
 type told struct{ lately sync.Map }
 
-// anew reports whether text is to be written now.
+// bare are the errors that say no more than that the bus, or its streams, are not there. The monitor of the connection (package
+// link) says so once for the whole program, with why and what to do.
+var bare = []string{
+	nats.ErrReconnectBufExceeded.Error(), errDisconnected.Error(),
+	fmt.Sprintf("err_code=%d ", jetstream.JSErrCodeJetStreamNotEnabled), fmt.Sprintf("err_code=%d ", jetstream.JSErrCodeJetStreamNotEnabledForAccount),
+}
+
+// anew reports whether text, which holds an error's, is to be written now.
 func (t *told) anew(text string) bool {
+	if slices.ContainsFunc(bare, func(error string) bool { return strings.Contains(text, error) }) {
+		return false
+	}
 	if _, said := t.lately.LoadOrStore(text, nil); said {
 		return false
 	}

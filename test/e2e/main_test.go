@@ -6,10 +6,16 @@ import (
 	"os"
 	"testing"
 
+	"github.com/concord-suite/concord/platform/events/eventstest"
 	"github.com/concord-suite/concord/test/topology"
 )
 
-func TestMain(m *testing.M) { os.Exit(topology.Main(m)) }
+func TestMain(m *testing.M) {
+	if eventstest.ServeIfAsked() {
+		return
+	}
+	os.Exit(topology.Main(m))
+}
 
 // everywhere runs a body in both topologies, on a suite of its own.
 func everywhere(t *testing.T, body func(t *testing.T, s *topology.Suite)) {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -221,6 +222,10 @@ func (m *Monitor) anew() {
 func (m *Monitor) found(streams []topology.Difference, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if errors.Is(err, nats.ErrReconnectBufExceeded) { // the connection ended meanwhile, which says nothing about streams
+		m.compared = false
+		return
+	}
 	m.compared, m.streams, m.trouble = err == nil, streams, err
 	m.judge()
 }
