@@ -56,9 +56,10 @@ type suite struct {
 	legacy   syncv1.LegacyServiceClient
 }
 
-// each runs fn with a running suite on every engine.
+// each runs fn with a running suite on every engine, beside other tests.
 func each(t *testing.T, fn func(t *testing.T, s *suite)) {
 	t.Helper()
+	t.Parallel()
 	sqldbtest.Each(t, syncsvc.Migrations, func(t *testing.T, db *sqldb.DB) { fn(t, start(t, db)) })
 }
 

@@ -74,9 +74,10 @@ var Retry = run.Retry{Attempts: 8, MaxWait: 2 * time.Minute}
 // Lease is the lease of a Bench's workers.
 const Lease = 10 * time.Second
 
-// Each runs fn on both engines.
+// Each runs fn on both engines, beside other tests.
 func Each(t *testing.T, fn func(t *testing.T, b *Bench)) {
 	t.Helper()
+	t.Parallel()
 	sqldbtest.Each(t, Schema, func(t *testing.T, db *sqldb.DB) { fn(t, NewBench(t, db)) })
 }
 
