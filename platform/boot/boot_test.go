@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -73,6 +74,14 @@ type service struct {
 	ready   func(ctx context.Context) error
 	unary   func(ctx context.Context) error
 	handler http.Handler
+	without atomic.Pointer[string]
+}
+
+func (s *service) State() string {
+	if without := s.without.Load(); without != nil {
+		return *without
+	}
+	return ""
 }
 
 func (s *service) Run(ctx context.Context) error {

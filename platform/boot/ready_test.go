@@ -257,3 +257,19 @@ func (l *line) copy(to, from net.Conn) {
 		}
 	}
 }
+
+// What a service does without is told, and does not make the process unready.
+func TestWhatAServiceDoesWithoutIsTold(t *testing.T) {
+	m := newMachine(t, "things")
+	svc := &service{}
+	r := start(t, "things", m.environ("things"), svc, withDatabase...)
+	said := tells(t, r)
+	require.Contains(t, said.within(t, eventstest.Wait, true), "things: ok\n")
+	without := "bytes unreachable for 3s, serving without them"
+	svc.without.Store(&without)
+	eventstest.Until(t, "it is told", func() bool {
+		status, body := get(t, said.url+"/readyz")
+		return status == 200 && strings.Contains(body, "things: bytes unreachable for 3s, serving without them\n")
+	})
+	require.Contains(t, r.stderr.String(), "ready, though not everything is well")
+}
