@@ -264,12 +264,12 @@ func TestWhatAServiceDoesWithoutIsTold(t *testing.T) {
 	svc := &service{}
 	r := start(t, "things", m.environ("things"), svc, withDatabase...)
 	said := tells(t, r)
-	require.Contains(t, said.within(t, eventstest.Wait, true), "things: ok\n")
+	require.Contains(t, said.within(t, eventstest.Wait, true), "things: ok")
 	without := "bytes unreachable for 3s, serving without them"
 	svc.without.Store(&without)
 	eventstest.Until(t, "it is told", func() bool {
 		status, body := get(t, said.url+"/readyz")
-		return status == 200 && strings.Contains(body, "things: bytes unreachable for 3s, serving without them\n")
+		return status == 200 && strings.Contains(body, "things: bytes unreachable for 3s, serving without them")
 	})
 	require.Contains(t, r.stderr.String(), "ready, though not everything is well")
 }
