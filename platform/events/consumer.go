@@ -187,24 +187,38 @@ func (c *Consumer) subscribe(ctx context.Context, name string) (jetstream.Consum
 			subjects = append(subjects, subject)
 		}
 	}
-	// A replica of the previous release must not take away what the next one has subscribed to meanwhile. What it is
-	// then given and does not know it gives back; see unknown.
-	switch old, err := stream.Consumer(ctx, c.service); {
-	case err == nil:
-		subjects = append(subjects, old.CachedInfo().Config.FilterSubjects...)
-	case !errors.Is(err, jetstream.ErrConsumerNotFound):
-		return nil, err
-	}
-	slices.Sort(subjects)
-	return stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	wanted := jetstream.ConsumerConfig{
 		Durable:        c.service,
 		DeliverPolicy:  jetstream.DeliverAllPolicy, // a consumer that was lost starts over; the inbox knows what is done
 		AckPolicy:      jetstream.AckExplicitPolicy,
 		AckWait:        c.opt.AckWait,
 		MaxDeliver:     -1, // after a last delivery the bus would drop the event without a word
 		MaxAckPending:  c.opt.MaxPending,
-		FilterSubjects: slices.Compact(subjects),
-	})
+		FilterSubjects: subjects,
+	}
+	// A replica of the previous release must not take away what the next one has subscribed to meanwhile. What it is
+	// then given and does not know it gives back; see unknown.
+	old, err := stream.Consumer(ctx, c.service)
+	if err == nil {
+		wanted.FilterSubjects = append(subjects, old.CachedInfo().Config.FilterSubjects...)
+	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	slices.Sort(wanted.FilterSubjects)
+	wanted.FilterSubjects = slices.Compact(wanted.FilterSubjects)
+	// Only a change needs the servers to agree, which they may not while one of them is restarted.
+	if err == nil && same(old.CachedInfo().Config, wanted) {
+		return old, nil
+	}
+	return stream.CreateOrUpdateConsumer(ctx, wanted)
+}
+
+// same reports whether a consumer has what this package decides about it.
+func same(has, wanted jetstream.ConsumerConfig) bool {
+	slices.Sort(has.FilterSubjects)
+	return has.DeliverPolicy == wanted.DeliverPolicy && has.AckPolicy == wanted.AckPolicy && has.AckWait == wanted.AckWait &&
+		has.MaxDeliver == wanted.MaxDeliver && has.MaxAckPending == wanted.MaxAckPending && has.DeliverSubject == "" &&
+		slices.Equal(has.FilterSubjects, wanted.FilterSubjects)
 }
 
 // follow takes events from the stream until ctx ends or the bus goes away.

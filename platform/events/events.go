@@ -30,7 +30,8 @@
 //     slow delays the events of no other, and a slow one is not drowned in what it did not confirm yet.
 //   - JetStream drops what it has already seen within 20 minutes (Nats-Msg-Id is the event's id). A relay that died
 //     between publishing and marking may take longer. The inbox has no such limit, within its retention.
-//   - Events of one entity are published in order, but a failing one is not waited for and a republished one comes late.
+//   - Events of one entity are published in order, but what a handler fails at is not waited for and a republished one
+//     comes late.
 //     Handlers for which that matters ask Newer, which compares the entity's sequence, and skip what is older.
 //
 // # What it does not do

@@ -3,9 +3,11 @@ package events_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	sdktrace "go.opentelemetry.io/otel/trace"
@@ -149,6 +151,35 @@ func TestTwoReleasesSideBySide(t *testing.T) {
 			return err == nil && info.NumAckPending == 1 && info.AckFloor.Stream == 2
 		})
 		stopOld()
+	})
+}
+
+// A consumer that is as it should be is used as it is: a change needs the servers to agree, which they may not while one of
+// them is away.
+func TestAReplicaThatComesBackChangesNothing(t *testing.T) {
+	each(t, func(w *world) {
+		w.run(w.relay(events.RelayOptions{}))
+		var changes atomic.Int32
+		nc := w.nats.Connect(w).Conn()
+		_, err := nc.Subscribe("$JS.API.CONSUMER.CREATE.SYNC.>", func(*nats.Msg) { changes.Add(1) })
+		require.NoError(w, err)
+		require.NoError(w, nc.Flush())
+		take := func(n int, opt events.ConsumerOptions) {
+			stop := w.run(w.consumer(opt))
+			w.emit(fmt.Sprint("c", n), 1)
+			w.requireEffects(n)
+			stop()
+			require.NoError(w, nc.Flush())
+		}
+		take(1, quick())
+		eventstest.Until(w, "the consumer was made", func() bool { return changes.Load() > 0 })
+		made := changes.Load()
+		take(2, quick())
+		require.Equal(w, made, changes.Load())
+		other := quick()
+		other.MaxPending = 50
+		take(3, other)
+		eventstest.Until(w, "another release changes it", func() bool { return changes.Load() > made })
 	})
 }
 
