@@ -149,7 +149,7 @@ func unusedBytesGo(t *testing.T, s *suite) {
 func TestABucketThatIsAway(t *testing.T) {
 	server := buckettest.Start(t)
 	server.Kill()
-	s := onSQLite(t, options{bucket: server, environ: []string{"CONCORD_DOCUMENTS_S3_SILENCE=1s", "CONCORD_DOCUMENTS_TICKET_LIFE=24h"}})
+	s := onSQLite(t, options{bucket: server, environ: []string{"CONCORD_DOCUMENTS_S3_SILENCE=2s", "CONCORD_DOCUMENTS_TICKET_LIFE=24h"}})
 	require.Eventually(t, func() bool {
 		err := s.service.Ready(t.Context())
 		return err != nil && bytes.Contains([]byte(err.Error()), []byte("the bucket can not be reached"))

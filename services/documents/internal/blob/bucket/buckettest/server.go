@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,6 +125,9 @@ func (s *Server) Files() []string {
 	require.NoError(s.t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if d != nil && d.IsDir() && d.Name() == ".sgwtmp" {
 			return filepath.SkipDir // what the server itself has not finished
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // removed meanwhile
 		}
 		if err == nil && !d.IsDir() {
 			name, _ := filepath.Rel(root, path)
