@@ -9,7 +9,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -195,6 +198,37 @@ func TestAmbientCredentials(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
 	s := server.Open(func(o *bucket.Options) { o.AccessKeyID, o.SecretAccessKey = "", "" })
 	require.NoError(t, s.Ready(t.Context()))
+}
+
+// In a cluster the pod's own service account is exchanged for credentials, which then are used.
+func TestWebIdentity(t *testing.T) {
+	server := buckettest.Start(t)
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("of the service account"), 0o600))
+	exchange := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("Action") != "AssumeRoleWithWebIdentity" || r.FormValue("WebIdentityToken") != "of the service account" {
+			t.Errorf("asked for %v", r.Form)
+		}
+		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+			<Credentials><AccessKeyId>test</AccessKeyId><SecretAccessKey>test-secret</SecretAccessKey><SessionToken>session</SessionToken>
+			<Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	defer exchange.Close()
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/concord")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+	t.Setenv("AWS_ENDPOINT_URL_STS", exchange.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	var with atomic.Int32
+	server.Set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Header.Get("X-Amz-Security-Token") == "session" && strings.Contains(r.Header.Get("Authorization"), "Credential=test/") {
+			with.Add(1) // the server itself knows no sessions
+		}
+		return true
+	})
+	s := server.Open(func(o *bucket.Options) { o.AccessKeyID, o.SecretAccessKey = "", "" })
+	require.NoError(t, s.Ready(t.Context()))
+	require.EqualValues(t, 2, with.Load(), "an object put and removed")
 }
 
 func TestEncryptionIsAskedFor(t *testing.T) {
