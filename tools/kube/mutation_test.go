@@ -85,6 +85,7 @@ func mutations(t *testing.T) []mistake {
 		set("StatefulSet/nats", gone, "spec", "minReadySeconds").reported("minReadySeconds"),
 		pod("gateway", 30, "terminationGracePeriodSeconds").reported("terminationGracePeriodSeconds is not above"),
 		main("gateway", map[string]any{"preStop": map[string]any{"exec": map[string]any{"command": []any{"sleep", "5"}}}}, "lifecycle").reported("lifecycle hooks"),
+		main("auth", gone, "readinessProbe", "periodSeconds").reported("readiness probe takes 20s to notice"),
 		main("auth", gone, "readinessProbe").reported("no readiness probe"),
 		main("auth", 600, "readinessProbe", "initialDelaySeconds").reported("initialDelaySeconds"),
 		main("auth", 9, "readinessProbe", "successThreshold").reported("successThreshold"),
@@ -101,6 +102,11 @@ func mutations(t *testing.T) []mistake {
 		mistake{object: "NetworkPolicy/health", path: nodes, value: gone}.reported("Ingress 8086/TCP addresses is closed"),
 		set("NetworkPolicy/nats", gone, "spec", "ingress", 3).reported("nats: Ingress 8222/TCP addresses is closed"),
 		set("NetworkPolicy/nats", map[string]any{"ipBlock": map[string]any{"cidr": "203.0.113.0/24"}}, "spec", "ingress", 0, "from", -1).reported("nats: Ingress 4222/TCP addresses is open"),
+		set("NetworkPolicy/bus", map[string]any{}, "spec", "egress", 0, "to", 0, "podSelector").reported("for all pods of the namespace"),
+		set("NetworkPolicy/internet", gone, "spec", "egress", 0, "to", 0, "ipBlock", "except", 2).reported("includes private addresses"),
+		set("NetworkPolicy/mail", gone, "spec", "egress", 0, "to", 1, "ipBlock", "except").reported("includes private addresses"),
+		set("NetworkPolicy/postgres", map[string]any{}, "spec", "ingress", 2, "from", 0, "namespaceSelector").reported("all pods of the cluster"),
+		set("NetworkPolicy/postgres", gone, "spec", "egress", 2).reported("postgres: Egress 443/TCP the internet is closed"),
 		set("NetworkPolicy/postgres", gone, "spec", "egress", 1).reported("postgres: Egress 6443/TCP addresses is closed"),
 		main("auth", "grcp", "ports", 0, "name").reported("has no port grpc"),
 		main("auth", variable("CONCORD_AUTH_GRPC_ADDR", ":9091"), "env", -1).reported("is no port grpc"),
@@ -114,6 +120,7 @@ func mutations(t *testing.T) []mistake {
 		set("Service/sync", gone, "spec", "clusterIP").reported("one address for all its pods"),
 		set("Service/gateway", []any{"203.0.113.7"}, "spec", "externalIPs").reported("externalIPs"),
 		set("HTTPRoute/gateway", gone, "spec", "parentRefs", 0, "sectionName").reported("other listeners than https"),
+		set("HTTPRoute/gateway", gone, "spec", "parentRefs", 0, "namespace").reported("names no Gateway of the platform"),
 		set("HTTPRoute/gateway", gone, "spec", "hostnames").reported("for every host"),
 		set("HTTPRoute/gateway", gone, "spec", "rules", 0, "timeouts").reported("what lasts is cut"),
 		main("gateway", variable("CONCORD_GATEWAY_TRUSTED_PROXIES", "0"), "env", -1).reported("the one proxy"),
@@ -126,6 +133,9 @@ func mutations(t *testing.T) []mistake {
 		main("auth", map[string]any{"name": "tls", "mountPath": "/etc/concord/tls/tls.crt", "subPath": "tls.crt", "readOnly": true}, "volumeMounts", -1).reported("is a subPath"),
 
 		// Settings and secrets.
+		pod("auth", gone, "volumes", secretOf(t, "auth", "postgres-ca")).reported("which is no volume"),
+		pod("auth", gone, "volumes", secretOf(t, "auth", "postgres-ca"), "secret").reported("is of nothing"),
+		main("auth", gone, "volumeMounts", 0).reported("is not the authority of"),
 		main("sync", variable("CONCORD_SYNC_DRAIN_DELY", "5s"), "env", -1).reported("is no setting of sync"),
 		main("sync", variable("CONCORD_SYNC_DATABASE_URL", "postgres://a:b@c/d"), "env", -1).reported("is a secret"),
 		main("sync", variable("CONCORD_SYNC_NATS_URL", "tls://sync:word@nats:4222"), "env", -1).reported("an address with a password"),
@@ -133,9 +143,28 @@ func mutations(t *testing.T) []mistake {
 		pod("auth", 0o644, "volumes", secretOf(t, "auth", "auth-secrets"), "secret", "defaultMode").reported("with mode 0440"),
 		pod("auth", true, "volumes", secretOf(t, "auth", "auth-secrets"), "secret", "optional").reported("is optional"),
 		set("ExternalSecret/auth-secrets", "concord/connector", "spec", "dataFrom", 0, "extract", "key").reported("does not take concord/auth alone"),
+		set("ExternalSecret/auth-secrets", gone, "spec", "secretStoreRef").reported("of no store"),
+		set("ExternalSecret/auth-database", gone, "spec", "target", "template", "metadata").reported("the databases' operator"),
+		set("ExternalSecret/auth-database", gone, "spec", "target", "template", "mergePolicy").reported("the databases' operator"),
 		set("ExternalSecret/auth-secrets", "0", "spec", "refreshInterval").reported("refreshInterval"),
 
+		// The bus.
+		set("Certificate/nats", gone, "spec", "uris").reported("Certificate/nats: uris are"),
+		set("Certificate/nats", gone, "spec", "dnsNames", 0).reported("dnsNames lack nats"),
+		set("StatefulSet/nats", gone, inMain("env", 0)...).reported("POD_NAME"),
+		set("StatefulSet/nats", gone, inMain("ports", 2)...).reported("which is not there"),
+		set("StatefulSet/nats", gone, inMain("volumeMounts", 1)...).reported(`can't write "/run/nats/nats.pid"`),
+		set("StatefulSet/nats", "ldm=/run/nats.pid", inMain("lifecycle", "preStop", "exec", "command", 2)...).reported("does not signal ldm=/run/nats/nats.pid"),
+		set("StatefulSet/nats", []any{"--config", "/etc/nats/conf/nats.conf"}, inMain("args")...).reported("does not follow /etc/nats/tls/tls.crt"),
+		set("Service/nats-peers", gone, "spec", "publishNotReadyAddresses").reported("don't find each other"),
+		set("Service/nats", gone).reported("no bus speaks TLS at"),
+
 		// What keeps data.
+		pod("auth", gone, "volumes", secretOf(t, "auth", "postgres-ca"), "secret", "items").reported("has the key of the databases' authority"),
+		set("Cluster/postgres", gone, "spec", "topologySpreadConstraints").reported("does not spread over zones"),
+		set("Certificate/concord-authority", gone, "spec", "duration").reported("duration and renewBefore of an authority"),
+		set("Certificate/concord-authority", "Always", "spec", "privateKey", "rotationPolicy").reported("keeps its key, or nobody believes"),
+		set(jobOf(t, "auth"), gone, "spec", "podFailurePolicy", "rules", 1).reported("takes a drained node for its failure"),
 		set(jobOf(t, "auth"), "auth-migrate", "metadata", "name").reported("is not called auth-migrate-"),
 		set(jobOf(t, "auth"), true, "spec", "suspend").reported("does not run once"),
 		set(jobOf(t, "auth"), 2, "spec", "parallelism").reported("does not run once"),
@@ -151,6 +180,7 @@ func mutations(t *testing.T) []mistake {
 		set("Cluster/postgres", false, "spec", "plugins", 0, "isWALArchiver").reported("its log does not go to"),
 		set("ScheduledBackup/postgres", true, "spec", "suspend").reported("no ScheduledBackup"),
 		set("ScheduledBackup/postgres", "30 15 * * *", "spec", "schedule").reported("no ScheduledBackup"),
+		set("ScheduledBackup/postgres", gone, "spec", "pluginConfiguration").reported("no ScheduledBackup"),
 		set("ObjectStore/postgres-backup", gone, "spec", "retentionPolicy").reported("retentionPolicy"),
 		set("Database/auth", "sync", "spec", "owner").reported("owner is not auth"),
 		set("Database/auth", gone).reported("there is no Database/auth"),
@@ -158,6 +188,10 @@ func mutations(t *testing.T) []mistake {
 		set("DatabaseRole/auth", "sync-database", "spec", "passwordSecret", "name").reported("passwordSecret"),
 
 		// What is seen of it.
+		main("auth", gone, "env", 0, "valueFrom").reported("OTEL_RESOURCE_ATTRIBUTES lacks k8s.pod.name"),
+		set("Deployment/auth", gone, "metadata", "labels", "app.kubernetes.io/version").reported("app.kubernetes.io/version is not on it"),
+		set("PodMonitor/concord", gone, "spec", "podMetricsEndpoints").reported("asks nothing"),
+		set("PodMonitor/concord", gone, "spec", "podTargetLabels").reported("alerts name parts by"),
 		set("PodMonitor/concord", "/metric", "spec", "podMetricsEndpoints", 0, "path").reported("answers nothing at /metric"),
 	}
 }

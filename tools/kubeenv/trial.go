@@ -20,7 +20,7 @@ import (
 
 func try() {
 	flags := flag.NewFlagSet("trial", flag.ExitOnError)
-	limit := flags.Duration("limit", 10*time.Minute, "end, failed, after this time; a quiet machine needs one minute")
+	limit := flags.Duration("limit", 25*time.Minute, "end, failed, after this time; a quiet machine needs a minute and a half")
 	only := flags.String("only", "", "try what has this in its name, for example overlays/small")
 	flags.Parse(os.Args[1:]) // ends the program by itself
 	if flags.NArg() != 1 {

@@ -63,7 +63,9 @@ func read(s *manifest.Set, w manifest.Workload, c corev1.Container) (*Bus, error
 		return nil, err
 	}
 	for name, text := range b.Files {
-		text = strings.ReplaceAll(text, "$POD_NAME", w.Meta.Name+"-0")
+		for variable, value := range s.Env(c).Values { // others the parser does not find either
+			text = strings.ReplaceAll(text, "$"+variable, value)
+		}
 		for _, file := range []string{"tls.crt", "tls.key", "ca.crt"} {
 			for _, m := range c.VolumeMounts {
 				text = strings.ReplaceAll(text, path.Join(m.MountPath, file), filepath.Join(dir, file))

@@ -3,6 +3,7 @@ package rule
 import (
 	"crypto/tls"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,10 +31,27 @@ func LameDuck(s *manifest.Set) []string {
 	r.want(given != nil && time.Duration(*given)*time.Second > needs, "%s: terminationGracePeriodSeconds is not above the %s of the lame duck", w.ID(), needs)
 	for _, c := range w.Pod().Containers {
 		hook := c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Exec != nil &&
-			strings.Contains(strings.Join(c.Lifecycle.PreStop.Exec.Command, " "), "ldm=")
-		r.want(hook, "%s: preStop does not signal ldm", w.ID())
+			slices.Equal(c.Lifecycle.PreStop.Exec.Command, []string{"/ko-app/nats-server", "--signal", "ldm=" + o.PidFile})
+		r.want(hook, "%s: preStop does not signal ldm=%s", w.ID(), o.PidFile)
+		r.want(s.File(w, c, o.PidFile).Kind == "emptyDir", "%s: can't write %q", w.ID(), o.PidFile)
 	}
 	return r
+}
+
+// certificateFile is how the configuration names a file that is replaced while the server runs.
+var certificateFile = regexp.MustCompile(`\b(?:cert|ca)_file:\s*"?([^\s"]+)`)
+
+// follows checks that the server looks again at the certificates that it was given, which are mounted.
+func (r *report) follows(s *manifest.Set, b *broker.Bus) {
+	w := b.Workload
+	c := w.Pod().Containers[0]
+	for _, text := range b.Files {
+		for _, found := range certificateFile.FindAllStringSubmatch(text, -1) {
+			at := slices.Index(c.Args, found[1])
+			r.want(at > 0 && c.Args[at-1] == "--follow", "%s: does not follow %s", w.ID(), found[1])
+			r.want(s.File(w, c, found[1]).Key != "", "%s: %s is not mounted", w.ID(), found[1])
+		}
+	}
 }
 
 // failed is the report of a rule that could not look.
@@ -57,6 +75,7 @@ func Bus(s *manifest.Set, programs map[string]*program.Program) []string {
 	r.want(o.TLSMap && asked, "%s: clients are not known by their certificates", w.ID())
 	r.want(o.SystemAccount != "" && o.NoAuthUser == "" && o.Username == "", "%s: accounts", w.ID())
 	r.volume(bus)
+	r.follows(s, bus)
 	servers := int32(1)
 	if w.Replicas != nil {
 		servers = *w.Replicas
@@ -97,6 +116,11 @@ func (r *report) cluster(s *manifest.Set, bus *broker.Bus, servers int) {
 	r.want(len(o.Routes) == servers, "%s: %d routes for %d servers", w.ID(), len(o.Routes), servers)
 	r.want(o.Cluster.TLSConfig != nil && o.Cluster.TLSCheckKnownURLs, "%s: a part's certificate lets its owner join the cluster", w.ID())
 	r.want(o.Cluster.NoAdvertise, "%s: the servers advertise addresses that are in no certificate", w.ID())
+	peers := slices.ContainsFunc(s.Services, func(service corev1.Service) bool {
+		port := slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == o.Cluster.Port })
+		return service.Name == w.StatefulSet.Spec.ServiceName && service.Spec.ClusterIP == corev1.ClusterIPNone && service.Spec.PublishNotReadyAddresses && port
+	})
+	r.want(peers, "%s: servers that are not ready don't find each other by Service/%s", w.ID(), w.StatefulSet.Spec.ServiceName)
 	hosts := map[string]bool{}
 	for _, route := range o.Routes {
 		hosts[route.Hostname()] = true

@@ -37,6 +37,16 @@ func Certificates(s *manifest.Set, programs map[string]*program.Program) []strin
 		cert := s.Of("Certificate")[i]
 		r.identity(cert, "spiffe://"+domain+"/"+p.Name, p.Name)
 	})
+	for _, w := range s.Workloads {
+		for _, v := range w.Pod().Volumes {
+			at := slices.IndexFunc(s.Of("Certificate"), func(o manifest.Object) bool {
+				return v.Secret != nil && text(o, "spec", "secretName") == v.Secret.SecretName
+			})
+			if manifest.Program(w.Pod().Containers[0]) == bus && at >= 0 {
+				r.server(s.Of("Certificate")[at])
+			}
+		}
+	}
 	for _, o := range s.Of("Certificate") {
 		if o.At("spec", "isCA") == true {
 			r.authority(s, o)
@@ -67,10 +77,25 @@ func (r *report) authority(s *manifest.Set, o manifest.Object) {
 	secret := text(o, "spec", "secretName")
 	signs := slices.ContainsFunc(s.Of("Issuer"), func(i manifest.Object) bool { return text(i, "spec", "ca", "secretName") == secret })
 	r.want(signs, "%s: may sign others, and is no Issuer's", o.ID())
+	good, err := time.ParseDuration(text(o, "spec", "duration"))
+	early, err2 := time.ParseDuration(text(o, "spec", "renewBefore"))
+	r.want(err == nil && err2 == nil && good >= 365*24*time.Hour && early > longest && early < good, "%s: duration and renewBefore of an authority", o.ID())
+	r.want(text(o, "spec", "privateKey", "rotationPolicy") == "Never" && text(o, "spec", "privateKey", "algorithm") == "ECDSA",
+		"%s: a renewed authority keeps its key, or nobody believes what it signed before", o.ID())
 	for _, w := range s.Workloads {
 		for _, v := range w.Pod().Volumes {
 			r.want(v.Secret == nil || v.Secret.SecretName != secret, "%s: has the key of the authority %s", w.ID(), o.ID())
 		}
+	}
+}
+
+// server wants the names by which the bus is reached, and the identity that its servers know each other by.
+func (r *report) server(cert manifest.Object) {
+	uris, _ := cert.At("spec", "uris").([]any)
+	r.want(len(uris) == 1 && uris[0] == "spiffe://concord/"+bus, "%s: uris are %v", cert.ID(), uris)
+	names, _ := cert.At("spec", "dnsNames").([]any)
+	for _, name := range []string{bus, bus + ".concord", bus + ".concord.svc", bus + ".concord.svc.cluster.local", "localhost"} {
+		r.want(slices.Contains(names, any(name)), "%s: dnsNames lack %s", cert.ID(), name)
 	}
 }
 

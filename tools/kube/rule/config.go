@@ -99,6 +99,11 @@ func Stores(s *manifest.Set) []string {
 		r.want(text(o, "spec", "dataFrom", 0, "extract", "key") == entry && o.At("spec", "dataFrom", 1) == nil && o.At("spec", "data") == nil,
 			"%s: does not take %s alone", o.ID(), entry)
 		r.want(text(o, "spec", "target", "name") == o.Name(), "%s: makes another Secret", o.ID())
+		r.want(text(o, "spec", "secretStoreRef", "kind") == "ClusterSecretStore" && text(o, "spec", "secretStoreRef", "name") != "", "%s: of no store", o.ID())
+		if template := func(path ...any) string { return text(o, append([]any{"spec", "target", "template"}, path...)...) }; strings.HasSuffix(o.Name(), "-database") {
+			whole := template("type") == "kubernetes.io/basic-auth" && template("mergePolicy") == "Merge" && template("metadata", "labels", "cnpg.io/reload") == "true"
+			r.want(whole, "%s: the databases' operator does not take it, or not again", o.ID())
+		}
 		every, err := time.ParseDuration(text(o, "spec", "refreshInterval"))
 		r.want(err == nil && every > 0 && every <= 24*time.Hour, "%s: refreshInterval", o.ID())
 	}

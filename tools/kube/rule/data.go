@@ -53,6 +53,12 @@ func (r *report) migration(s *manifest.Set, job manifest.Workload, p *program.Pr
 	givesUp := spec.PodFailurePolicy != nil && slices.ContainsFunc(spec.PodFailurePolicy.Rules, func(rule batchv1.PodFailurePolicyRule) bool {
 		return rule.Action == batchv1.PodFailurePolicyActionFailJob && rule.OnExitCodes != nil && slices.Equal(rule.OnExitCodes.Values, []int32{2})
 	})
+	drained := spec.PodFailurePolicy != nil && slices.ContainsFunc(spec.PodFailurePolicy.Rules, func(rule batchv1.PodFailurePolicyRule) bool {
+		return rule.Action == batchv1.PodFailurePolicyActionIgnore && slices.ContainsFunc(rule.OnPodConditions, func(c batchv1.PodFailurePolicyOnPodConditionsPattern) bool {
+			return c.Type == corev1.DisruptionTarget
+		})
+	})
+	r.want(drained, "%s: takes a drained node for its failure", job.ID())
 	r.want(givesUp, "%s: tries again with settings that are wrong (exit code 2)", job.ID())
 	r.want(slices.Equal(job.Pod().Containers[0].Args, []string{"migrate"}), "%s: does not migrate", job.ID())
 	r.want(spec.BackoffLimit != nil && *spec.BackoffLimit > 0, "%s: backoffLimit", job.ID())
@@ -125,16 +131,32 @@ func Tenants(s *manifest.Set, programs map[string]*program.Program) []string {
 		r.want(o.At("spec", "imageName") == nil && text(o, "spec", "imageCatalogRef", "name") != "", "%s: the image is not of a catalog", o.ID())
 		affinity := o.At("spec", "affinity", "enablePodAntiAffinity") == true && text(o, "spec", "affinity", "podAntiAffinityType") == "required"
 		r.want(affinity, "%s: may put two instances on one node", o.ID())
+		zones := text(o, "spec", "topologySpreadConstraints", 0, "topologyKey") == corev1.LabelTopologyZone &&
+			text(o, "spec", "topologySpreadConstraints", 0, "labelSelector", "matchLabels", "cnpg.io/cluster") == o.Name()
+		r.want(zones, "%s: does not spread over zones", o.ID())
 		memory := text(o, "spec", "resources", "requests", "memory")
 		r.want(memory != "" && memory == text(o, "spec", "resources", "limits", "memory"), "%s: the memory limit is not the request", o.ID())
 		r.want(text(o, "spec", "resources", "requests", "cpu") != "", "%s: no request of cpu", o.ID())
 		for _, p := range programs {
 			if _, stores := p.Settings[p.Variable("DATABASE_URL")]; stores {
 				r.tenant(s, o, p.Name, lines)
+				r.believes(s, o, p.Name)
 			}
 		}
 	}
 	return r
+}
+
+// believes wants the pods and the Job of a part to have the authority of the databases' servers where secrets/make.sh has the
+// database's address name it.
+func (r *report) believes(s *manifest.Set, cluster manifest.Object, part string) {
+	const file = "/etc/concord/database-authority/ca.crt"
+	want := manifest.Source{Kind: "Secret", Name: cluster.Name() + "-ca", Key: "ca.crt"}
+	for _, w := range s.Workloads {
+		if c := w.Pod().Containers[0]; manifest.Program(c) == part {
+			r.want(s.File(w, c, file) == want, "%s: %s is not the authority of %s", w.ID(), file, cluster.ID())
+		}
+	}
 }
 
 func (r *report) tenant(s *manifest.Set, cluster manifest.Object, part string, lines []any) {
@@ -174,7 +196,7 @@ func Backups(s *manifest.Set) []string {
 			r.want(archived, "%s: its log does not go to %s", cluster.ID(), store.ID())
 			copied := slices.ContainsFunc(s.Of("ScheduledBackup"), func(o manifest.Object) bool {
 				return text(o, "spec", "cluster", "name") == cluster.Name() && text(o, "spec", "method") == "plugin" && o.At("spec", "immediate") == true &&
-					o.At("spec", "suspend") == nil && len(strings.Fields(text(o, "spec", "schedule"))) == 6
+					o.At("spec", "suspend") == nil && text(o, "spec", "pluginConfiguration", "name") != "" && len(strings.Fields(text(o, "spec", "schedule"))) == 6
 			})
 			r.want(copied, "%s: no ScheduledBackup of six fields copies it, at once and then by the clock", cluster.ID())
 		}

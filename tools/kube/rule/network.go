@@ -66,11 +66,17 @@ func Isolation(s *manifest.Set) []string {
 			r.want(len(rule.peers) > 0, "NetworkPolicy/%s: opens %s for everybody", p.Name, rule.direction)
 			r.want(len(rule.ports) > 0, "NetworkPolicy/%s: opens every port of %s", p.Name, rule.direction)
 			for _, peer := range rule.peers {
-				anyone := peer.NamespaceSelector != nil && empty(peer.NamespaceSelector) && (peer.PodSelector == nil || empty(peer.PodSelector))
-				r.want(!anyone, "NetworkPolicy/%s: opens %s for all pods of the cluster", p.Name, rule.direction)
-				wide := peer.IPBlock != nil && (peer.IPBlock.CIDR == "0.0.0.0/0" || peer.IPBlock.CIDR == "::/0") && len(peer.IPBlock.Except) == 0
-				r.want(!wide || rule.direction == networkingv1.PolicyTypeEgress && onlyMail(rule.ports),
-					"NetworkPolicy/%s: %s to the internet includes private addresses", p.Name, rule.direction)
+				r.want(peer.NamespaceSelector == nil || !empty(peer.NamespaceSelector), "NetworkPolicy/%s: opens %s for all pods of the cluster", p.Name, rule.direction)
+				anyone := peer.NamespaceSelector == nil && peer.PodSelector != nil && empty(peer.PodSelector)
+				r.want(!anyone, "NetworkPolicy/%s: opens %s for all pods of the namespace", p.Name, rule.direction)
+				if peer.IPBlock == nil {
+					continue
+				}
+				for _, block := range private[peer.IPBlock.CIDR] {
+					r.want(slices.Contains(peer.IPBlock.Except, block), "NetworkPolicy/%s: %s to the internet includes private addresses, %s", p.Name, rule.direction, block)
+				}
+				wide := private[peer.IPBlock.CIDR] != nil && rule.direction == networkingv1.PolicyTypeIngress
+				r.want(!wide, "NetworkPolicy/%s: takes connections from the internet", p.Name)
 			}
 		}
 		used := slices.ContainsFunc(ends(s), func(e end) bool { return selects(&p.Spec.PodSelector, e.labels) })
@@ -79,11 +85,10 @@ func Isolation(s *manifest.Set) []string {
 	return r
 }
 
-// onlyMail tells whether ports are those of mail servers alone, which may be on private addresses.
-func onlyMail(ports []networkingv1.NetworkPolicyPort) bool {
-	return !slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
-		return p.Port == nil || p.EndPort != nil || p.Port.IntVal != 465 && p.Port.IntVal != 587
-	})
+// private are the addresses that are not of the internet, and those by which clouds tell a machine its secrets.
+var private = map[string][]string{
+	"0.0.0.0/0": {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"},
+	"::/0":      {"fc00::/7", "fe80::/10"},
 }
 
 func empty(selector *metav1.LabelSelector) bool {

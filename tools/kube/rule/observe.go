@@ -20,8 +20,9 @@ func Telemetry(s *manifest.Set, programs map[string]*program.Program) []string {
 		env := s.Env(c).Values
 		told[env[programs[manifest.Program(c)].Variable("OTLP_ENDPOINT")]] = true
 		attributes := env["OTEL_RESOURCE_ATTRIBUTES"]
-		for _, name := range []string{"service.instance.id", "k8s.pod.name", "k8s.namespace.name"} {
-			r.want(strings.Contains(attributes, name+"="), "%s: OTEL_RESOURCE_ATTRIBUTES lacks %s", w.ID(), name)
+		for _, name := range []string{"service.instance.id", "k8s.pod.name", "k8s.namespace.name", "k8s.node.name"} {
+			_, value, _ := strings.Cut(attributes, name+"=")
+			r.want(value != "" && value[0] != ',', "%s: OTEL_RESOURCE_ATTRIBUTES lacks %s", w.ID(), name)
 		}
 		r.want(!strings.Contains(attributes, "$("), "%s: OTEL_RESOURCE_ATTRIBUTES refers to what stands behind it: %s", w.ID(), attributes)
 	})
@@ -51,6 +52,7 @@ func Monitors(s *manifest.Set) []string {
 			Spec struct {
 				Selector            metav1.LabelSelector
 				PodMetricsEndpoints []struct{ Port, Path string }
+				PodTargetLabels     []string
 			}
 		}
 		if err := o.Decode(&m); err != nil {
@@ -63,6 +65,9 @@ func Monitors(s *manifest.Set) []string {
 				continue
 			}
 			found = true
+			if slices.Contains(program.Parts, e.name) {
+				r.want(slices.Contains(m.Spec.PodTargetLabels, "app.kubernetes.io/name"), "%s: alerts name parts by app.kubernetes.io/name, which it does not take from pods", o.ID())
+			}
 			for _, endpoint := range m.Spec.PodMetricsEndpoints {
 				there := slices.ContainsFunc(e.ports, func(p corev1.ContainerPort) bool { return p.Name == endpoint.Port })
 				r.want(there, "%s: %s has no port %s", o.ID(), e.name, endpoint.Port)
@@ -70,6 +75,7 @@ func Monitors(s *manifest.Set) []string {
 			}
 		}
 		r.want(found, "%s: selects no pod", o.ID())
+		r.want(len(m.Spec.PodMetricsEndpoints) > 0, "%s: asks nothing", o.ID())
 	}
 	return r
 }

@@ -1,7 +1,9 @@
 package rule
 
 import (
+	"cmp"
 	"regexp"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,12 +96,13 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 			r.add("%s: no %s probe by HTTP", w.ID(), name)
 			continue
 		}
+		r.want(slices.ContainsFunc(c.Ports, func(port corev1.ContainerPort) bool { return port.Name == p.HTTPGet.Port.String() }), "%s: %s probe asks port %s, which is not there", w.ID(), name, p.HTTPGet.Port.String())
 		r.want(p.HTTPGet.Path == paths[name], "%s: %s probe asks %s, not %s", w.ID(), name, p.HTTPGet.Path, paths[name])
 		r.want(p.TimeoutSeconds >= minTimeout, "%s: %s probe: timeoutSeconds", w.ID(), name)
 		r.want(p.InitialDelaySeconds == 0, "%s: %s probe: initialDelaySeconds: the startup probe is for that", w.ID(), name)
 		r.want(p.SuccessThreshold <= 1, "%s: %s probe: successThreshold", w.ID(), name)
 		r.want(p.TerminationGracePeriodSeconds == nil, "%s: %s probe: terminationGracePeriodSeconds", w.ID(), name)
-		lasts := time.Duration(max(p.PeriodSeconds, 1)*max(p.FailureThreshold, 1)) * time.Second
+		lasts := noticed(p)
 		switch name {
 		case "startup":
 			r.want(lasts >= minStart && lasts <= maxStart, "%s: startup probe gives up after %s", w.ID(), lasts)
@@ -109,6 +112,11 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 			r.want(lasts <= maxNotReady || w.StatefulSet != nil, "%s: readiness probe takes %s to notice", w.ID(), lasts)
 		}
 	}
+}
+
+// noticed is how long a probe takes to say no, by the API server's defaults where nothing is said.
+func noticed(p corev1.Probe) time.Duration {
+	return time.Duration(cmp.Or(p.PeriodSeconds, 10)*cmp.Or(p.FailureThreshold, 3)) * time.Second
 }
 
 // stopRule is how a program says, in the meaning of drain_delay, what a stop takes beside the two settings.
@@ -142,8 +150,7 @@ func Grace(s *manifest.Set, programs map[string]*program.Program) []string {
 		needs := preStop(c) + drain + grace + rest(p)
 		r.want(given != nil && time.Duration(*given)*time.Second > needs, "%s: terminationGracePeriodSeconds is not above the %s that its shutdown may take", w.ID(), needs)
 		if ready := c.ReadinessProbe; ready != nil {
-			noticed := time.Duration(ready.PeriodSeconds*ready.FailureThreshold) * time.Second
-			r.want(drain > noticed, "%s: drains for %s, and is seen to be not ready after %s", w.ID(), drain, noticed)
+			r.want(drain > noticed(*ready), "%s: drains for %s, and is seen to be not ready after %s", w.ID(), drain, noticed(*ready))
 		}
 	})
 	return r

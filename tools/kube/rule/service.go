@@ -68,7 +68,7 @@ func Wiring(s *manifest.Set, programs map[string]*program.Program) []string {
 		}
 		for address := range strings.SplitSeq(env[p.Variable("NATS_URL")], ",") {
 			to, port := host(address)
-			inside := serviceAt(s, bus, "4222") != nil
+			inside := slices.ContainsFunc(ends(s), func(e end) bool { return e.name == bus })
 			r.want(strings.HasPrefix(address, "tls://") && (!inside || serviceAt(s, to, port) != nil), "%s: no bus speaks TLS at %s", w.ID(), address)
 		}
 		if dir, set := env[p.Variable("BLOB_DIR")]; set {
@@ -170,6 +170,7 @@ func Edge(s *manifest.Set) []string {
 		parents, _ := o.At("spec", "parentRefs").([]any)
 		for i := range parents {
 			r.want(text(o, "spec", "parentRefs", i, "sectionName") == "https", "%s: is at other listeners than https", o.ID())
+			r.want(text(o, "spec", "parentRefs", i, "namespace") != "", "%s: names no Gateway of the platform", o.ID())
 		}
 		r.want(len(parents) > 0 && text(o, "spec", "hostnames", 0) != "", "%s: at no Gateway or for every host", o.ID())
 		for i := range rules {

@@ -95,7 +95,8 @@ func (r *report) outside(s *manifest.Set, e end, want map[string]bool) {
 
 // How lines about the outside name it.
 const (
-	addresses  = "addresses"  // blocks of them: the internet, the nodes, a service elsewhere
+	addresses  = "addresses" // blocks of them: the nodes, a service elsewhere
+	internet   = "the internet"
 	namespaces = "namespaces" // pods of another namespace
 	clusterDNS = "the cluster's DNS"
 )
@@ -113,6 +114,8 @@ func outside(s *manifest.Set, e end) map[string]bool {
 				who := addresses
 				if peer.IPBlock == nil && peer.NamespaceSelector == nil {
 					continue
+				} else if peer.IPBlock != nil && private[peer.IPBlock.CIDR] != nil {
+					who = internet
 				} else if isDNS(peer) {
 					who = clusterDNS
 				} else if peer.IPBlock == nil {
@@ -150,7 +153,7 @@ func wantedOutside(s *manifest.Set, e end, programs map[string]*program.Program)
 	case at < 0: // the databases: kubelets, monitors, the operator; the API server, and an object store for backups
 		for _, line := range []string{
 			"Ingress 8000/TCP " + addresses, "Ingress 8000/TCP " + namespaces, "Ingress 5432/TCP " + namespaces, "Ingress 9187/TCP " + namespaces,
-			"Egress 443/TCP " + addresses, "Egress 6443/TCP " + addresses,
+			"Egress 443/TCP " + addresses, "Egress 6443/TCP " + addresses, "Egress 443/TCP " + internet,
 		} {
 			want[line] = true
 		}
@@ -176,15 +179,15 @@ func programOutside(want map[string]bool, s *manifest.Set, w manifest.Workload, 
 	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, namespaces)] = true // monitors
 	want["Egress 4317/TCP "+namespaces] = true                            // the collector of traces and metrics
 	if has("MAIL_HOST") {
-		want["Egress 465/TCP "+addresses], want["Egress 587/TCP "+addresses] = true, true
+		want["Egress 465/TCP "+internet], want["Egress 587/TCP "+internet] = true, true
 	}
 	if s.Env(w.Pod().Containers[0]).Values[p.Variable("S3_BUCKET")] != "" {
-		want["Egress 443/TCP "+addresses] = true
+		want["Egress 443/TCP "+internet] = true
 	}
 	for _, setting := range p.Settings {
 		// The services of others that a program calls: text messages, and what has an address on the internet by default.
 		if strings.HasPrefix(setting.Default, "https://") || strings.HasPrefix(setting.Key, "sms.") {
-			want["Egress 443/TCP "+addresses] = true
+			want["Egress 443/TCP "+internet] = true
 		}
 	}
 	if !has("GRPC_ADDR") { // people come to the part that speaks HTTP alone

@@ -138,9 +138,23 @@ func ReadOnlyRoot(s *manifest.Set) []string {
 func Mounts(s *manifest.Set) []string {
 	var r report
 	for _, w := range s.Workloads {
+		for _, c := range w.Containers() {
+			for _, m := range c.VolumeMounts {
+				there := slices.ContainsFunc(w.Pod().Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) || w.StatefulSet != nil &&
+					slices.ContainsFunc(w.StatefulSet.Spec.VolumeClaimTemplates, func(v corev1.PersistentVolumeClaim) bool { return v.Name == m.Name })
+				r.want(there, "%s %s: mounts %s, which is no volume", w.ID(), c.Name, m.Name)
+			}
+		}
 		for _, v := range w.Pod().Volumes {
+			named := v.EmptyDir != nil || v.Projected != nil || v.CSI != nil || v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName != "" ||
+				v.Secret != nil && v.Secret.SecretName != "" || v.ConfigMap != nil && v.ConfigMap.Name != ""
+			r.want(named, "%s: volume %s is of nothing", w.ID(), v.Name)
 			if v.Secret != nil {
 				r.want(is(v.Secret.DefaultMode, 0o440), "%s: Secret %s is not mounted with mode 0440", w.ID(), v.Secret.SecretName)
+				if cluster, ca := strings.CutSuffix(v.Secret.SecretName, "-ca"); ca && s.Has("Cluster", cluster) {
+					public := len(v.Secret.Items) == 1 && v.Secret.Items[0].Key == "ca.crt"
+					r.want(public, "%s: has the key of the databases' authority, not its certificate alone", w.ID())
+				}
 				r.want(v.Secret.Optional == nil, "%s: Secret %s is optional", w.ID(), v.Secret.SecretName)
 				for _, item := range v.Secret.Items {
 					r.want(item.Mode == nil, "%s: %s of Secret %s has a mode of its own", w.ID(), item.Key, v.Secret.SecretName)
@@ -220,12 +234,17 @@ func Images(s *manifest.Set) []string {
 // Labels (W6): the standard labels stand on every object and every pod.
 func Labels(s *manifest.Set) []string {
 	const part, name, component = "app.kubernetes.io/part-of", "app.kubernetes.io/name", "app.kubernetes.io/component"
+	const version = "app.kubernetes.io/version"
 	var r report
 	for _, o := range s.Objects {
 		r.want(o.At("metadata", "labels", part) == "concord", "%s: has no label %s: concord", o.ID(), part)
 	}
 	for _, w := range s.Workloads {
-		for _, key := range []string{part, name, component} {
+		keys := []string{part, name, component}
+		if w.StatefulSet == nil { // what is the same as in the release before must not be restarted for a label
+			keys = append(keys, version)
+		}
+		for _, key := range keys {
 			r.want(w.Meta.Labels[key] != "" && w.Template.Labels[key] == w.Meta.Labels[key], "%s: label %s is not on it and its pods", w.ID(), key)
 		}
 	}
