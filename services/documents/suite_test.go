@@ -84,9 +84,10 @@ func (o options) storage(folder string) []string {
 		"CONCORD_DOCUMENTS_S3_SECRET_ACCESS_KEY=test-secret", "CONCORD_DOCUMENTS_S3_SPOOL_DIR=" + folder}
 }
 
-// each runs fn with a suite on every engine.
+// each runs fn with a suite on every engine, beside other tests: most of their time is waiting.
 func each(t *testing.T, o options, fn func(t *testing.T, s *suite)) {
 	t.Helper()
+	t.Parallel()
 	sqldbtest.EachURL(t, func(t *testing.T, url string) { fn(t, start(t, url, o)) })
 }
 
