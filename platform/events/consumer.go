@@ -221,6 +221,11 @@ func same(has, wanted jetstream.ConsumerConfig) bool {
 		slices.Equal(has.FilterSubjects, wanted.FilterSubjects)
 }
 
+// heartbeat is how often the bus says that it still has a request for events; after two that did not come the stream is
+// followed anew, which changes nothing there. Longer, and data are taken for old before that is done (Lag): a server that
+// leaves takes the requests with it.
+const heartbeat = time.Second
+
 // follow takes events from the stream until ctx ends or the bus goes away.
 func (c *Consumer) follow(ctx context.Context, stream string, h *horizon) error {
 	session, end := whileConnected(ctx, c.js.Conn())
@@ -233,7 +238,7 @@ func (c *Consumer) follow(ctx context.Context, stream string, h *horizon) error 
 		return err
 	}
 	messages, err := cons.Messages(jetstream.PullMaxMessages(32), jetstream.PullExpiry(5*time.Second),
-		jetstream.PullHeartbeat(2*time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+		jetstream.PullHeartbeat(heartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return err
 	}
