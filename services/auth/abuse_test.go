@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/concord-suite/concord/platform/rpcerr"
 	"github.com/concord-suite/concord/platform/sqldb"
 	authv1 "github.com/concord-suite/concord/proto/gen/concord/auth/v1"
 )
@@ -110,7 +111,7 @@ func (s *suite) crowd() {
 
 // N42: whether an address has an account, one or several, an open invitation or none, is told by nothing.
 func TestN42_SignInTellsNothingAboutWhoExists(t *testing.T) {
-	each(t, options{run: true, quiet: true}, func(t *testing.T, s *suite) {
+	each(t, options{run: true, quiet: true, alone: true}, func(t *testing.T, s *suite) {
 		s.crowd()
 		n := 0
 		try := func(email, pass string) func(int) error {
@@ -129,7 +130,7 @@ func TestN42_SignInTellsNothingAboutWhoExists(t *testing.T) {
 }
 
 func TestN42_AskingForAResetTellsNothingAboutWhoExists(t *testing.T) {
-	each(t, options{run: true, quiet: true}, func(t *testing.T, s *suite) {
+	each(t, options{run: true, quiet: true, alone: true}, func(t *testing.T, s *suite) {
 		s.crowd()
 		n := 0
 		ask := func(email string) func(int) error {
@@ -153,7 +154,7 @@ func TestN42_AskingForAResetTellsNothingAboutWhoExists(t *testing.T) {
 
 // Codes, challenges and tokens that are unknown, used or over answer alike.
 func TestN42_WhatIsOverIsNotToldFromWhatNeverWas(t *testing.T) {
-	each(t, options{run: true, quiet: true}, func(t *testing.T, s *suite) {
+	each(t, options{run: true, quiet: true, alone: true}, func(t *testing.T, s *suite) {
 		operator := s.operator()
 		unknown := strings.Repeat("A", 43)
 		accept := func(code string) func(int) error {
@@ -381,10 +382,15 @@ func TestS10_WithoutASecondFactorPassphrasesWaitsAndResets(t *testing.T) {
 	})
 }
 
-// A thousand sign-ins at once: some are let in, the others are told to come back, and memory stays where a few hashes have
+// comeBack tells whether somebody was told to try again later: for want of a free hash or, on a slow machine, of the database.
+func comeBack(err error) bool {
+	return rpcerr.Has(err, authv1.ErrorReason_ERROR_REASON_BUSY) || status.Code(err) == codes.Unavailable
+}
+
+// Hundreds of sign-ins at once: some are let in, the others are told to come back, and memory stays where a few hashes have
 // it.
 func TestAFloodOfSignInsTakesNoMoreMemory(t *testing.T) {
-	const atOnce, people, mebibyte = 4, 1000, 1 << 20
+	const atOnce, people, mebibyte = 4, 300, 1 << 20
 	s := onSQLite(t, options{run: true, quiet: true, realHashes: true, environ: []string{fmt.Sprint("CONCORD_AUTH_PASSWORDS_AT_ONCE=", atOnce)}})
 	admin := s.newFirm(s.operator(), "Harbour Tax", "ada@harbour.example", "")
 	runtime.GC()
@@ -417,11 +423,11 @@ func TestAFloodOfSignInsTakesNoMoreMemory(t *testing.T) {
 			in++
 			continue
 		}
-		is(t, err, codes.ResourceExhausted, authv1.ErrorReason_ERROR_REASON_BUSY)
+		require.True(t, comeBack(err), "%v", err)
 	}
 	require.Positive(t, in)
-	// Every hash takes 19 MiB, and the collector lets as much again lie about, or twice that, before it runs; a thousand calls
-	// take some. All of them at once would take 19 GiB.
+	// Every hash takes 19 MiB, and the collector lets as much again lie about, or twice that, before it runs; hundreds of calls
+	// take some. All of them at once would take 5.6 GiB.
 	const bound = (3*atOnce*19 + 64) * mebibyte
 	grown := int64(most) - int64(before.HeapInuse)
 	t.Logf("%d of %d let in, the heap grew by %d MiB at most", in, people, grown/mebibyte)
