@@ -77,6 +77,12 @@ type Service struct {
 	deps     Deps
 }
 
+// Validate implements what package config asks of settings with rules beyond single fields.
+func (c *Config) Validate() error {
+	_, err := session.NewCookies(c.PublicURL)
+	return err
+}
+
 // New puts the gateway together. It neither listens nor dials.
 func New(_ context.Context, cfg Config, deps Deps) (*Service, error) {
 	cookies, err := session.NewCookies(cfg.PublicURL)

@@ -251,11 +251,17 @@ func TestRulesAcrossSettings(t *testing.T) {
 		options []boot.Option
 		want    string
 	}{
-		"no peer":          {nil, []boot.Option{boot.GRPC(), boot.Database(migrations), boot.Peers("auth"), boot.HTTPPeers("documents")}, "concord-things: peers (CONCORD_THINGS_PEERS): lacks auth=address\nconcord-things: peers (CONCORD_THINGS_PEERS): lacks documents-http=address\n"},
-		"wrong peer":       {[]string{"PEERS=auth"}, withDatabase, `concord-things: peers: want name=address, each name once, not "auth"` + "\n"},
-		"no TLS":           {[]string{"INSECURE=false"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)\n"},
-		"half of TLS":      {[]string{"TLS_CERT_FILE=/x"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file go together\n"},
-		"unknown database": {[]string{"DATABASE_URL=mysql://h"}, withDatabase, "concord-things: database_url: must begin with sqlite: or postgres://\n"},
+		"no peer":                   {nil, []boot.Option{boot.GRPC(), boot.Database(migrations), boot.Peers("auth"), boot.HTTPPeers("documents")}, "concord-things: peers (CONCORD_THINGS_PEERS): lacks auth=address\nconcord-things: peers (CONCORD_THINGS_PEERS): lacks documents-http=address\n"},
+		"wrong peer":                {[]string{"PEERS=auth"}, withDatabase, `concord-things: peers: want name=address, each name once, not "auth"` + "\n"},
+		"no TLS":                    {[]string{"INSECURE=false"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file are required (or insecure, on loopback addresses)\n"},
+		"half of TLS":               {[]string{"TLS_CERT_FILE=/x"}, withDatabase, "concord-things: tls: cert_file, key_file and ca_file go together\n"},
+		"an address without a port": {[]string{"GRPC_ADDR=localhost"}, withDatabase, `concord-things: grpc_addr: want host:port, such as 127.0.0.1:9090 or :9090, not "localhost"` + "\n"},
+		"a port that is none":       {[]string{"HEALTH_ADDR=:70000"}, withDatabase, `concord-things: health_addr: want host:port, such as 127.0.0.1:9090 or :9090, not ":70000"` + "\n"},
+		"HTTP at no address":        {[]string{"HTTP_ADDR=web"}, append(withDatabase, boot.InternalHTTP()), `concord-things: http_addr: want host:port, such as 127.0.0.1:9090 or :9090, not "web"` + "\n"},
+		"a bus of another kind":     {[]string{"NATS_URL=nats://a:4222,amqp://user:secret@b"}, withDatabase, "concord-things: nats_url: want nats://host:port or tls://host:port, several separated by commas\n"},
+		"a bus without a host":      {[]string{"NATS_URL=nats://"}, withDatabase, "concord-things: nats_url: want nats://host:port or tls://host:port, several separated by commas\n"},
+		"too few connections":       {[]string{"DATABASE_URL=postgres://h/d", "DATABASE_MAX_CONNS=5"}, withDatabase, "concord-things: database_max_conns: want 6 or more on PostgreSQL, or 0\n"},
+		"unknown database":          {[]string{"DATABASE_URL=mysql://h"}, withDatabase, "concord-things: database_url: must begin with sqlite: or postgres://\n"},
 	} {
 		code, _, stderr := once(m.environ("things", c.more...), builds, c.options)
 		require.Equal(t, 2, code, name)

@@ -54,7 +54,7 @@ type httpSettings struct {
 
 type databaseSettings struct {
 	URL      config.Secret `config:"database_url" required:"true" secret:"true" doc:"The service's own database: sqlite:/path/file.db or postgres://user:password@host/name. Given by a file, it is read again for each new connection to PostgreSQL."`
-	MaxConns int           `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections; 0 lets the engine decide."`
+	MaxConns int           `config:"database_max_conns" default:"0" min:"0" max:"500" doc:"The most connections, on PostgreSQL 6 or more; 0 lets the engine decide."`
 	Migrate  bool          `config:"database_migrate" default:"true" doc:"Bring the schema up to date at the start. Off when the migrate command does it: then the process waits, not ready, until the schema is there."`
 }
 
@@ -136,6 +136,10 @@ func (b *baseSettings) Validate() error {
 	if b.NATSOwnCert && b.TLS.Cert == "" {
 		errs = append(errs, errors.New("nats_own_certificate: needs tls.cert_file, key_file and ca_file"))
 	}
+	if b.HealthAddr != "" {
+		errs = append(errs, listening("health_addr", b.HealthAddr))
+	}
+	errs = append(errs, busServers(b.NATSURL))
 	if _, err := peerAddresses(b.Peers); err != nil {
 		errs = append(errs, err)
 	}
@@ -146,7 +150,12 @@ func (b *baseSettings) Validate() error {
 func (d *databaseSettings) Validate() error {
 	scheme, _, _ := strings.Cut(d.URL.Text(), ":")
 	switch scheme {
-	case "sqlite", "postgres", "postgresql":
+	case "sqlite":
+		return nil
+	case "postgres", "postgresql":
+		if d.MaxConns > 0 && d.MaxConns < leastConns {
+			return fmt.Errorf("database_max_conns: want %d or more on PostgreSQL, or 0", leastConns)
+		}
 		return nil
 	default:
 		return errors.New("database_url: must begin with sqlite: or postgres://")

@@ -75,26 +75,17 @@ type options struct {
 	smsURL  string
 	// realHashes lets a password cost what it costs in a service.
 	realHashes bool
-	// alone keeps the engines from being tried at the same time, where answers are timed.
+	// alone keeps other tests from running beside this one, where answers are timed.
 	alone bool
 }
 
-// each runs fn with a suite on every engine, on all at once, as they share nothing; it returns when all are done.
+// each runs fn with a suite on every engine, beside other tests: most of their time is waiting.
 func each(t *testing.T, o options, fn func(t *testing.T, s *suite)) {
 	t.Helper()
-	on := func(t *testing.T) {
-		sqldbtest.Each(t, auth.Migrations, func(t *testing.T, db *sqldb.DB) {
-			if !o.alone {
-				t.Parallel()
-			}
-			fn(t, start(t, db, o))
-		})
+	if !o.alone {
+		t.Parallel()
 	}
-	if o.alone {
-		on(t)
-		return
-	}
-	t.Run("on", on)
+	sqldbtest.Each(t, auth.Migrations, func(t *testing.T, db *sqldb.DB) { fn(t, start(t, db, o)) })
 }
 
 // onSQLite runs fn on the engine that needs no server, for what no engine can make differ.

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,37 +46,43 @@ func claimed(t testing.TB, err error) {
 func TestEachSetupCodeIsRight(t *testing.T) {
 	const replicas = 6
 	for _, which := range []int{0, replicas - 1} {
-		each(t, options{}, func(t *testing.T, s *suite) {
-			printed := s.offers(replicas)
-			require.NoError(t, s.claim(printed[which]))
-			for _, code := range printed {
-				claimed(t, s.claim(code))
-			}
-			// The operator mistyped the address: the codes of the next starts count, those of before do not any more.
-			again := s.offers(2)
-			for _, code := range printed {
-				claimed(t, s.claim(code))
-			}
-			require.NoError(t, s.claim(again[1]))
-			claimed(t, s.claim(again[0]))
+		t.Run(fmt.Sprint("the code of replica ", which), func(t *testing.T) {
+			each(t, options{}, func(t *testing.T, s *suite) {
+				printed := s.offers(replicas)
+				require.NoError(t, s.claim(printed[which]))
+				for _, code := range printed {
+					claimed(t, s.claim(code))
+				}
+				// The operator mistyped the address: the codes of the next starts count, those of before do not any more.
+				again := s.offers(2)
+				for _, code := range printed {
+					claimed(t, s.claim(code))
+				}
+				require.NoError(t, s.claim(again[1]))
+				claimed(t, s.claim(again[0]))
+			})
 		})
 	}
 }
 
 func TestSetupCodesExpire(t *testing.T) {
-	each(t, options{}, func(t *testing.T, s *suite) {
-		early := s.offers(1)[0]
-		s.clock.forward(48 * time.Hour)
-		late := s.offers(1)[0]
-		s.clock.forward(24*time.Hour + time.Second)
-		claimed(t, s.claim(early))
-		require.NoError(t, s.claim(late))
+	t.Run("the earlier of two", func(t *testing.T) {
+		each(t, options{}, func(t *testing.T, s *suite) {
+			early := s.offers(1)[0]
+			s.clock.forward(48 * time.Hour)
+			late := s.offers(1)[0]
+			s.clock.forward(24*time.Hour + time.Second)
+			claimed(t, s.claim(early))
+			require.NoError(t, s.claim(late))
+		})
 	})
-	each(t, options{}, func(t *testing.T, s *suite) {
-		only := s.offers(1)[0]
-		s.clock.forward(72*time.Hour + time.Second)
-		claimed(t, s.claim(only))
-		require.NoError(t, s.claim(s.offers(1)[0]), "the next start makes one that counts")
+	t.Run("the only one", func(t *testing.T) {
+		each(t, options{}, func(t *testing.T, s *suite) {
+			only := s.offers(1)[0]
+			s.clock.forward(72*time.Hour + time.Second)
+			claimed(t, s.claim(only))
+			require.NoError(t, s.claim(s.offers(1)[0]), "the next start makes one that counts")
+		})
 	})
 }
 
@@ -101,28 +108,34 @@ func TestSetupCodesOfTheReleaseBeforeCount(t *testing.T) {
 			return err
 		}))
 	}
-	each(t, options{}, func(t *testing.T, s *suite) {
-		newer := s.offers(1)[0]
-		older(t, s)
-		require.NoError(t, s.claim(code))
-		claimed(t, s.claim(newer))
+	t.Run("the older one is used", func(t *testing.T) {
+		each(t, options{}, func(t *testing.T, s *suite) {
+			newer := s.offers(1)[0]
+			older(t, s)
+			require.NoError(t, s.claim(code))
+			claimed(t, s.claim(newer))
+		})
 	})
-	each(t, options{}, func(t *testing.T, s *suite) {
-		newer := s.offers(1)[0]
-		older(t, s)
-		require.NoError(t, s.claim(newer))
-		claimed(t, s.claim(code))
+	t.Run("the newer one is used", func(t *testing.T) {
+		each(t, options{}, func(t *testing.T, s *suite) {
+			newer := s.offers(1)[0]
+			older(t, s)
+			require.NoError(t, s.claim(newer))
+			claimed(t, s.claim(code))
+		})
 	})
 	// Claimed at the older replica, which knows nothing of other codes: they do not come back with the next offer.
-	each(t, options{}, func(t *testing.T, s *suite) {
-		newer := s.offers(1)[0]
-		require.NoError(t, s.db.Tx(t.Context(), func(tx *sqldb.Tx) error {
-			_, err := tx.Exec(`UPDATE installation SET claimed_at = $1`, sqldb.Micros(s.clock.Now()))
-			return err
-		}))
-		claimed(t, s.claim(newer))
-		s.offers(1)
-		claimed(t, s.claim(newer))
+	t.Run("the older replica claims", func(t *testing.T) {
+		each(t, options{}, func(t *testing.T, s *suite) {
+			newer := s.offers(1)[0]
+			require.NoError(t, s.db.Tx(t.Context(), func(tx *sqldb.Tx) error {
+				_, err := tx.Exec(`UPDATE installation SET claimed_at = $1`, sqldb.Micros(s.clock.Now()))
+				return err
+			}))
+			claimed(t, s.claim(newer))
+			s.offers(1)
+			claimed(t, s.claim(newer))
+		})
 	})
 }
 

@@ -35,7 +35,7 @@ type Cookies struct {
 func NewCookies(publicURL string) (Cookies, error) {
 	u, err := url.Parse(publicURL)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return Cookies{}, fmt.Errorf("public_url must be an http or https address, not %q", publicURL)
+		return Cookies{}, fmt.Errorf("public_url: must be an http or https address, not %q", publicURL)
 	}
 	c := Cookies{session: "concord_session", csrf: "concord_csrf", attempted: "concord_connect", origin: u.Scheme + "://" + u.Host}
 	if u.Scheme == "https" {
