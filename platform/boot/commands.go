@@ -50,6 +50,7 @@ const commands = `  serve               run the service (the default)
   keys retire         remove the old keys; with --lose also when rows under them are lost
   keys wrap           encrypt the keyring file with the key in a KMS that --kms URL names
   keys unwrap         write the keyring file in plain
+                      (add, promote, retire, wrap, unwrap: with --print the file stays, and what it would be is printed)
   version             print which code this is
   help                print this
 `
@@ -64,6 +65,7 @@ type command struct {
 	domain     string
 	wait       time.Duration
 	lose       bool
+	print      bool
 }
 
 // migrateWait is how long migrate waits for database and bus unless it is told otherwise: servers that are made at the same
@@ -93,6 +95,7 @@ func parse(args []string) (command, error) {
 	flags.StringVar(&c.domain, "trust-domain", "concord", "")
 	flags.DurationVar(&c.wait, "wait", migrateWait, "")
 	flags.BoolVar(&c.lose, "lose", false, "")
+	flags.BoolVar(&c.print, "print", false, "")
 	words := []string{}
 	for {
 		switch err := flags.Parse(args); {

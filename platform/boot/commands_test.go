@@ -176,6 +176,54 @@ func TestKeysCommands(t *testing.T) {
 	require.Contains(t, stderr, "no keyring")
 }
 
+// TestKeysAreReplacedInASecret: where the keyring is a mounted Secret, each step prints what to put there, and changes nothing itself.
+func TestKeysAreReplacedInASecret(t *testing.T) {
+	m := newMachine(t, "things")
+	secret := m.path("keyring.json")
+	environ := m.environ("things", "KEYRING_FILE="+secret)
+	options := []boot.Option{boot.GRPC(), boot.Database(sqldb.Join(rotation.Schema, migrations)), boot.Keyring(rotation.Inventory{}, kms.Open)}
+	run := func(want int, words ...string) (out, stderr string) {
+		t.Helper()
+		code, out, stderr := once(environ, builds, options, words...)
+		require.Equal(t, want, code, stderr)
+		return out, stderr
+	}
+	run(0, "migrate")
+	run(0, "keys", "create")
+	for _, word := range []string{"create", "status", "rotate"} {
+		out, stderr := run(1, "keys", word, "--print")
+		require.Empty(t, out)
+		require.Contains(t, stderr, "nothing to --print")
+	}
+	out, stderr := run(1, "keys", "retire", "--print")
+	require.Empty(t, out)
+	require.Contains(t, stderr, "there is nothing to print", "an empty file must not get into the Secret by mistake")
+	for _, step := range []struct{ word, says, before, after string }{
+		{"add", "give every replica the file, then promote", "primary", "pending"},
+		{"promote", "the new keys seal", "pending", "old"},
+		{"retire", "the old keys that seal are gone", "old", "primary"},
+	} {
+		status, _ := run(0, "keys", "status")
+		require.Contains(t, status, step.before)
+		before, err := os.ReadFile(secret)
+		require.NoError(t, err)
+		printed, stderr := run(0, "keys", step.word, "--print")
+		require.Contains(t, stderr, step.says)
+		now, err := os.ReadFile(secret)
+		require.NoError(t, err)
+		require.Equal(t, before, now, "%s: the file stays as it is", step.word)
+		require.NoError(t, os.WriteFile(secret, []byte(printed), 0o600))
+		status, _ = run(0, "keys", "status")
+		require.Contains(t, status, step.after)
+	}
+	status, _ := run(0, "keys", "status")
+	require.NotContains(t, status, "old")
+	key := "base64key://smGbjm71Nxd1Ig5FS0wj9SlbzAIrnolCz9bQQ6uAhl4="
+	wrapped, _ := run(0, "keys", "wrap", "--kms", key, "--print")
+	require.Contains(t, wrapped, `"wrapped"`)
+	run(0, "keys", "status")
+}
+
 func TestEventsThatWerePutAside(t *testing.T) {
 	m := newMachine(t, "things")
 	options := []boot.Option{boot.GRPC(), boot.Database(migrations)}

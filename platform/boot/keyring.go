@@ -1,9 +1,12 @@
 package boot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/concord-suite/concord/platform/rotation"
@@ -20,7 +23,36 @@ func (c command) keys(ctx context.Context, proc Process, p program, s settings) 
 	if err != nil {
 		return err
 	}
-	switch word := strings.TrimPrefix(c.words, "keys "); word {
+	word := strings.TrimPrefix(c.words, "keys ")
+	if c.print {
+		return printed(proc, word, func(proc Process, out io.Writer) error {
+			file.Print = out
+			return c.changeKeys(ctx, proc, p, s, word, file)
+		})
+	}
+	return c.changeKeys(ctx, proc, p, s, word, file)
+}
+
+// printed does a command with what becomes of the file on stdout, and what it says on stderr.
+func printed(proc Process, word string, do func(proc Process, out io.Writer) error) error {
+	if !slices.Contains([]string{"add", "promote", "retire", "wrap", "unwrap"}, word) {
+		return fmt.Errorf("keys %s makes no new file of the one that is there, so there is nothing to --print", word)
+	}
+	var file bytes.Buffer
+	out := proc.Stdout
+	proc.Stdout = proc.Stderr
+	if err := do(proc, &file); err != nil {
+		return err
+	}
+	if file.Len() == 0 { // whoever puts it into a Secret must not put nothing there
+		return errors.New("there is nothing to print: the file stays as it is")
+	}
+	_, err := file.WriteTo(out)
+	return err
+}
+
+func (c command) changeKeys(ctx context.Context, proc Process, p program, s settings, word string, file vault.File) error {
+	switch word {
 	case "create":
 		return file.Create()
 	case "wrap", "unwrap":

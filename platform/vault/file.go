@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,8 @@ type File struct {
 	Path string
 	// KMS wraps the file. Without one only plain files can be read; with one plain files can be read, too.
 	KMS Keeper
+	// Print gets what a change would make of the file, which stays as it is: a mounted Secret is replaced by whoever made it.
+	Print io.Writer
 }
 
 // Create writes a new keyring file with fresh keys, readable by its owner only, wrapped when there is a KMS. Of two

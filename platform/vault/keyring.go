@@ -97,7 +97,7 @@ func (f File) noKeyring() error {
 }
 
 // save writes the file beside its place and puts it there whole, by place (os.Link or os.Rename). At no moment is there a
-// file that cannot be read, and when anything fails the one before is untouched.
+// file that cannot be read, and when anything fails the one before is untouched. With Print it writes no file.
 func (f File) save(ring *keyring, wrapped bool, place func(from, to string) error) error {
 	data, err := json.MarshalIndent(ring, "", "  ")
 	if err == nil && wrapped {
@@ -105,8 +105,14 @@ func (f File) save(ring *keyring, wrapped bool, place func(from, to string) erro
 			data, err = json.Marshal(keyring{Wrapped: data})
 		}
 	}
+	if err == nil && f.Print != nil {
+		_, err = f.Print.Write(append(data, '\n'))
+	}
 	if err != nil {
 		return fmt.Errorf("vault: %w", err)
+	}
+	if f.Print != nil {
+		return nil
 	}
 	path := f.place() // a link stays one
 	dir := filepath.Dir(path)

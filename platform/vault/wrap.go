@@ -31,7 +31,7 @@ const kmsWait = 10 * time.Second
 // Wrap encrypts the file with a key of the KMS to, which becomes the one to open it with. The file was plain, or wrapped
 // by f.KMS. Before the new file takes the place of the old, it has been opened. No plain copy is left on the disk.
 func (f File) Wrap(to Keeper) error {
-	return f.rewrite(File{f.Path, to}, true)
+	return f.rewrite(File{Path: f.Path, KMS: to, Print: f.Print}, true)
 }
 
 // Unwrap writes the file in plain. The file's permissions are its only protection then.
