@@ -58,6 +58,46 @@ func TestD1_TheScriptMakesEverySecretThatPodsWaitFor(t *testing.T) {
 	}
 }
 
+// TestD1_TheScriptKeepsWhatIsThere: addresses of databases outside of the cluster, with their authority, and another namespace are what
+// they were after a call that says nothing of them; and one that says something else is told so.
+func TestD1_TheScriptKeepsWhatIsThere(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "made")
+	programs, err := filepath.Abs(bin)
+	require.NoError(t, err)
+	call := func(environ ...string) (string, error) {
+		cmd := exec.Command("sh", deploy+"/secrets/make.sh", dir)
+		cmd.Env = append([]string{"PATH=/usr/bin:/bin", "BIN=" + programs}, environ...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	outside := []string{"DATABASE_HOST=db.example.com", "DATABASE_CA=/etc/concord/database/ca.crt", "NAMESPACE=ours"}
+	out, err := call(outside...)
+	require.NoError(t, err, out)
+	authority := filepath.Join(dir, "auth-database", "ca.crt")
+	require.NoError(t, os.WriteFile(authority, []byte("authority"), 0o600))
+	for _, environ := range [][]string{outside, nil} {
+		before := contents(t, dir)
+		out, err := call(environ...)
+		require.NoError(t, err, out)
+		after := contents(t, dir)
+		if environ != nil { // the first time the authority is new there
+			delete(before, filepath.Join(dir, "kustomization.yaml"))
+			delete(after, filepath.Join(dir, "kustomization.yaml"))
+		}
+		require.Equal(t, before, after)
+	}
+	out, err = call("DATABASE_HOST=other.example.com")
+	require.Error(t, err)
+	require.Contains(t, out, "auth-database/uri is there and is another one: remove it")
+
+	made, err := manifest.Render(root, "made")
+	require.NoError(t, err)
+	at := slices.IndexFunc(made.Objects, func(o manifest.Object) bool { return o.ID() == "Secret/auth-database" })
+	require.NotEmpty(t, made.Objects[at].At("data", "ca.crt"), "what pods read the authority from")
+	require.Equal(t, "ours", made.Objects[at].At("metadata", "namespace"))
+}
+
 // contents are the files below a folder, none of which anybody else may read.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
