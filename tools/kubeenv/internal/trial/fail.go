@@ -198,8 +198,8 @@ func (t *Trial) servers(ctx context.Context, name string, next []*unstructured.U
 			continue
 		}
 		start := time.Now()
-		for _, zone := range zones[:2] {
-			if _, err := t.Cluster.CoreV1().PersistentVolumes().Create(ctx, zoned(s.Name+"-more-"+zone, zone), metav1.CreateOptions{}); err != nil {
+		for _, disk := range moreDisks(name, s.Name) {
+			if _, err := t.Cluster.CoreV1().PersistentVolumes().Create(ctx, disk, metav1.CreateOptions{}); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
+	"path"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -95,6 +96,16 @@ func (t *Trial) addDisks(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// moreDisks are for the two servers that a StatefulSet of a set gets later. Disks are the cluster's, so their names have the set's in
+// them: every overlay that is there is tried in one cluster.
+func moreDisks(set, servers string) []*corev1.PersistentVolume {
+	var disks []*corev1.PersistentVolume
+	for _, zone := range zones[:2] {
+		disks = append(disks, zoned(path.Base(set)+"-"+servers+"-more-"+zone, zone))
+	}
+	return disks
 }
 
 // zoned is a disk that only the nodes of a zone reach.
