@@ -81,7 +81,7 @@ func TestAnExhaustedPoolIsNoDeadDatabase(t *testing.T) {
 	require.ErrorIs(t, db.Ping(t.Context()), sqldb.ErrBusy)
 	require.Less(t, time.Since(began), 2*time.Second)
 	server.Thaw(t)
-	require.Eventually(t, func() bool { return db.Ping(t.Context()) == nil }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return db.Ping(t.Context()) == nil }, time.Minute, 50*time.Millisecond)
 	close(release)
 	require.NoError(t, <-ended)
 }

@@ -53,6 +53,7 @@ func URL(t testing.TB, engine sqldb.Dialect) string {
 func Open(t testing.TB, url string, migrations fs.FS, opts ...sqldb.Option) *sqldb.DB {
 	t.Helper()
 	ctx := context.Background()
+	keep := prepared(t, url, migrations)
 	db, err := sqldb.Open(ctx, sqldb.Config{URL: url}, opts...)
 	if err != nil {
 		t.Fatalf("open the test database: %v", err)
@@ -63,5 +64,6 @@ func Open(t testing.TB, url string, migrations fs.FS, opts ...sqldb.Option) *sql
 			t.Fatalf("migrate the test database: %v", err)
 		}
 	}
+	keep()
 	return db
 }
