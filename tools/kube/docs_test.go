@@ -16,6 +16,7 @@ import (
 
 	"github.com/concord-suite/concord/tools/kube/lint"
 	"github.com/concord-suite/concord/tools/kube/manifest"
+	"github.com/concord-suite/concord/tools/kube/rule"
 )
 
 // checklist are the ids of the table in docs/deploying.md: workloads, scheduling, probes, network, data, observability,
@@ -119,6 +120,35 @@ func TestX4_SupportedVersionsAreThoseThatAreChecked(t *testing.T) {
 	built, err := os.ReadFile(repository + "/tools/kubeenv/go.mod")
 	require.NoError(t, err)
 	require.Contains(t, string(built), "k8s.io/kubernetes "+open(t).sources.Kubernetes.Version+"\n")
+}
+
+// TestX5_ThePageSaysTheNumbersOfTheManifests holds sentences against what they are about.
+func TestX5_ThePageSaysTheNumbersOfTheManifests(t *testing.T) {
+	text, set := page(t), open(t).sets[production]
+	require.Contains(t, text, fmt.Sprintf("%d connections at most", rule.Connections(set, open(t).programs)))
+	for _, o := range set.Of("ObjectStore") {
+		days := strings.TrimSuffix(o.At("spec", "retentionPolicy").(string), "d")
+		require.Contains(t, text, "any instant of "+days+" days")
+	}
+	for _, w := range set.Workloads {
+		if w.Job != nil {
+			require.Contains(t, text, fmt.Sprintf("Jobs give up %d minutes", *w.Job.Spec.ActiveDeadlineSeconds/60))
+		}
+		if w.Deployment != nil {
+			require.Contains(t, text, fmt.Sprintf("*exceeded its progress deadline* after %d minutes", *w.Deployment.Spec.ProgressDeadlineSeconds/60))
+		}
+	}
+	// What is said of credentials is what policies let pods do: the agent of EKS is at an address that none opens.
+	require.Contains(t, text, "not by EKS Pod Identity, whose agent (169.254.170.23, plain HTTP) the policies close")
+	for name, set := range open(t).sets {
+		for _, p := range set.Policies {
+			for _, out := range p.Spec.Egress {
+				for _, to := range out.To {
+					require.False(t, to.IPBlock != nil && strings.HasPrefix(to.IPBlock.CIDR, "169.254.170."), "%s: %s", name, p.Name)
+				}
+			}
+		}
+	}
 }
 
 func TestX5_ThePageLeadsFromInstallToUninstall(t *testing.T) {

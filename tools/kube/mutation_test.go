@@ -24,7 +24,7 @@ func rules(t *testing.T) map[string]rule.Rule {
 		"W1": rule.Namespace, "W2": rule.SecurityContext, "W3": rule.ReadOnlyRoot, "W4": rule.NoAPIAccess, "W5": rule.Images, "W5b": rule.Entrypoints, "W6": rule.Labels,
 		"S1": rule.Resources, "S2": rule.Disruption, "S3": rule.Rollout, "S4": rule.Spread, "S6": rule.Autoscaling, "S7": rule.Priority,
 		"P1": rule.Health, "P2": rule.Probes, "P4": rule.LameDuck, "N1": rule.Isolation, "N4": rule.Edge, "N6": rule.Services,
-		"D1": rule.Secrets, "D1b": rule.Mounts, "D1c": rule.Stores, "D5": rule.Backups, "D6": rule.Volumes, "O1": rule.Monitors,
+		"D1": rule.Secrets, "D1b": rule.Mounts, "D1c": rule.Stores, "D5": rule.Backups, "D6": rule.Volumes, "O1": rule.Monitors, "O1c": rule.Instances,
 		"D4":  func(s *manifest.Set) []string { return rule.Accounts(s, printed) },
 		"D1d": func(s *manifest.Set) []string { return rule.References(s, page(t)+string(runbook)) },
 		"N1b": func(s *manifest.Set) []string { return rule.Pairs(s, rule.Wanted(s, w.programs, calls)) },
@@ -53,7 +53,11 @@ func mutations(t *testing.T) []mistake {
 	set := func(object string, value any, path ...any) mistake {
 		return mistake{object: object, path: path, value: value}
 	}
-	nodes := at("spec", "ingress", 1)
+	everywhere := map[string]any{"matchExpressions": []any{map[string]any{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []any{"concord"}}}}
+	named := map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": "monitoring"}}
+	cidr := func(policy, block string, path ...any) mistake {
+		return mistake{object: "NetworkPolicy/" + policy, path: append(at("spec"), append(path, "ipBlock", "cidr")...), value: block}
+	}
 	return []mistake{
 		// What a pod may do.
 		pod("auth", map[string]any{"name": "x", "hostPath": map[string]any{"path": "/"}}, "volumes", -1).reported("is a hostPath"),
@@ -90,22 +94,41 @@ func mutations(t *testing.T) []mistake {
 		main("auth", 600, "readinessProbe", "initialDelaySeconds").reported("initialDelaySeconds"),
 		main("auth", 9, "readinessProbe", "successThreshold").reported("successThreshold"),
 		main("auth", 9000, "startupProbe", "failureThreshold").reported("gives up after 5h"),
+		main("auth", 3600, "livenessProbe", "periodSeconds").reported("liveness probe kills after 3h"),
+		main("auth", 60, "readinessProbe", "timeoutSeconds").reported("readiness probe: timeoutSeconds"),
+		set("StatefulSet/nats", 3600, inMain("readinessProbe", "periodSeconds")...).reported("readiness probe takes 3h"),
+		set("Deployment/auth", 31, "spec", "progressDeadlineSeconds").reported("progressDeadlineSeconds"),
+		set("Deployment/auth", 86400, "spec", "progressDeadlineSeconds").reported("progressDeadlineSeconds"),
 
 		// The network.
-		set("NetworkPolicy/sync", gone, "spec", "egress", 0).reported("sync -> auth:grpc: egress open: false, wanted: true"),
+		set("NetworkPolicy/sync", gone, "spec", "egress", 1).reported("sync -> auth:grpc: egress open: false, wanted: true"),
 		set("NetworkPolicy/auth", gone, "spec", "ingress", 0).reported("gateway -> auth:grpc: ingress open: false, wanted: true"),
 		set("NetworkPolicy/auth", 9091, "spec", "ingress", 0, "ports", 0, "port").reported("ingress open: false"),
 		set("NetworkPolicy/auth", "UDP", "spec", "ingress", 0, "ports", 0, "protocol").reported("ingress open: false"),
 		set("NetworkPolicy/internet", []any{"Ingress"}, "spec", "policyTypes").reported("opens Egress, which is not among its policyTypes"),
 		set("NetworkPolicy/default-deny", []any{"Ingress"}, "spec", "policyTypes").reported("no policy closes whatever else"),
 		set("NetworkPolicy/dns", "default", "spec", "egress", 0, "to", 0, "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name").reported("Egress 53/UDP the cluster's DNS is closed"),
-		mistake{object: "NetworkPolicy/health", path: nodes, value: gone}.reported("Ingress 8086/TCP addresses is closed"),
-		set("NetworkPolicy/nats", gone, "spec", "ingress", 3).reported("nats: Ingress 8222/TCP addresses is closed"),
+		set("NetworkPolicy/health", gone, "spec", "ingress", 1).reported("Ingress 8086/TCP addresses is closed"),
+		set("NetworkPolicy/health", gone, "spec", "ingress", 0).reported("Ingress 8086/TCP namespaces is closed"),
+		set("PodMonitor/concord", gone).reported("auth: Ingress 8086/TCP namespaces is open"),
+		set("PodMonitor/postgres", gone).reported("postgres: Ingress 9187/TCP namespaces is open"),
+		set("NetworkPolicy/nats", gone, "spec", "ingress", 2).reported("nats: Ingress 8222/TCP addresses is closed"),
+		set("NetworkPolicy/nats", map[string]any{"namespaceSelector": named}, "spec", "ingress", 2, "from", -1).reported("nats: Ingress 8222/TCP namespaces is open"),
+		set("NetworkPolicy/sync", gone, "spec", "egress", 0).reported("sync: Egress 4317/TCP namespaces is closed"),
+		set("NetworkPolicy/gateway-from-ingress", everywhere, "spec", "ingress", 0, "from", 0, "namespaceSelector").reported("for namespaces that it does not name"),
+		set("NetworkPolicy/health", everywhere, "spec", "ingress", 0, "from", 0, "namespaceSelector").reported("for namespaces that it does not name"),
+		cidr("health", "0.0.0.0/1", "ingress", 1, "from", 0).reported("more than some addresses: 0.0.0.0/1"),
+		cidr("dns", "0.0.0.0/1", "egress", 0, "to", 1).reported("more than some addresses: 0.0.0.0/1"),
+		cidr("postgres", "10.0.0.0/8", "egress", 1, "to", 0).reported("more than some addresses: 10.0.0.0/8"),
+		cidr("postgres", "2000::/3", "egress", 1, "to", 0).reported("more than some addresses: 2000::/3"),
+		cidr("postgres", "the API server", "egress", 1, "to", 0).reported("more than some addresses: the API server"),
+		set("NetworkPolicy/internet", "documents", "spec", "podSelector", "matchExpressions", 0, "values", -1).reported("documents: Egress 443/TCP the internet is open"),
+		set("ObjectStore/postgres-backup", gone).reported("postgres: Egress 443/TCP the internet is open"),
 		set("NetworkPolicy/nats", map[string]any{"ipBlock": map[string]any{"cidr": "203.0.113.0/24"}}, "spec", "ingress", 0, "from", -1).reported("nats: Ingress 4222/TCP addresses is open"),
 		set("NetworkPolicy/bus", map[string]any{}, "spec", "egress", 0, "to", 0, "podSelector").reported("for all pods of the namespace"),
 		set("NetworkPolicy/internet", gone, "spec", "egress", 0, "to", 0, "ipBlock", "except", 2).reported("includes private addresses"),
 		set("NetworkPolicy/mail", gone, "spec", "egress", 0, "to", 1, "ipBlock", "except").reported("includes private addresses"),
-		set("NetworkPolicy/postgres", map[string]any{}, "spec", "ingress", 2, "from", 0, "namespaceSelector").reported("all pods of the cluster"),
+		set("NetworkPolicy/postgres", map[string]any{}, "spec", "ingress", 3, "from", 0, "namespaceSelector").reported("all pods of the cluster"),
 		set("NetworkPolicy/postgres", gone, "spec", "egress", 2).reported("postgres: Egress 443/TCP the internet is closed"),
 		set("NetworkPolicy/postgres", gone, "spec", "egress", 1).reported("postgres: Egress 6443/TCP addresses is closed"),
 		main("auth", "grcp", "ports", 0, "name").reported("has no port grpc"),
@@ -156,6 +179,8 @@ func mutations(t *testing.T) []mistake {
 		set("StatefulSet/nats", gone, inMain("volumeMounts", 1)...).reported(`can't write "/run/nats/nats.pid"`),
 		set("StatefulSet/nats", "ldm=/run/nats.pid", inMain("lifecycle", "preStop", "exec", "command", 2)...).reported("does not signal ldm=/run/nats/nats.pid"),
 		set("StatefulSet/nats", []any{"--config", "/etc/nats/conf/nats.conf"}, inMain("args")...).reported("does not follow /etc/nats/tls/tls.crt"),
+		set("StatefulSet/nats", []any{"--config", "/etc/nats/conf/nats.conf", "--follow", "/etc/nats/tls/tls.crt", "--follow", "/etc/nats/tls/ca.crt"}, inMain("args")...).
+			reported("does not follow /etc/nats/tls/tls.key"),
 		set("Service/nats-peers", gone, "spec", "publishNotReadyAddresses").reported("don't find each other"),
 		set("Service/nats", gone).reported("no bus speaks TLS at"),
 
@@ -166,6 +191,7 @@ func mutations(t *testing.T) []mistake {
 		set("Certificate/concord-authority", "Always", "spec", "privateKey", "rotationPolicy").reported("keeps its key, or nobody believes"),
 		set(jobOf(t, "auth"), gone, "spec", "podFailurePolicy", "rules", 1).reported("takes a drained node for its failure"),
 		set(jobOf(t, "auth"), "auth-migrate", "metadata", "name").reported("is not called auth-migrate-"),
+		set(jobOf(t, "auth"), 1, "spec", "activeDeadlineSeconds").reported("activeDeadlineSeconds is not between"),
 		set(jobOf(t, "auth"), true, "spec", "suspend").reported("does not run once"),
 		set(jobOf(t, "auth"), 2, "spec", "parallelism").reported("does not run once"),
 		set(jobOf(t, "auth"), gone, "spec", "podFailurePolicy").reported("exit code 2"),
@@ -182,6 +208,12 @@ func mutations(t *testing.T) []mistake {
 		set("ScheduledBackup/postgres", "30 15 * * *", "spec", "schedule").reported("no ScheduledBackup"),
 		set("ScheduledBackup/postgres", gone, "spec", "pluginConfiguration").reported("no ScheduledBackup"),
 		set("ObjectStore/postgres-backup", gone, "spec", "retentionPolicy").reported("retentionPolicy"),
+		set("ObjectStore/postgres-backup", "1d", "spec", "retentionPolicy").reported("retentionPolicy is not 30 days"),
+		set("Cluster/postgres", "off", "spec", "postgresql", "parameters", "synchronous_commit").reported("synchronous_commit is the operator's"),
+		set("Cluster/postgres", "off", "spec", "postgresql", "parameters", "fsync").reported("fsync is the operator's"),
+		set("Cluster/postgres", 5, "spec", "instances").reported("of 5 instances"),
+		main("documents", true, "volumeMounts", mountOf(t, "documents", "/var/lib/concord/blobs"), "readOnly").reported("mounted read-only"),
+		main("documents", true, "volumeMounts", mountOf(t, "documents", "/tmp"), "readOnly").reported("mounted read-only"),
 		set("Database/auth", "sync", "spec", "owner").reported("owner is not auth"),
 		set("Database/auth", gone).reported("there is no Database/auth"),
 		set("DatabaseRole/auth", true, "spec", "superuser").reported("superuser is not"),
@@ -194,6 +226,20 @@ func mutations(t *testing.T) []mistake {
 		set("PodMonitor/concord", gone, "spec", "podTargetLabels").reported("alerts name parts by"),
 		set("PodMonitor/concord", "/metric", "spec", "podMetricsEndpoints", 0, "path").reported("answers nothing at /metric"),
 	}
+}
+
+// mountOf is the index of what a Deployment's container has at a path.
+func mountOf(t *testing.T, deployment, path string) int {
+	t.Helper()
+	for _, w := range open(t).sets[production].Workloads {
+		for i, m := range w.Pod().Containers[0].VolumeMounts {
+			if w.ID() == "Deployment/"+deployment && m.MountPath == path {
+				return i
+			}
+		}
+	}
+	require.Fail(t, "nothing at "+path)
+	return 0
 }
 
 // secretOf is the index of a Deployment's volume with a Secret.
@@ -219,6 +265,8 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		}
 		return lines
 	}, mutations(t)...)
+	reportsIn(t, "tests/external", all["N1c"],
+		mistake{"NetworkPolicy/internet", at("spec", "podSelector", "matchExpressions", 0, "values", 2), gone, "documents: Egress 443/TCP the internet is closed"})
 	reportsIn(t, "overlays/small", all["N4"],
 		mistake{"Ingress/gateway", at("metadata", "annotations", "nginx.ingress.kubernetes.io/proxy-body-size"), gone, "uploads are cut or held"})
 }

@@ -84,6 +84,7 @@ func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
 // TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn lists what nobody sees from outside until it is too late, or that says of a failure
 // where it is.
 func TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn(t *testing.T) {
+	holds(t, rule.Instances)
 	watched := func(s *manifest.Set) []string {
 		return rule.Watched(s,
 			"kube_deployment_status_replicas_ready", "concord_ready", "concord_ready_part", "kube_job_status_failed",
@@ -91,11 +92,15 @@ func TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn(t *testing.T) {
 			"rpc_server_call_duration_seconds_count", "http_server_request_duration_seconds_count", "concord_auth_mails_waiting",
 			"kubelet_volume_stats_available_bytes", "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp",
 			"cnpg_pg_stat_archiver_last_failed_time", "cnpg_pg_stat_archiver_last_archived_time",
+			"kube_statefulset_status_replicas_ready", "certmanager_certificate_expiration_timestamp_seconds", "cnpg_collector_up",
 		)
 	}
 	require.Empty(t, watched(open(t).sets[production]))
 	reports(t, watched,
 		mistake{"PrometheusRule/concord", at("spec", "groups", 0, "rules", 0), gone, "no alert asks for kube_deployment_status_replicas_ready"},
 		mistake{"PrometheusRule/postgres", nil, gone, "no alert asks for barman_cloud_cloudnative_pg_io_last_available_backup_timestamp"},
+		mistake{"PrometheusRule/postgres", nil, gone, "no alert asks for cnpg_collector_up"},
+		mistake{"PrometheusRule/concord", at("spec", "groups", 1), gone, "no alert asks for kube_statefulset_status_replicas_ready"},
+		mistake{"PrometheusRule/concord", at("spec", "groups", 0), gone, "no alert asks for certmanager_certificate_expiration_timestamp_seconds"},
 	)
 }

@@ -39,7 +39,7 @@ func LameDuck(s *manifest.Set) []string {
 }
 
 // certificateFile is how the configuration names a file that is replaced while the server runs.
-var certificateFile = regexp.MustCompile(`\b(?:cert|ca)_file:\s*"?([^\s"]+)`)
+var certificateFile = regexp.MustCompile(`\b(?:cert|key|ca)_file:\s*"?([^\s"]+)`)
 
 // follows checks that the server looks again at the certificates that it was given, which are mounted.
 func (r *report) follows(s *manifest.Set, b *broker.Bus) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,10 @@ func Migrations(s *manifest.Set, programs map[string]*program.Program) []string 
 	return r
 }
 
+// Bounds of how long a migration has, from when its Job is made: its pod waits for Secrets meanwhile, then for a database that is set
+// up, and fills columns. Pods of the release before go on, so that there is no haste; but nobody should wait a day for a mistake.
+const leastMigration, mostMigration = 30 * time.Minute, 4 * time.Hour
+
 func (r *report) migration(s *manifest.Set, job manifest.Workload, p *program.Program) {
 	spec := job.Job.Spec
 	// A Job that has run can't be changed: the next release needs another name.
@@ -62,7 +67,9 @@ func (r *report) migration(s *manifest.Set, job manifest.Workload, p *program.Pr
 	r.want(givesUp, "%s: tries again with settings that are wrong (exit code 2)", job.ID())
 	r.want(slices.Equal(job.Pod().Containers[0].Args, []string{"migrate"}), "%s: does not migrate", job.ID())
 	r.want(spec.BackoffLimit != nil && *spec.BackoffLimit > 0, "%s: backoffLimit", job.ID())
-	r.want(spec.ActiveDeadlineSeconds != nil, "%s: activeDeadlineSeconds", job.ID())
+	deadline := spec.ActiveDeadlineSeconds
+	r.want(deadline != nil && *deadline >= int64(leastMigration.Seconds()) && *deadline <= int64(mostMigration.Seconds()),
+		"%s: activeDeadlineSeconds is not between %s and %s", job.ID(), leastMigration, mostMigration)
 	r.want(spec.TTLSecondsAfterFinished != nil, "%s: ttlSecondsAfterFinished", job.ID())
 	r.want(job.Pod().RestartPolicy == corev1.RestartPolicyNever, "%s: restartPolicy", job.ID())
 	for _, service := range s.Services {
@@ -107,13 +114,25 @@ func Databases(s *manifest.Set, programs map[string]*program.Program) []string {
 		r.want(!deprecated, "%s: enablePodMonitor goes with a coming version", o.ID())
 		text, _ := o.At("spec", "postgresql", "parameters", "max_connections").(string)
 		allowed, err := strconv.Atoi(text)
-		needed := connections(s, programs)
+		needed := Connections(s, programs)
+		parameters, _ := o.At("spec", "postgresql", "parameters").(map[string]any)
+		for _, name := range loses {
+			_, set := parameters[name]
+			r.want(!set, "%s: %s is the operator's and the release's: another value may lose what was confirmed", o.ID(), name)
+		}
 		r.want(err == nil && allowed >= needed, "%s: max_connections %q is below the %d that pods may open", o.ID(), text, needed)
 	}
 	for _, o := range s.Of("Database") {
 		r.want(text(o, "spec", "databaseReclaimPolicy") == "retain", "%s: databaseReclaimPolicy", o.ID())
 	}
 	return r
+}
+
+// loses are parameters of PostgreSQL whose defaults, and what the operator sets, keep what was confirmed, and passwords secret.
+var loses = []string{
+	"fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "wal_level", "wal_sync_method",
+	"data_sync_retry", "zero_damaged_pages", "ignore_checksum_failure", "ignore_invalid_pages", "archive_mode", "recovery_target_action",
+	"ssl", "password_encryption",
 }
 
 // Tenants (D3): on a cluster that an operator makes, each part has a database and a role of its own, which is let into it by TLS and
@@ -182,11 +201,15 @@ func (r *report) tenant(s *manifest.Set, cluster manifest.Object, part string, l
 	}
 }
 
+// retention is how many days back docs/deploying.md says that a restore goes.
+const retention = 30
+
 // Backups (D5): where there is an object store for backups, the log goes to it all the time, and a whole copy by the clock.
 func Backups(s *manifest.Set) []string {
 	var r report
 	for _, store := range s.Of("ObjectStore") {
-		r.want(text(store, "spec", "retentionPolicy") != "", "%s: retentionPolicy", store.ID())
+		days, err := strconv.Atoi(strings.TrimSuffix(text(store, "spec", "retentionPolicy"), "d"))
+		r.want(err == nil && days >= retention, "%s: retentionPolicy is not %d days or more", store.ID(), retention)
 		for _, cluster := range s.Of("Cluster") {
 			plugins, _ := cluster.At("spec", "plugins").([]any)
 			archived := slices.ContainsFunc(plugins, func(p any) bool {
@@ -207,8 +230,9 @@ func Backups(s *manifest.Set) []string {
 // spare are connections for the operator, for replication and for people.
 const spare = 12
 
-// connections counts what the pods of all parts may open at once: as many pods as a scaler allows, one more during a rollout.
-func connections(s *manifest.Set, programs map[string]*program.Program) int {
+// Connections counts what the pods of all parts may open at once: as many pods as a scaler allows, one more during a rollout. A pod
+// has those of its pool, of which the locks of its relays are some, and one that only asks whether the database is there.
+func Connections(s *manifest.Set, programs map[string]*program.Program) int {
 	total := spare
 	for _, w := range s.Workloads {
 		p := programs[manifest.Program(w.Pod().Containers[0])]
@@ -229,7 +253,7 @@ func connections(s *manifest.Set, programs map[string]*program.Program) int {
 				count = int(h.Spec.MaxReplicas)
 			}
 		}
-		total += (count + 1) * each
+		total += (count + 1) * (each + 1)
 	}
 	return total
 }

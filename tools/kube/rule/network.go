@@ -2,6 +2,7 @@ package rule
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,11 +68,13 @@ func Isolation(s *manifest.Set) []string {
 			r.want(len(rule.ports) > 0, "NetworkPolicy/%s: opens every port of %s", p.Name, rule.direction)
 			for _, peer := range rule.peers {
 				r.want(peer.NamespaceSelector == nil || !empty(peer.NamespaceSelector), "NetworkPolicy/%s: opens %s for all pods of the cluster", p.Name, rule.direction)
+				r.want(peer.NamespaceSelector == nil || one(peer.NamespaceSelector), "NetworkPolicy/%s: opens %s for namespaces that it does not name", p.Name, rule.direction)
 				anyone := peer.NamespaceSelector == nil && peer.PodSelector != nil && empty(peer.PodSelector)
 				r.want(!anyone, "NetworkPolicy/%s: opens %s for all pods of the namespace", p.Name, rule.direction)
 				if peer.IPBlock == nil {
 					continue
 				}
+				r.narrow(p.Name, rule.direction, peer.IPBlock.CIDR)
 				for _, block := range private[peer.IPBlock.CIDR] {
 					r.want(slices.Contains(peer.IPBlock.Except, block), "NetworkPolicy/%s: %s to the internet includes private addresses, %s", p.Name, rule.direction, block)
 				}
@@ -89,6 +92,31 @@ func Isolation(s *manifest.Set) []string {
 var private = map[string][]string{
 	"0.0.0.0/0": {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"},
 	"::/0":      {"fc00::/7", "fe80::/10"},
+}
+
+// The shortest prefixes of blocks that are not the internet: those that nodes ask from are of a whole cluster, those that pods reach
+// are of some servers.
+var shortest = map[networkingv1.PolicyType]struct{ v4, v6 int }{
+	networkingv1.PolicyTypeIngress: {12, 48},
+	networkingv1.PolicyTypeEgress:  {20, 64},
+}
+
+// narrow wants a block to be the internet, which has its exceptions, or some addresses.
+func (r *report) narrow(policy string, direction networkingv1.PolicyType, cidr string) {
+	if private[cidr] != nil {
+		return
+	}
+	block, err := netip.ParsePrefix(cidr)
+	least := shortest[direction].v6
+	if err == nil && block.Addr().Is4() {
+		least = shortest[direction].v4
+	}
+	r.want(err == nil && block.Bits() >= least, "NetworkPolicy/%s: opens %s for more than some addresses: %s", policy, direction, cidr)
+}
+
+// one tells whether a selector of namespaces names one.
+func one(selector *metav1.LabelSelector) bool {
+	return len(selector.MatchExpressions) == 0 && selector.MatchLabels[corev1.LabelMetadataName] != ""
 }
 
 func empty(selector *metav1.LabelSelector) bool {

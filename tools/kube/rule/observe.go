@@ -3,6 +3,7 @@ package rule
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,18 +45,23 @@ func Logs(s *manifest.Set, programs map[string]*program.Program) []string {
 	return r
 }
 
+// podMonitor is what rules need of one.
+type podMonitor struct {
+	Spec struct {
+		Selector            metav1.LabelSelector
+		PodMetricsEndpoints []struct{ Port, Path string }
+		PodTargetLabels     []string
+	}
+}
+
+func decodeMonitor(o manifest.Object) (m podMonitor, err error) { return m, o.Decode(&m) }
+
 // Monitors (O1): a monitor selects the pods of something, and asks a port that they have.
 func Monitors(s *manifest.Set) []string {
 	var r report
 	for _, o := range s.Of("PodMonitor") {
-		var m struct {
-			Spec struct {
-				Selector            metav1.LabelSelector
-				PodMetricsEndpoints []struct{ Port, Path string }
-				PodTargetLabels     []string
-			}
-		}
-		if err := o.Decode(&m); err != nil {
+		m, err := decodeMonitor(o)
+		if err != nil {
 			r.add("%s: %v", o.ID(), err)
 			continue
 		}
@@ -118,24 +124,49 @@ func Alerts(s *manifest.Set, documented string, there func(page, anchor string) 
 	return r
 }
 
-// Watched (O1) wants an alert on each of the metrics.
-func Watched(s *manifest.Set, wanted ...string) []string {
+// compared is the number that an expression ends with.
+var compared = regexp.MustCompile(`< (\d+)$`)
+
+// Instances (O1): the alert about instances of the databases that are missing counts as many as the Cluster has.
+func Instances(s *manifest.Set) []string {
 	var r report
-	found := map[string]bool{}
+	eachAlert(s, func(name, expr string) {
+		if name != "ConcordDatabaseInstanceMissing" {
+			return
+		}
+		number := compared.FindStringSubmatch(expr)
+		for _, o := range s.Of("Cluster") {
+			instances, _ := o.At("spec", "instances").(float64)
+			r.want(number != nil && number[1] == strconv.Itoa(int(instances)), "%s: %s of %v instances: %s", o.ID(), name, instances, expr)
+		}
+	})
+	return r
+}
+
+// eachAlert calls f for each alert, with its expression.
+func eachAlert(s *manifest.Set, f func(name, expr string)) {
 	for _, o := range s.Of("PrometheusRule") {
 		groups, _ := o.At("spec", "groups").([]any)
 		for i := range groups {
 			rules, _ := o.At("spec", "groups", i, "rules").([]any)
 			for j := range rules {
-				if text(o, "spec", "groups", i, "rules", j, "alert") == "" {
-					continue
-				}
-				for _, metric := range metrics(text(o, "spec", "groups", i, "rules", j, "expr")) {
-					found[metric] = true
+				if name := text(o, "spec", "groups", i, "rules", j, "alert"); name != "" {
+					f(name, text(o, "spec", "groups", i, "rules", j, "expr"))
 				}
 			}
 		}
 	}
+}
+
+// Watched (O1) wants an alert on each of the metrics.
+func Watched(s *manifest.Set, wanted ...string) []string {
+	var r report
+	found := map[string]bool{}
+	eachAlert(s, func(_, expr string) {
+		for _, metric := range metrics(expr) {
+			found[metric] = true
+		}
+	})
 	for _, metric := range wanted {
 		r.want(found[metric], "no alert asks for %s", metric)
 	}

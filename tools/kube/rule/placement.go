@@ -73,6 +73,10 @@ func Disruption(s *manifest.Set) []string {
 // minReady is how long a new pod must be ready before an old one goes: an answer of the cluster's DNS may be that old.
 const minReady = 30
 
+// Bounds of progressDeadlineSeconds: a new pod may wait for its certificate, its database and its schema, and nobody should watch a
+// rollout for an hour that goes nowhere.
+const minProgress, maxProgress = 600, 3600
+
 // Rollout (S3): a new revision never has fewer pods ready than the old one, and is given up visibly.
 func Rollout(s *manifest.Set) []string {
 	var r report
@@ -83,7 +87,8 @@ func Rollout(s *manifest.Set) []string {
 			slow := update != nil && update.MaxUnavailable != nil && *update.MaxUnavailable == none && update.MaxSurge != nil && *update.MaxSurge == one
 			r.want(slow, "%s: rollingUpdate is not one more and none fewer", w.ID())
 			r.want(d.Spec.MinReadySeconds >= minReady, "%s: minReadySeconds", w.ID())
-			r.want(d.Spec.ProgressDeadlineSeconds != nil && *d.Spec.ProgressDeadlineSeconds > d.Spec.MinReadySeconds, "%s: progressDeadlineSeconds", w.ID())
+			deadline := d.Spec.ProgressDeadlineSeconds
+			r.want(deadline != nil && *deadline >= minProgress && *deadline <= maxProgress, "%s: progressDeadlineSeconds", w.ID())
 			r.want(d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit > 0, "%s: revisionHistoryLimit", w.ID())
 			r.want(!d.Spec.Paused, "%s: is paused", w.ID())
 		}

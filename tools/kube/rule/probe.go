@@ -65,10 +65,13 @@ func eachService(s *manifest.Set, f func(w manifest.Workload, c corev1.Container
 // later, which must be sooner than its drain ends.
 const (
 	minTimeout     = 3 // seconds: the check's two, and a busy node
+	maxTimeout     = 5 // a server that hangs is found out by now
 	maxNotReady    = 5 * time.Second
 	minStart       = 30 * time.Second // a start on a busy node
 	maxStart       = 15 * time.Minute // a server of the bus that was away for long catches up; more is stuck
 	minUnresponse  = 20 * time.Second // before a process is killed for not answering
+	maxUnresponse  = time.Minute      // and the longest that one is kept that does not
+	maxNotReadyBus = 20 * time.Second // clients of the bus know three servers, and go on with another at once
 	livez, readyz  = "/livez", "/readyz"
 	natsLiveness   = "/healthz?js-enabled-only=true"
 	natsReadiness  = "/healthz?js-server-only=true"
@@ -98,7 +101,7 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 		}
 		r.want(slices.ContainsFunc(c.Ports, func(port corev1.ContainerPort) bool { return port.Name == p.HTTPGet.Port.String() }), "%s: %s probe asks port %s, which is not there", w.ID(), name, p.HTTPGet.Port.String())
 		r.want(p.HTTPGet.Path == paths[name], "%s: %s probe asks %s, not %s", w.ID(), name, p.HTTPGet.Path, paths[name])
-		r.want(p.TimeoutSeconds >= minTimeout, "%s: %s probe: timeoutSeconds", w.ID(), name)
+		r.want(p.TimeoutSeconds >= minTimeout && p.TimeoutSeconds <= maxTimeout, "%s: %s probe: timeoutSeconds", w.ID(), name)
 		r.want(p.InitialDelaySeconds == 0, "%s: %s probe: initialDelaySeconds: the startup probe is for that", w.ID(), name)
 		r.want(p.SuccessThreshold <= 1, "%s: %s probe: successThreshold", w.ID(), name)
 		r.want(p.TerminationGracePeriodSeconds == nil, "%s: %s probe: terminationGracePeriodSeconds", w.ID(), name)
@@ -107,9 +110,9 @@ func (r *report) probes(w manifest.Workload, c corev1.Container, paths map[strin
 		case "startup":
 			r.want(lasts >= minStart && lasts <= maxStart, "%s: startup probe gives up after %s", w.ID(), lasts)
 		case "liveness":
-			r.want(lasts >= minUnresponse, "%s: liveness probe kills after %s", w.ID(), lasts)
+			r.want(lasts >= minUnresponse && lasts <= maxUnresponse, "%s: liveness probe kills after %s", w.ID(), lasts)
 		case "readiness":
-			r.want(lasts <= maxNotReady || w.StatefulSet != nil, "%s: readiness probe takes %s to notice", w.ID(), lasts)
+			r.want(lasts <= maxNotReady || w.StatefulSet != nil && lasts <= maxNotReadyBus, "%s: readiness probe takes %s to notice", w.ID(), lasts)
 		}
 	}
 }

@@ -149,18 +149,43 @@ func wantedOutside(s *manifest.Set, e end, programs map[string]*program.Program)
 	at := slices.IndexFunc(s.Workloads, func(w manifest.Workload) bool { return w.Template.Labels["app.kubernetes.io/name"] == e.name })
 	switch {
 	case e.name == bus:
-		want["Ingress 8222/TCP "+addresses], want["Ingress 8222/TCP "+namespaces] = true, true // kubelets, monitors
-	case at < 0: // the databases: kubelets, monitors, the operator; the API server, and an object store for backups
+		want["Ingress 8222/TCP "+addresses] = true // kubelets
+	case at < 0: // the databases: kubelets, the operator; the API server, and an object store for backups if there is one
 		for _, line := range []string{
-			"Ingress 8000/TCP " + addresses, "Ingress 8000/TCP " + namespaces, "Ingress 5432/TCP " + namespaces, "Ingress 9187/TCP " + namespaces,
-			"Egress 443/TCP " + addresses, "Egress 6443/TCP " + addresses, "Egress 443/TCP " + internet,
+			"Ingress 8000/TCP " + addresses, "Ingress 8000/TCP " + namespaces, "Ingress 5432/TCP " + namespaces,
+			"Egress 443/TCP " + addresses, "Egress 6443/TCP " + addresses,
 		} {
 			want[line] = true
+		}
+		if len(s.Of("ObjectStore")) > 0 {
+			want["Egress 443/TCP "+internet] = true
 		}
 	case programs[manifest.Program(s.Workloads[at].Pod().Containers[0])] != nil:
 		programOutside(want, s, s.Workloads[at], programs[manifest.Program(s.Workloads[at].Pod().Containers[0])])
 	}
+	for _, port := range monitored(s, e) {
+		want[fmt.Sprintf("Ingress %d/TCP %s", port, namespaces)] = true
+	}
 	return want
+}
+
+// monitored are the ports of a kind of pods that a PodMonitor of the rendering has Prometheus ask.
+func monitored(s *manifest.Set, e end) []int32 {
+	var ports []int32
+	for _, o := range s.Of("PodMonitor") {
+		m, err := decodeMonitor(o)
+		if err != nil || !selects(&m.Spec.Selector, e.labels) { // rule Monitors says what is wrong with it
+			continue
+		}
+		for _, endpoint := range m.Spec.PodMetricsEndpoints {
+			for _, p := range e.ports {
+				if p.Name == endpoint.Port {
+					ports = append(ports, p.ContainerPort)
+				}
+			}
+		}
+	}
+	return ports
 }
 
 // programOutside adds what a program needs of the world by its settings.
@@ -175,14 +200,19 @@ func programOutside(want map[string]bool, s *manifest.Set, w manifest.Workload, 
 	if !w.Serves() {
 		return // a migration talks to nobody else
 	}
-	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, addresses)] = true  // kubelets
-	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, namespaces)] = true // monitors
-	want["Egress 4317/TCP "+namespaces] = true                            // the collector of traces and metrics
+	env := s.Env(w.Pod().Containers[0]).Values
+	want[fmt.Sprintf("Ingress %d/TCP %s", healthPort, addresses)] = true // kubelets
+	if collector := env[p.Variable("OTLP_ENDPOINT")]; collector != "" {
+		_, port := host(collector)
+		want["Egress "+port+"/TCP "+namespaces] = true
+	}
 	if has("MAIL_HOST") {
 		want["Egress 465/TCP "+internet], want["Egress 587/TCP "+internet] = true, true
 	}
-	if s.Env(w.Pod().Containers[0]).Values[p.Variable("S3_BUCKET")] != "" {
-		want["Egress 443/TCP "+internet] = true
+	for _, setting := range []string{"S3_BUCKET", "KEYRING_KMS", "KEYRING_KMS_FILE"} {
+		if env[p.Variable(setting)] != "" {
+			want["Egress 443/TCP "+internet] = true
+		}
 	}
 	for _, setting := range p.Settings {
 		// The services of others that a program calls: text messages, and what has an address on the internet by default.

@@ -119,6 +119,7 @@ func ReadOnlyRoot(s *manifest.Set) []string {
 			source := s.File(w, c, m.MountPath)
 			writable := source.Kind == "emptyDir" || source.Kind == "claim" || w.StatefulSet != nil && source.Kind == ""
 			r.want(m.ReadOnly || writable, "%s: %s is not mounted read-only", at, m.MountPath)
+			r.want(!m.ReadOnly || !writable, "%s: %s is there to be written, and mounted read-only", at, m.MountPath)
 			r.want(m.SubPath == "" && m.SubPathExpr == "", "%s: %s is a subPath, which never changes", at, m.MountPath)
 		}
 		r.want(s.File(w, c, "/tmp/x").Kind == "emptyDir", "%s: nothing can be written at /tmp", at)
@@ -128,6 +129,7 @@ func ReadOnlyRoot(s *manifest.Set) []string {
 		for _, v := range w.Pod().Volumes {
 			bounded := v.EmptyDir == nil || v.EmptyDir.SizeLimit != nil && !v.EmptyDir.SizeLimit.IsZero()
 			r.want(bounded, "%s: emptyDir %s has no sizeLimit", w.ID(), v.Name)
+			r.want(v.PersistentVolumeClaim == nil || !v.PersistentVolumeClaim.ReadOnly, "%s: claim %s is read-only", w.ID(), v.Name)
 		}
 	}
 	return r
