@@ -123,6 +123,9 @@ func mutations(t *testing.T) []mistake {
 		cidr("postgres", "2000::/3", "egress", 1, "to", 0).reported("more than some addresses: 2000::/3"),
 		cidr("postgres", "the API server", "egress", 1, "to", 0).reported("more than some addresses: the API server"),
 		set("NetworkPolicy/internet", "documents", "spec", "podSelector", "matchExpressions", 0, "values", -1).reported("documents: Egress 443/TCP the internet is open"),
+		main("documents", variable("CONCORD_DOCUMENTS_KEYRING_KMS_FILE", "/etc/concord/secret/keyring_kms"), "env", -1).
+			reported("documents: Egress 443/TCP the internet is closed"),
+		main("auth", variable("CONCORD_AUTH_OTLP_ENDPOINT", ""), "env", -1).reported("auth: Egress 4317/TCP namespaces is open"),
 		set("ObjectStore/postgres-backup", gone).reported("postgres: Egress 443/TCP the internet is open"),
 		set("NetworkPolicy/nats", map[string]any{"ipBlock": map[string]any{"cidr": "203.0.113.0/24"}}, "spec", "ingress", 0, "from", -1).reported("nats: Ingress 4222/TCP addresses is open"),
 		set("NetworkPolicy/bus", map[string]any{}, "spec", "egress", 0, "to", 0, "podSelector").reported("for all pods of the namespace"),
