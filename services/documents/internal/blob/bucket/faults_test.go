@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/concord-suite/concord/services/documents/internal/blob"
@@ -188,6 +190,45 @@ func TestAFrozenServer(t *testing.T) {
 	server.Thaw()
 	require.Equal(t, small, blobtest.Get(t, patient, key))
 	require.NoError(t, put(t.Context(), patient, large), "it can be sent again")
+}
+
+// parts counts those that the only upload has.
+func parts(t *testing.T, server *buckettest.Server) int {
+	t.Helper()
+	all, err := server.Client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: aws.String(buckettest.Bucket)})
+	require.NoError(t, err)
+	require.Len(t, all.Uploads, 1)
+	there, err := server.Client().ListParts(t.Context(), &s3.ListPartsInput{Bucket: aws.String(buckettest.Bucket),
+		Key: all.Uploads[0].Key, UploadId: all.Uploads[0].UploadId})
+	require.NoError(t, err)
+	return len(there.Parts)
+}
+
+// Whoever gives an upload up does not wait for the part that is on its way to a server which says nothing.
+func TestAnUploadIsGivenUpWithItsPart(t *testing.T) {
+	server := buckettest.Start(t)
+	s := inParts(server, 100*MiB, func(o *bucket.Options) { o.Silence = time.Hour })
+	large := content(12, 11*MiB)
+	staged, err := s.Stage(t.Context(), int64(len(large)))
+	require.NoError(t, err)
+	_, err = staged.Write(large[:6*MiB])
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return parts(t, server) == 1 }, time.Minute, 10*time.Millisecond)
+	server.Freeze()
+	_, err = staged.Write(large[6*MiB:])
+	require.NoError(t, err, "the second part is on its way")
+	gone := make(chan struct{})
+	go func() {
+		staged.Discard()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(time.Minute):
+		t.Fatal("the upload is not given up")
+	}
+	require.True(t, s.Room())
+	server.Thaw()
 }
 
 // A server that dies in the middle of a large upload has nothing to show of it afterwards; what it kept is swept.

@@ -21,6 +21,7 @@ type upload struct {
 	name, id *string
 	parts    []types.CompletedPart
 	sending  chan error // of the part on its way; nil when there is none
+	stop     context.CancelFunc
 	whole    bool
 }
 
@@ -45,15 +46,17 @@ func (u *upload) send(ctx context.Context, p *piece) error {
 	u.parts = append(u.parts, types.CompletedPart{PartNumber: &number})
 	sent := make(chan error, 1)
 	u.sending = sent
-	go func() {
+	ctx, u.stop = context.WithCancel(ctx)
+	go func(stop context.CancelFunc) {
 		defer p.close()
+		defer stop()
 		out, err := u.store.s3.UploadPart(ctx, &s3.UploadPartInput{Bucket: u.store.bucket(), Key: u.name, UploadId: u.id,
 			PartNumber: &number, Body: p.body(), ContentLength: aws.Int64(p.size)}, hashed(p.sum()))
 		if err == nil {
 			u.parts[number-1].ETag = out.ETag
 		}
 		sent <- u.store.failure(ctx, "put a part", err)
-	}()
+	}(u.stop)
 	return nil
 }
 
@@ -95,6 +98,9 @@ const discardTime = 10 * time.Second
 func (u *upload) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
+	if u.sending != nil {
+		u.stop() // nobody needs the part any more, and a bucket that does not answer would be waited for
+	}
 	_ = u.settle()
 	if !u.whole {
 		_ = u.store.abort(ctx, u.name, u.id)
