@@ -5,6 +5,8 @@ package rolling
 import (
 	"fmt"
 	"maps"
+	"os/exec"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -105,6 +107,7 @@ func followers(t *testing.T, suite *topology.Replicas) (all []follower, held map
 		consumers := stream.ListConsumers(t.Context())
 		for c := range consumers.Info() {
 			if _, durable := suite.Databases[c.Config.Durable]; durable {
+				require.NotEmpty(t, c.Config.FilterSubjects, "%s says what it wants of %s", c.Config.Durable, info.Config.Name)
 				all = append(all, follower{info.Config.Name, c.Config.Durable, c.Config.FilterSubjects})
 			}
 		}
@@ -114,8 +117,28 @@ func followers(t *testing.T, suite *topology.Replicas) (all []follower, held map
 	slices.SortFunc(all, func(a, b follower) int {
 		return slices.Compare([]string{a.stream, a.service}, []string{b.stream, b.service})
 	})
+	var there []string
+	for _, f := range all {
+		there = append(there, f.stream+" "+f.service)
+	}
+	require.Equal(t, declared(t), there, "who follows what")
 	return all, held
 }
+
+// declared are the streams and their followers of the suite's declaration: who follows a stream may acknowledge its messages.
+func declared(t *testing.T) (all []string) {
+	t.Helper()
+	permissions, err := exec.Command(topology.Binary(t, "concord-auth"), "bus", "permissions").Output()
+	require.NoError(t, err)
+	for _, m := range acknowledges.FindAllSubmatch(permissions, -1) {
+		all = append(all, string(m[1])+" "+string(m[2]))
+	}
+	slices.Sort(all)
+	require.NotEmpty(t, all)
+	return all
+}
+
+var acknowledges = regexp.MustCompile(`"\$JS\.ACK\.(\w+)\.(\w+)\.>"`)
 
 // events waits until everything that was emitted has taken effect, and prints and checks what became of it.
 func events(t *testing.T, suite *topology.Replicas) {
@@ -140,6 +163,7 @@ func events(t *testing.T, suite *topology.Replicas) {
 				continue
 			}
 			wanted, lost := b.lost(f)
+			require.NotZero(t, wanted, "%s had something to do with %s", f.service, stream)
 			rows = append(rows, append(row, f.service, fmt.Sprint(wanted), fmt.Sprint(wanted-lost), fmt.Sprint(lost)))
 			row = []string{"", "", ""}
 		}

@@ -53,12 +53,13 @@ func (e *endpoints) probe(ctx context.Context) {
 		for _, r := range replicas {
 			all.Go(func() {
 				// A pod that is being deleted leaves at once, whatever it says of itself.
-				if r.leaving.Load() || !answers(ctx, r.ready) {
+				ip, ready := r.at()
+				if r.leaving.Load() || !answers(ctx, ready) {
 					return
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				found[part] = append(found[part], r.IP)
+				found[part] = append(found[part], ip)
 			})
 		}
 	}

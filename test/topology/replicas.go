@@ -35,7 +35,7 @@ const (
 // publicURL is what people type; connections to it go to a ready gateway.
 const publicURL = "http://localhost:8080"
 
-// The last numbers of addresses: part i's replica k has 10*(i+1)+k.
+// The last numbers of addresses: part i's replica k has 10*(i+1)+k at first, and replicasOf more each time it begins again.
 const (
 	namesHost = 2
 	natsHost  = 4
@@ -52,10 +52,38 @@ type Replica struct {
 	*Process
 	// Part is what it is one of.
 	Part string
-	// IP is its own address.
+	// IP is its own address, until it begins again.
 	IP netip.Addr
 
-	leaving atomic.Bool
+	leaving  atomic.Bool
+	settings func(netip.Addr) []string
+}
+
+// at answers where the replica is, and where it says whether it is ready.
+func (r *Replica) at() (ip netip.Addr, ready string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.IP, r.ready
+}
+
+// move gives the replica an address, as the pod in the place of one that ended has another: who still knows the old one finds
+// nobody there.
+func (r *Replica) move(ip netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.IP, r.ready = ip, fmt.Sprintf("http://%s:%d/readyz", ip, healthPort)
+	r.env = append(os.Environ(), r.settings(ip)...)
+}
+
+// next is an address that the replica never had.
+func (r *Replica) next(t testing.TB) netip.Addr {
+	t.Helper()
+	b := r.IP.As4()
+	if b[3]%10+replicasOf > 9 {
+		t.Fatalf("%s began so often that it has had all its addresses", r.Name)
+	}
+	b[3] += replicasOf
+	return netip.AddrFrom4(b)
 }
 
 // Terminate does what a cluster does to a pod: it leaves the endpoints and gets SIGTERM. It waits for its end.
@@ -65,9 +93,10 @@ func (r *Replica) Terminate(t testing.TB) {
 	r.Stop(t)
 }
 
-// Begin starts the replica again and waits until it is ready.
+// Begin starts the replica again, at another address, and waits until it is ready.
 func (r *Replica) Begin(t testing.TB) {
 	t.Helper()
+	r.move(r.next(t))
 	r.leaving.Store(false)
 	r.Start(t)
 }
@@ -185,19 +214,20 @@ func (r *Replicas) createDatabase(t testing.TB, part string) string {
 func (r *Replicas) place(t testing.TB, part string, env []string) {
 	t.Helper()
 	for k := range replicasOf {
+		settings := func(ip netip.Addr) []string { return append(r.settings(part, ip), mine(env, part)...) }
 		ip := r.ip(part, k)
-		settings := append(r.settings(part, ip), mine(env, part)...)
 		if k == 0 && slices.Contains(keyrings, part) {
-			r.createKeyring(t, part, settings)
+			r.createKeyring(t, part, settings(ip))
 		}
 		if k == 0 && part != "gateway" {
-			r.migrate(t, part, append(os.Environ(), settings...))
+			r.migrate(t, part, append(os.Environ(), settings(ip)...))
 		}
 		name := fmt.Sprintf("%s-%d", part, k)
-		p := newProcess(t, name, Binary(t, "concord-"+part), nil, settings, fmt.Sprintf("http://%s:%d/readyz", ip, healthPort))
-		r.Processes[name] = p
+		replica := &Replica{Process: newProcess(t, name, Binary(t, "concord-"+part), nil, nil, ""), Part: part, settings: settings}
+		replica.move(ip)
+		r.Processes[name] = replica.Process
 		r.order = append(r.order, name)
-		r.Of[part] = append(r.Of[part], &Replica{Process: p, Part: part, IP: ip})
+		r.Of[part] = append(r.Of[part], replica)
 	}
 }
 
