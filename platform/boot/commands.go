@@ -184,7 +184,7 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 		}
 	}
 	return insist(patience, proc.Stdout, "bus", func() (bool, error) {
-		err := p.prepareBus(ctx, proc, s)
+		err := p.prepareBus(patience, proc, s) // what is not made in time is made by the next that is told to
 		var refused *jetstream.APIError
 		return !errors.As(err, &refused), err
 	})

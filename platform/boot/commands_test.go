@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,6 +104,19 @@ func TestMigrateWaitsForWhatIsNotThere(t *testing.T) {
 		require.Contains(t, r.out, "the database is up to date\nthe streams of the bus are up to date\n")
 		require.LessOrEqual(t, strings.Count(r.out, "waiting for the database: no connection to the database\n"), 1)
 	}
+}
+
+// A bus that is away is waited for as long as was said, and no longer.
+func TestMigrateWaitsForTheBusAsLongAsItIsTold(t *testing.T) {
+	m := newMachine(t, "things")
+	m.bus.Stop(t)
+	begun := time.Now()
+	code, out, stderr := once(m.environ("things"), builds, withDatabase, "migrate", "--wait", "1s")
+	require.Less(t, time.Since(begun), 15*time.Second, "one attempt may last half a minute")
+	require.Equal(t, 1, code)
+	require.Equal(t, "the database is up to date\n", out)
+	require.Contains(t, stderr, "concord-things: the bus: ")
+	require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 }
 
 func TestIdentityCommands(t *testing.T) {
