@@ -112,7 +112,7 @@ func (b *bus) prepare(t *testing.T) {
 		eventstest.Until(t, "the streams of "+p.Name+" are made", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			_, err = topology.Prepare(ctx, js, p.Name, topology.Replicas)
+			_, err = topology.Prepare(ctx, js, p.Name, b.m.set.Spec.Replicas)
 			return err == nil
 		})
 		js.Conn().Close()

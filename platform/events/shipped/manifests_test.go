@@ -116,6 +116,13 @@ func (m *manifests) believing(t *testing.T) *manifests {
 	return m
 }
 
+// single is the same with the component for one server.
+func (m *manifests) single(t *testing.T) *manifests {
+	t.Helper()
+	m.files["cluster.conf"], m.set.Spec.Replicas = string(component(t, "nats-single/cluster.conf")), 1
+	return m
+}
+
 // issue makes the certificate that the manifests ask for: these names, these URIs and these usages, and nothing else.
 func (m *manifests) issue(t *testing.T, by *mtlstest.Authority, name string) mtlstest.Pair {
 	t.Helper()

@@ -42,6 +42,16 @@ func TestShippedBus(t *testing.T) {
 	}
 }
 
+// One server, as the component "nats-single" makes it, is ready alone, keeps events and waits for no other.
+func TestShippedSingleServer(t *testing.T) {
+	t.Parallel()
+	b := begin(t, readManifests(t).single(t), mtlstest.NewAuthority(t))
+	b.launch(t)
+	b.prepare(t)
+	publish(t, b.connect(t, "sync"))
+	require.Equal(t, []string{"4222", "8222"}, listening(t, b.servers[0].cmd.Process.Pid), "for clients and probes, not for servers")
+}
+
 func (b *bus) isCluster(t *testing.T) {
 	b.meshed(t)
 	b.prepare(t)
@@ -100,26 +110,13 @@ func (b *bus) knowsParts(t *testing.T) {
 // refusesClients tries certificates that are no part's, and none.
 func (b *bus) refusesClients(t *testing.T) {
 	stranger := mtlstest.NewAuthority(t)
-	try := func(pair *mtlstest.Pair, more ...nats.Option) error {
-		ca := mtlstest.Mount(t, b.m.issue(t, b.authority, "sync"), b.authority).Files().CA
-		opts := append(more, nats.RootCAs(ca), nats.SetCustomDialer(names{b}), nats.Timeout(eventstest.Wait))
-		if pair != nil {
-			f := mtlstest.Mount(t, *pair, b.authority).Files()
-			opts = append(opts, nats.ClientCert(f.Cert, f.Key))
-		}
-		nc, err := nats.Connect(wiring, opts...)
-		if err == nil {
-			nc.Close()
-		}
-		return err
-	}
 	part, theirs := b.m.issue(t, b.authority, "sync"), b.m.issue(t, stranger, "sync")
 	peer := b.m.issue(t, b.authority, "nats")
-	require.NoError(t, try(&part), "so it would be, were it a part's")
-	require.ErrorIs(t, try(&peer), nats.ErrAuthorization, "a server is no client")
+	require.NoError(t, b.try(t, part), "so it would be, were it a part's")
+	require.ErrorIs(t, b.try(t, peer), nats.ErrAuthorization, "a server is no client")
 	for why, attempt := range map[string]func() error{
-		"certificate signed by unknown authority": func() error { return try(&theirs) },
-		"client didn't provide a certificate":     func() error { return try(nil, nats.UserInfo("spiffe://concord/sync", "")) },
+		"certificate signed by unknown authority": func() error { return b.try(t, theirs) },
+		"client didn't provide a certificate":     func() error { return b.try(t, mtlstest.Pair{}, nats.UserInfo("spiffe://concord/sync", "")) },
 	} {
 		require.Error(t, attempt(), why)
 		// In TLS 1.3 a client hears of it too late to tell it from a broken connection.
@@ -127,6 +124,21 @@ func (b *bus) refusesClients(t *testing.T) {
 			return slices.ContainsFunc(b.servers, func(s *server) bool { return strings.Contains(s.log.String(), why) })
 		})
 	}
+}
+
+// try connects with a certificate, or with none when pair is empty.
+func (b *bus) try(t *testing.T, pair mtlstest.Pair, more ...nats.Option) error {
+	t.Helper()
+	f := mtlstest.Mount(t, pair, b.authority).Files()
+	opts := append(more, nats.RootCAs(f.CA), nats.SetCustomDialer(names{b}), nats.Timeout(eventstest.Wait))
+	if pair.Leaf != nil {
+		opts = append(opts, nats.ClientCert(f.Cert, f.Key))
+	}
+	nc, err := nats.Connect(wiring, opts...)
+	if err == nil {
+		nc.Close()
+	}
+	return err
 }
 
 // listens reads from the kernel where a server listens: at the ports of the manifest, and for no leaf nodes, gateways, browsers or
