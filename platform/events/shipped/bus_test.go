@@ -34,9 +34,6 @@ type bus struct {
 	turn      atomic.Int64
 }
 
-// intruder is the last number of the address of who does not belong to the bus.
-const intruder = 99
-
 // begin starts the servers.
 func begin(t *testing.T, m *manifests, authority *mtlstest.Authority) *bus {
 	t.Helper()
