@@ -1,20 +1,22 @@
 package trial
 
-import (
-	"testing"
-
-	"github.com/stretchr/testify/require"
-)
+import "testing"
 
 // TestEverySetHasDisksOfItsOwn: a platform's overlay beside production has servers of the same names, in the same cluster.
 func TestEverySetHasDisksOfItsOwn(t *testing.T) {
 	names := map[string]bool{}
 	for _, set := range []string{"overlays/production", "overlays/ours"} {
 		for _, disk := range moreDisks(set, "nats") {
-			require.False(t, names[disk.Name], disk.Name)
+			if names[disk.Name] {
+				t.Errorf("%s: two disks have this name", disk.Name)
+			}
+			if disk.Spec.NodeAffinity == nil {
+				t.Errorf("%s is in no zone", disk.Name)
+			}
 			names[disk.Name] = true
-			require.NotNil(t, disk.Spec.NodeAffinity, disk.Name)
 		}
 	}
-	require.Len(t, names, 4, "two servers each")
+	if len(names) != 4 {
+		t.Errorf("%d disks, want two for each set", len(names))
+	}
 }
