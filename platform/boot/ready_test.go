@@ -86,20 +86,27 @@ func TestADatabaseThatFreezesIsToldWithinTwoSeconds(t *testing.T) {
 func TestADatabaseWithoutAFreeConnectionIsNotDown(t *testing.T) {
 	m := newMachine(t, "things")
 	url := sqldbtest.URL(t, sqldb.Postgres)
-	r := start(t, "things", m.environ("things", "DATABASE_URL="+url, "DATABASE_MAX_CONNS=1"), &service{}, withDatabase...)
+	r := start(t, "things", m.environ("things", "DATABASE_URL="+url, "DATABASE_MAX_CONNS=6"), &service{}, withDatabase...)
 	r.awaitReady(t, 200)
-	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- r.rt.DB.Read(context.Background(), func(*sqldb.Tx) error { close(held); <-release; return nil })
-	}()
-	<-held
+	const all = 6
+	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, all)
+	for range all {
+		go func() {
+			ended <- r.rt.DB.Read(context.Background(), func(*sqldb.Tx) error { held <- struct{}{}; <-release; return nil })
+		}()
+	}
+	for range all {
+		<-held
+	}
 	eventstest.Until(t, "it is told", func() bool {
 		status, body := get(t, "http://"+r.address(t, "health")+"/readyz")
 		require.Equal(t, 200, status, body)
-		return strings.Contains(body, "database: ok, all 1 connections are in use\n")
+		return strings.Contains(body, "database: ok, all 6 connections are in use\n")
 	})
 	close(release)
-	require.NoError(t, <-ended)
+	for range all {
+		require.NoError(t, <-ended)
+	}
 }
 
 func TestABusThatFreezesIsToldAndNotWaitedFor(t *testing.T) {

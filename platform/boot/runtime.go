@@ -226,7 +226,7 @@ func (rt *Runtime) openBus(context.Context) (err error) {
 // the buffer. One that was never reached is most likely one that never will be.
 func (rt *Runtime) askBus(context.Context) (string, error) {
 	switch h := rt.link.Health(); {
-	case h.State == link.Never && rt.Now().Sub(rt.opened) < busTime:
+	case !h.Ready && rt.Now().Sub(rt.opened) < busTime:
 		return "", readiness.ErrStarting
 	case !h.Ready:
 		return "", errors.New(h.String())
@@ -237,8 +237,9 @@ func (rt *Runtime) askBus(context.Context) (string, error) {
 	}
 }
 
-// busTime is how long a connection to the bus may take before there is anything to say about it.
-const busTime = time.Second
+// busTime is how long a connection to the bus may take, and those who make its streams when they start, before there is
+// anything to say about it.
+const busTime = 1500 * time.Millisecond
 
 // busMeter is the scope of the metrics about the bus and what waits for it.
 const busMeter = "github.com/concord-suite/concord/platform/events"
