@@ -1,7 +1,7 @@
 // Package kms opens keys that live in a KMS, by URL, for wrapping a keyring file (vault.File).
 //
 // It links the clients of five KMS, some 15 MB of a program, and stands apart for that: only programs that read a keyring
-// import it (see docs/adr/0010-kms.md).
+// import it (see docs/adr/0012-keys.md).
 //
 //	awskms://alias/concord?region=ap-southeast-2             AWS KMS
 //	gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K  Google Cloud KMS

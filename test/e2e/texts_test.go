@@ -20,5 +20,5 @@ func texts(t *testing.T, in *installation) {
 		now := new(authv1.GetChallengeResponse)
 		err := adm.Call(t.Context(), "GET", "/v1/sign-in/challenges/"+start.GetChallenge().GetChallenge(), nil, now)
 		return err == nil && now.GetChallenge().GetSmsDelivery() == authv1.DeliveryState_DELIVERY_STATE_DELIVERED
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
