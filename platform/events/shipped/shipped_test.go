@@ -2,9 +2,12 @@ package shipped
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,10 +57,29 @@ func TestShippedSingleServer(t *testing.T) {
 
 func (b *bus) isCluster(t *testing.T) {
 	b.meshed(t)
+	b.answersToItsName(t)
 	b.prepare(t)
 	js := b.connect(t, "sync")
 	eventstest.Until(t, "SYNC is on three servers", func() bool { return onThree(t, js) })
 	publish(t, js)
+}
+
+// answersToItsName comes to each server as its peers do, by its name in the routes. That they are together proves it of some: one of two
+// servers has to come to the other.
+func (b *bus) answersToItsName(t *testing.T) {
+	routes := regexp.MustCompile(`"nats://([^":]+):6222"`).FindAllStringSubmatch(b.m.files["cluster.conf"], -1)
+	require.Len(t, routes, len(b.servers))
+	own := b.m.issue(t, b.authority, "nats")
+	pair, err := tls.X509KeyPair(own.Cert, own.Key)
+	require.NoError(t, err)
+	believed := x509.NewCertPool()
+	require.True(t, believed.AppendCertsFromPEM(b.authority.PEM()))
+	for i, s := range b.servers {
+		require.Equal(t, s.name+"."+b.m.set.Spec.ServiceName, routes[i][1])
+		conn, err := tls.Dial("tcp", s.address(t, "cluster"), &tls.Config{ServerName: routes[i][1], RootCAs: believed, Certificates: []tls.Certificate{pair}})
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
 }
 
 // knowsParts tries what each part is declared to do, and some of what it is not.
