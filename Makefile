@@ -65,13 +65,17 @@ images-again: $(BIN)/images ## build them twice, elsewhere and with nothing cach
 
 # --- test it
 
+# Three packages at once on two cores: most of the time of a test is waiting.
 # The race detector watches everything but SQLite, whose code is translated from C and locks in ways of its own: watching
 # that takes two thirds of the time of the tests.
 RACE := -race '-gcflags=modernc.org/...=-race=false'
 
+# What platform/events/shipped runs lies outside its module.
+SHIPPED = $(shell find deploy/k8s tools/images/nats -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-16)
+
 test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a real NATS server; nothing may be skipped
-	REQUIRE_POSTGRES=1 $(BIN)/testreport \
-		-- go test -json $(RACE) -timeout 15m work \
+	REQUIRE_POSTGRES=1 SHIPPED_DIGEST=$(SHIPPED) $(BIN)/testreport \
+		-- go test -json $(RACE) -p 3 -timeout 20m work \
 		-- env GOWORK=off go -C tools test -json ./... \
 		-- env GOWORK=off go -C tools/images test -json ./... \
 		-- env GOWORK=off go -C tools/images/nats test -json ./...

@@ -95,9 +95,10 @@ func (w *watcher) once() error {
 	defer cancel()
 	c := &rest.Client{Base: gateways, Token: w.admin.Token, HTTP: w.web}
 	started := new(syncv1.StartRunResponse)
-	// With a request id it may be asked for again; whether others notice is counted elsewhere.
+	// With a request id it may be asked for again. It is, as a gateway is killed, too; whether clients notice that do not ask
+	// again is counted elsewhere.
 	req := &syncv1.StartRunRequest{Connection: w.connection, Kind: syncv1.RunKind_RUN_KIND_MANUAL, RequestId: uuid.NewString()}
-	if err := c.Call(ctx, "POST", "/v1/"+w.admin.Firm+"/runs", req, started); err != nil {
+	if err := again(ctx, func() error { return c.Call(ctx, "POST", "/v1/"+w.admin.Firm+"/runs", req, started) }); err != nil {
 		return fmt.Errorf("a run did not start: %w", err)
 	}
 	began := time.Now()
@@ -106,7 +107,7 @@ func (w *watcher) once() error {
 		return fmt.Errorf("a watch did not come to its end: %w", err)
 	}
 	got := new(syncv1.GetRunResponse)
-	if err := c.Call(ctx, "GET", "/v1/"+end.GetName(), nil, got); err != nil {
+	if err := again(ctx, func() error { return c.Call(ctx, "GET", "/v1/"+end.GetName(), nil, got) }); err != nil {
 		return fmt.Errorf("a run could not be read: %w", err)
 	}
 	w.mu.Lock()
@@ -117,4 +118,21 @@ func (w *watcher) once() error {
 		w.wrong = append(w.wrong, fmt.Sprintf("the watch showed %s and the run is %s: %s", end.GetState(), got.GetRun().GetState(), got.GetRun().GetMessage()))
 	}
 	return nil
+}
+
+// again asks until it is answered, or ctx ends; then it returns what was said last.
+func again(ctx context.Context, ask func() error) error {
+	pause := time.NewTicker(200 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
