@@ -68,7 +68,7 @@ func snapshot(t testing.TB, path string) []byte {
 	if err != nil {
 		t.Fatalf("copy the test database: %v", err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	into := filepath.Join(t.TempDir(), "template.db")
 	if _, err = db.Exec(`VACUUM INTO ?`, into); err != nil {
 		t.Fatalf("copy the test database: %v", err)
