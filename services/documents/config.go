@@ -22,7 +22,7 @@ type Config struct {
 	// Recoverable is how long a deleted folder can be restored.
 	Recoverable time.Duration `config:"recoverable" default:"720h" min:"24h" max:"8760h" doc:"How long a folder that was deleted without the document archive can be restored; then its documents are destroyed."`
 	// ScopeLag is how old the knowledge of what contacts may see can be.
-	ScopeLag time.Duration `config:"scope_lag" default:"5s" min:"2s" max:"1m" doc:"How far the knowledge of who is related to which client may lag behind; beyond, contacts see nothing."`
+	ScopeLag time.Duration `config:"scope_lag" default:"5s" min:"2s" max:"1m" doc:"How far the knowledge of who is related to which client may lag behind; beyond, contacts see nothing. Up to half as long again is waited for."`
 	// SweepEvery and BlobGrace are about what nobody needs any more.
 	SweepEvery time.Duration `config:"sweep_every" default:"10m" min:"1s" max:"24h" doc:"How often expired folders, tickets and unused bytes are taken away."`
 	BlobGrace  time.Duration `config:"blob_grace" default:"336h" min:"25h" max:"8760h" doc:"How long bytes are kept that no document refers to: at least one cycle of backups."`

@@ -156,6 +156,28 @@ func TestContactsWaitWhenTheClientListIsNotHeard(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
+// What is a little too old is waited for: the client list is heard again in a moment.
+func TestContactsDoNotNoticeThatTheClientListIsHeardALittleLate(t *testing.T) {
+	s := onSQLite(t, options{run: true, environ: []string{"CONCORD_DOCUMENTS_SCOPE_LAG=1m"}})
+	s.fresh()
+	client, folder := s.list.client("One")
+	contact := s.list.person("First", "first@example.com", client)
+	d := s.upload(s.staff(), folder, "a.txt", []byte("a"))
+	require.NoError(t, s.publish(d, true))
+	for range 5 {
+		s.fresh()
+		s.clock.advance(65 * time.Second) // in one step, as the next word of the client list is on its way
+		_, err := s.documents.GetDocument(s.contact(contact), &documentsv1.GetDocumentRequest{Name: d.GetName()})
+		require.NoError(t, err)
+	}
+	ended, cancel := context.WithTimeout(s.contact(contact), 200*time.Millisecond)
+	defer cancel()
+	s.nats.Stop(t)
+	s.clock.advance(65 * time.Second)
+	_, err := s.documents.GetDocument(ended, &documentsv1.GetDocumentRequest{Name: d.GetName()})
+	require.Error(t, err, "nothing is shown while it is waited for")
+}
+
 // A storage that fails refuses, says so, and keeps nothing.
 func TestAStorageThatFails(t *testing.T) {
 	s := onSQLite(t, options{})
