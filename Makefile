@@ -70,15 +70,16 @@ images-again: $(BIN)/images ## build them twice, elsewhere and with nothing cach
 # that takes two thirds of the time of the tests.
 RACE := -race '-gcflags=modernc.org/...=-race=false'
 
-# What platform/events/shipped runs lies outside its module.
-SHIPPED = $(shell find deploy/k8s tools/images/nats -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-16)
+# The go command keeps the result of a test until a file of its module changes, or a variable that it reads. Tests that build
+# programs of other modules, or read what lies beside their own, read this one: a digest of every file here.
+SOURCES = $(shell git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>&1 | sha256sum | cut -c1-16)
 
 test: $(TOOLS) ## every test with the race detector, on SQLite, PostgreSQL and a real NATS server; nothing may be skipped
-	REQUIRE_POSTGRES=1 SHIPPED_DIGEST=$(SHIPPED) $(BIN)/testreport \
+	REQUIRE_POSTGRES=1 SOURCES_DIGEST=$(SOURCES) $(BIN)/testreport \
 		-- go test -json $(RACE) -p 3 -timeout 20m work \
-		-- env GOWORK=off go -C tools test -json ./... \
-		-- env GOWORK=off go -C tools/images test -json ./... \
-		-- env GOWORK=off go -C tools/images/nats test -json ./...
+		-- env GOWORK=off go -C tools test -json -count=1 ./... \
+		-- env GOWORK=off go -C tools/images test -json -count=1 ./... \
+		-- env GOWORK=off go -C tools/images/nats test -json -count=1 ./...
 
 interop: $(TOOLS) $(NODE) ## against provider data and real software from outside (CONCORD_PROVIDER_DATA)
 	@test -d "$(CONCORD_PROVIDER_DATA)" || { echo "CONCORD_PROVIDER_DATA: no folder $(CONCORD_PROVIDER_DATA)"; exit 1; }

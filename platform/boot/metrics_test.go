@@ -79,6 +79,7 @@ func TestAMonitorIsToldWhatTheDocumentSays(t *testing.T) {
 	}
 	require.NotContains(t, body, "one's")
 
+	_ = os.Getenv("SOURCES_DIGEST") // the page lies outside this module (Makefile)
 	doc, err := os.ReadFile("../../docs/metrics.md")
 	require.NoError(t, err)
 	documented := map[string]bool{}

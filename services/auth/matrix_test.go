@@ -32,6 +32,7 @@ func contract() (services []protoreflect.ServiceDescriptor) {
 
 // The page that designs the API describes every RPC that is published.
 func TestTheDesignKnowsEveryRPC(t *testing.T) {
+	_ = os.Getenv("SOURCES_DIGEST") // the page lies outside this module (Makefile)
 	page, err := os.ReadFile("../../docs/api.md")
 	require.NoError(t, err)
 	for _, service := range contract() {

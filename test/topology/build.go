@@ -64,6 +64,7 @@ func Binary(t testing.TB, name string) string {
 }
 
 func build(name, path string) error {
+	_ = os.Getenv("SOURCES_DIGEST") // programs of every module (Makefile)
 	p, ok := programs[name]
 	if !ok {
 		return fmt.Errorf("no program %q", name)

@@ -68,6 +68,7 @@ type report struct {
 	commandFailed           bool
 	output                  map[string]*strings.Builder // by package and test, until it is known to have passed
 	tests                   map[string]int              // tests that ran, by package
+	kept                    int                         // packages whose result the go command had kept
 }
 
 func newReport(out io.Writer) *report {
@@ -149,11 +150,13 @@ func (r *report) take(e event) {
 	}
 }
 
-// endPackage prints a package's line. A package in which no test ran is passed over.
+// endPackage prints a package's line. A package in which no test ran is passed over, one whose result was kept is counted.
 func (r *report) endPackage(e event, key string) {
 	switch e.Action {
 	case "pass":
-		if r.tests[e.Package] > 0 {
+		if text := r.output[key]; text != nil && strings.Contains(text.String(), "\t(cached)") {
+			r.kept++
+		} else if r.tests[e.Package] > 0 {
 			fmt.Fprintf(r.out, "ok   %7.2fs  %s\n", e.Elapsed, e.Package)
 		}
 	case "fail":
@@ -183,6 +186,9 @@ func (r *report) showUnended(pkg string) {
 
 // finish prints the last line and says whether all is well.
 func (r *report) finish() bool {
+	if r.kept > 0 {
+		fmt.Fprintf(r.out, "%d packages passed before, and nothing that they depend on has changed\n", r.kept)
+	}
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
 	if r.failed == 0 && (r.packagesFailed > 0 || r.commandFailed) {
 		fmt.Fprintln(r.out, "a package did not build, or ended outside its tests")

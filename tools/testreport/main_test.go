@@ -33,6 +33,8 @@ func TestReport(t *testing.T) {
 		"panic outside": {[]string{passed, `{"Action":"output","Package":"p","Test":"TestC","Output":"panic: boom\n"}`, `{"Action":"fail","Package":"p"}`}, false, "panic: boom"},
 		"unended beside a failure": {[]string{`{"Action":"fail","Package":"q","Test":"TestB"}`, `{"Action":"fail","Package":"q"}`,
 			`{"Action":"output","Package":"p","Test":"TestC","Output":"SIGQUIT\n"}`, `{"Action":"fail","Package":"p"}`}, false, "SIGQUIT"},
+		"kept is said": {[]string{passed, `{"Action":"output","Package":"p","Output":"ok  \tp\t(cached)\n"}`, `{"Action":"pass","Package":"p"}`}, true,
+			"1 packages passed before, and nothing that they depend on has changed\n1 passed"},
 		"passed is quiet": {[]string{`{"Action":"output","Package":"p","Test":"TestA","Output":"noise\n"}`, passed}, true, "1 passed"},
 		"other lines":     {[]string{"go: downloading x", passed}, true, "go: downloading x"},
 	} {

@@ -22,6 +22,7 @@ func TestPageHasEveryAddress(t *testing.T) {
 
 // The committed page is what the contract gives. CONCORD_UPDATE=1 writes it.
 func TestPageIsCurrent(t *testing.T) {
+	_ = os.Getenv("SOURCES_DIGEST") // the page lies outside this module (Makefile)
 	want := apidoc.Page()
 	if os.Getenv("CONCORD_UPDATE") == "1" {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
