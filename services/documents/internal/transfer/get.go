@@ -95,12 +95,6 @@ func (h *Handler) open(ctx context.Context, ticket string) (d filing.Document, o
 		return d, nil, unknown
 	}
 	permit, d, key, err := store.DocumentOnTicket(ctx, h.DB, id)
-	if err == nil && permit.Caller.Contact != "" {
-		err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
-			d, err = Readable(tx, permit.Firm, permit.Caller.Contact, permit.Document)
-			return err
-		})
-	}
 	switch {
 	case err != nil:
 		return d, nil, err
@@ -109,6 +103,14 @@ func (h *Handler) open(ctx context.Context, ticket string) (d filing.Document, o
 	}
 	if p := h.admitted(ctx, permit.Firm, permit.Caller); p != nil {
 		return d, nil, *p
+	}
+	if permit.Caller.Contact != "" {
+		if err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
+			d, err = Readable(tx, permit.Firm, permit.Caller.Contact, permit.Document)
+			return err
+		}); err != nil {
+			return d, nil, err
+		}
 	}
 	object, err = h.Blobs.Open(ctx, key)
 	return d, object, err

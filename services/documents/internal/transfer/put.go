@@ -93,16 +93,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, ticket string)
 
 // upload reads what a ticket permits, and whether it still does.
 func (h *Handler) upload(ctx context.Context, id string) (u filing.Upload, err error) {
-	related := true
 	err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
-		if u, err = store.UploadOf(tx, id); err != nil || u.Caller.Contact == "" {
-			return err
-		}
-		f, err := store.FolderOf(tx, u.Firm, u.Folder)
-		if err != nil {
-			return err
-		}
-		related, err = store.Relates(tx, u.Firm, u.Caller.Contact, f.Client)
+		u, err = store.UploadOf(tx, id)
 		return err
 	})
 	switch {
@@ -116,10 +108,25 @@ func (h *Handler) upload(ctx context.Context, id string) (u filing.Upload, err e
 	if p := h.admitted(ctx, u.Firm, u.Caller); p != nil {
 		return u, *p
 	}
-	if !related {
+	if u.Caller.Contact == "" {
+		return u, nil
+	}
+	related := false
+	err = h.DB.Read(ctx, func(tx *sqldb.Tx) error {
+		f, err := store.FolderOf(tx, u.Firm, u.Folder)
+		if err != nil {
+			return err
+		}
+		related, err = store.Relates(tx, u.Firm, u.Caller.Contact, f.Client)
+		return err
+	})
+	switch {
+	case errors.Is(err, filing.ErrNotFound):
+		return u, over
+	case err == nil && !related:
 		return u, unknown
 	}
-	return u, nil
+	return u, err
 }
 
 // buffers are what bytes pass through. 256 KiB keeps system calls few and a thousand slow senders within 256 MiB.

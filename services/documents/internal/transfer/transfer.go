@@ -73,7 +73,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admitted looks at a caller again, since its ticket may be minutes old.
+// admitted looks at a caller again, since its ticket may be minutes old. It may wait for what a contact sees to be known; so
+// that is read after it.
 func (h *Handler) admitted(ctx context.Context, firm string, c filing.Caller) *problem {
 	if h.Revocations != nil && h.Revocations.Contains(c.Session) {
 		return &ended
