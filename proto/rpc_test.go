@@ -165,6 +165,28 @@ func TestMutatingRPCsAreIdempotent(t *testing.T) {
 	}
 }
 
+// mayRepeat are the RPCs that take something in and are not audited as a change: callers try those again whose server was
+// away (platform/dial), with no request_id, and the second time must change nothing.
+var mayRepeat = map[protoreflect.FullName]string{
+	"concord.auth.v1.DeliveryService.ReceiveDeliveryReport": "a report states what became of one message",
+	"concord.connector.v1.WebhookService.ReceiveWebhook":    "a change that was told before is dropped",
+}
+
+func TestWhatIsNotAuditedAsAChangeReads(t *testing.T) {
+	reads := regexp.MustCompile(`^(Diagnose|Estimate|Export|Get|InitiateDownload|List|Preview|Read|Resolve|Stream|Verify|Watch)`)
+	used := map[protoreflect.FullName]bool{}
+	for _, m := range methods() {
+		if ruleOf(m).GetAudit() == optionsv1.AuditKind_AUDIT_KIND_CHANGE || reads.MatchString(string(m.Name())) {
+			continue
+		}
+		used[m.FullName()] = true
+		assert.NotEmpty(t, mayRepeat[m.FullName()], "%s takes something in, and is tried again as if it changed nothing", m.FullName())
+	}
+	for name := range mayRepeat {
+		assert.True(t, used[name], "%s is no longer an exception", name)
+	}
+}
+
 // TestActionsComeAfterTheirResource: the address of a resource matches that of an action on it too, "{name}" also
 // "{name}:diagnose", and the gateway asks the method first that stands last.
 func TestActionsComeAfterTheirResource(t *testing.T) {

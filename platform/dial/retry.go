@@ -106,7 +106,8 @@ func (r *retrier) repeatable(method string, req any) bool {
 	return read
 }
 
-// changesNothing asks the contract: a method that is audited as a view, or not at all, changes nothing.
+// changesNothing asks the contract: a method that is audited as a view, or not at all, changes nothing, or nothing more when
+// it is called again (mayRepeat in the contract's tests).
 func changesNothing(method string) bool {
 	name := strings.Replace(strings.TrimPrefix(method, "/"), "/", ".", 1)
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))

@@ -27,6 +27,7 @@ const Wait = 2 * time.Minute
 type Server struct {
 	dir    string
 	port   int
+	limit  int32 // max_payload, 0 means that of NATS
 	server *server.Server
 }
 
@@ -45,6 +46,7 @@ func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: s.port, StoreDir: s.dir, JetStream: true, SyncAlways: true, NoSigs: true, NoLog: true,
+		MaxPayload: s.limit,
 	})
 	if err != nil {
 		t.Fatalf("start the NATS server: %v", err)
@@ -76,6 +78,13 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
 	s.Start(t)
+}
+
+// Limit restarts the server with another bound on what one message may have in bytes; 0 means that of NATS.
+func (s *Server) Limit(t testing.TB, bytes int32) {
+	t.Helper()
+	s.limit = bytes
+	s.Restart(t)
 }
 
 // Wipe restarts the server without any of its data.

@@ -86,44 +86,6 @@ func Monitors(s *manifest.Set) []string {
 	return r
 }
 
-// What is left out of an expression of PromQL before names with an underscore are those of metrics, and of functions, which
-// a parenthesis follows.
-var (
-	inBraces = regexp.MustCompile(`\{[^}]*\}|"[^"]*"`)
-	grouping = regexp.MustCompile(`\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)`)
-	name     = regexp.MustCompile(`\b[a-z][a-z0-9]*(_[a-z0-9]+)+\b\s*\(?`)
-	// series end the names of those that one histogram has.
-	series = regexp.MustCompile(`_(count|sum|bucket)$`)
-)
-
-// metrics are the names of the metrics in an expression.
-func metrics(expression string) []string {
-	var found []string
-	for _, word := range name.FindAllString(grouping.ReplaceAllString(inBraces.ReplaceAllString(expression, ""), ""), -1) {
-		if !strings.HasSuffix(word, "(") {
-			found = append(found, strings.TrimSpace(word))
-		}
-	}
-	return found
-}
-
-// Alerts (O1, X5): every alert uses metrics that documented names, says how bad it is and what it means, and links a place
-// of a runbook that is there.
-func Alerts(s *manifest.Set, documented string, there func(page, anchor string) bool) []string {
-	var r report
-	for _, o := range s.Of("PrometheusRule") {
-		groups, _ := o.At("spec", "groups").([]any)
-		for i := range groups {
-			rules, _ := o.At("spec", "groups", i, "rules").([]any)
-			for j := range rules {
-				rule := func(path ...any) string { return text(o, append([]any{"spec", "groups", i, "rules", j}, path...)...) }
-				r.alert(o.ID()+" "+rule("alert")+rule("record"), rule, documented, there)
-			}
-		}
-	}
-	return r
-}
-
 // compared is the number that an expression ends with.
 var compared = regexp.MustCompile(`< (\d+)$`)
 
@@ -171,21 +133,4 @@ func Watched(s *manifest.Set, wanted ...string) []string {
 		r.want(found[metric], "no alert asks for %s", metric)
 	}
 	return r
-}
-
-func (r *report) alert(at string, rule func(path ...any) string, documented string, there func(page, anchor string) bool) {
-	for _, metric := range metrics(rule("expr")) {
-		said := strings.Contains(documented, "`"+metric+"`") || strings.Contains(documented, "`"+series.ReplaceAllString(metric, "")+"`")
-		r.want(said, "%s: docs/metrics.md does not know %s", at, metric)
-	}
-	if rule("alert") == "" {
-		return
-	}
-	severity := rule("labels", "severity")
-	r.want(severity == "page" || severity == "ticket", "%s: severity %q is neither page nor ticket", at, severity)
-	r.want(rule("annotations", "summary") != "", "%s: summary", at)
-	url := rule("annotations", "runbook_url")
-	_, file, found := strings.Cut(url, "/docs/runbooks/")
-	page, anchor, _ := strings.Cut(file, "#")
-	r.want(found && there("docs/runbooks/"+page, anchor), "%s: no runbook at %q", at, url)
 }

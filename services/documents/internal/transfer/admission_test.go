@@ -178,3 +178,58 @@ func TestScopeIsLookedAtWhenItIsFresh(t *testing.T) {
 	change(r.client)
 	require.Equal(t, http.StatusOK, r.answer(http.MethodPut, put, bytes.NewReader([]byte("x"))).Code)
 }
+
+// Somebody who sends many files slowly takes the room of a few; the others of theirs wait, and everybody else's do not.
+func TestNobodySendsAllFilesAtOnce(t *testing.T) {
+	r := newRig(t)
+	const many = 3 * atOnce
+	answers, release := make(chan int, many), make(chan struct{})
+	for range many {
+		path := r.sending(r.as(true, ""), 2)
+		body, sender := io.Pipe()
+		go func() {
+			_, _ = sender.Write([]byte("a"))
+			<-release
+			_, _ = sender.Write([]byte("b"))
+			_ = sender.Close()
+		}()
+		go func() {
+			req := httptest.NewRequest(http.MethodPut, path, body)
+			req.ContentLength = 2
+			w := httptest.NewRecorder()
+			r.handler.ServeHTTP(w, req)
+			answers <- w.Code
+		}()
+	}
+	require.Eventually(t, func() bool { return r.blobs.now.Load() == atOnce }, time.Minute, time.Millisecond)
+	other := r.sending(r.as(false, "colleague"), 1)
+	require.Equal(t, http.StatusOK, r.answer(http.MethodPut, other, bytes.NewReader([]byte("b"))).Code)
+	close(release)
+	for range many {
+		require.Equal(t, http.StatusOK, <-answers)
+	}
+	require.LessOrEqual(t, r.blobs.most.Load(), int64(atOnce+1), "with the colleague's")
+	require.Empty(t, r.handler.turns.of, "nobody is remembered who sends nothing")
+}
+
+// Who waits for a turn and leaves takes none.
+func TestATurnThatIsNotWaitedForIsNobodys(t *testing.T) {
+	var all turns
+	var given []func()
+	for range atOnce {
+		give, err := all.take(t.Context(), "a")
+		require.NoError(t, err)
+		given = append(given, give)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := all.take(gone, "a")
+	require.ErrorIs(t, err, context.Canceled)
+	give, err := all.take(t.Context(), "b")
+	require.NoError(t, err)
+	give()
+	for _, give := range given {
+		give()
+	}
+	require.Empty(t, all.of)
+}

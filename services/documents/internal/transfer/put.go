@@ -64,6 +64,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, ticket string)
 	}
 	ctx, cancel := context.WithTimeout(as(r.Context(), u.Firm, u.Caller), u.Created.Add(MaxTransfer).Sub(h.Now()))
 	defer cancel()
+	give, err := h.turns.take(ctx, u.Caller.Name)
+	if err != nil {
+		return d, err
+	}
+	defer give()
 	staged, err := h.Blobs.Stage(ctx, u.Size)
 	if err != nil {
 		return d, err

@@ -50,10 +50,13 @@ type Deps struct {
 }
 
 // Handler moves bytes.
-type Handler struct{ Deps }
+type Handler struct {
+	Deps
+	turns turns
+}
 
 // New makes the handler.
-func New(d Deps) *Handler { return &Handler{d} }
+func New(d Deps) *Handler { return &Handler{Deps: d} }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -240,8 +240,8 @@ func stageUpdates(tx *sqldb.Tx, batch string, updates []ClientUpdate) error {
 			k := match.KeysOf(f)
 			if !yield([]any{
 				batch, u.Client.ID, u.Link.Record, f.Name, f.Code, f.JSON(), k.Name, k.Code, k.Business,
-				client.SortKey(f.Name), searchText(f), u.Link.Hash, micros(u.Link.At), number(len(u.Changes) > 0),
-				number(u.announced()),
+				client.SortKey(f.Name), searchText(f), u.Link.Hash, micros(u.Link.At), sqldb.Flag(len(u.Changes) > 0),
+				sqldb.Flag(u.announced()),
 			}) {
 				return
 			}
@@ -266,13 +266,6 @@ func changedEntries(updates []ClientUpdate, now time.Time) iter.Seq[history.Entr
 			}
 		}
 	}
-}
-
-func number(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // SetClientState moves a locked client to a state, with its off-boarding and what blocks it.

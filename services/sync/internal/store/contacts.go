@@ -184,7 +184,7 @@ func InsertContacts(tx *sqldb.Tx, firm, connection, tenant string, now time.Time
 			p := c.Person
 			if !yield([]any{
 				c.ID, firm, p.Name, p.JSON(), client.SortKey(p.Name), personSearch(p), string(client.Active),
-				number(len(c.Clients) > 0), at, at,
+				sqldb.Flag(len(c.Clients) > 0), at, at,
 			}) {
 				return
 			}
@@ -243,7 +243,7 @@ func UpdatePersons(tx *sqldb.Tx, connection, tenant, batch string, now time.Time
 			p := u.Person
 			if !yield([]any{
 				batch, u.Contact, u.Record, p.Name, "", p.JSON(), "", "", "", client.SortKey(p.Name), personSearch(p), u.Hash,
-				int64(0), number(u.Changed), int64(0),
+				int64(0), sqldb.Flag(u.Changed), int64(0),
 			}) {
 				return
 			}
