@@ -71,13 +71,23 @@ func TestX5_AlertsUseKnownMetricsAndLinkRunbooks(t *testing.T) {
 			}}}},
 		}}
 	}
+	asks := func(expression, report string) mistake {
+		return mistake{"PrometheusRule/x", nil, alert(expression, "page", ""), report}
+	}
 	reports(t, alerts,
-		mistake{"PrometheusRule/x", nil, alert(`histogram_quantile(1, sum by (known_label) (unheard_of_count{a="known_text"})) > 1`, "page", ""), "does not know unheard_of_count"},
+		asks(`histogram_quantile(1, sum by (known_label) (unheard_of_count{a="known_text"})) > 1`, "does not know unheard_of_count"),
+		asks(`sum(concord_ready == `, "is no PromQL"),
+		asks(`concord_ready{namespace="concord"} == 0 for 5m`, "is no PromQL"),
+		asks(`kube_job_failed{reason!=""} > 0`, "knows no label reason of kube_job_failed"),
+		asks(`rate(rpc_server_call_duration_seconds_count{rpc_grpc_status_code="2"}[5m]) > 1`, "knows no label rpc_grpc_status_code of rpc_server_call_duration_seconds_count"),
+		asks(`concord_events_aside{state="PARKT"} > 0`, `knows no state "PARKT" of concord_events_aside`),
+		asks(`max by (firm) (concord_events_aside) > 0`, "groups by firm, which is not there"),
 		mistake{"PrometheusRule/x", nil, alert("1", "", ""), "severity"},
 		mistake{"PrometheusRule/x", nil, alert("1", "pager", ""), "severity"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", ""), "summary"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/none.md#x"), "no runbook at"},
 		mistake{"PrometheusRule/x", nil, alert("1", "page", "https://example.com/docs/runbooks/keys.md#no-such-heading"), "no runbook at"},
+		mistake{"PrometheusRule/concord", at("spec", "groups", 0, "rules", 0, "annotations", "summary"), "{{ $labels.pod_name }} is away", "says pod_name, which its result has not"},
 	)
 }
 
@@ -87,7 +97,8 @@ func TestX5_WhatKeepsPeopleFromWorkingIsAlertedOn(t *testing.T) {
 	holds(t, rule.Instances)
 	watched := func(s *manifest.Set) []string {
 		return rule.Watched(s,
-			"kube_deployment_status_replicas_ready", "concord_ready", "concord_ready_part", "kube_job_status_failed",
+			"kube_deployment_status_replicas_ready", "concord_ready", "concord_ready_part", "kube_job_failed",
+			"kube_deployment_status_replicas_available", "kube_deployment_status_condition",
 			"concord_certificate_expiry_seconds", "concord_events_bus_connected", "concord_events_outbox_oldest_seconds", "concord_events_aside",
 			"rpc_server_call_duration_seconds_count", "http_server_request_duration_seconds_count", "concord_auth_mails_waiting",
 			"kubelet_volume_stats_available_bytes", "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp",
