@@ -85,8 +85,10 @@ func (l *lane) batch(ctx context.Context) (more bool, err error) {
 	case over.sent == 0:
 		return false, over.failure // and the next turn begins with a look at the stream
 	}
-	l.opt.Log.Warn("the bus did not take every event", "stream", l.known.Name, "published", over.sent, "left", over.failed,
-		"error", over.failure)
+	if l.said.anew(fmt.Sprint(l.known.Name, " left: ", over.failure)) {
+		l.opt.Log.Warn("the bus did not take every event", "stream", l.known.Name, "published", over.sent, "left", over.failed,
+			"error", over.failure)
+	}
 	return false, nil
 }
 
@@ -288,17 +290,22 @@ func (p *publisher) wave(ctx context.Context, source string, rows []*outRow) (fa
 // together publishes rows at once and waits for every confirmation. It returns one of the errors.
 func (p *publisher) together(ctx context.Context, source string, rows []*outRow) (a answers, failure error) {
 	begun := p.opt.Now()
-	acks := make([]jetstream.PubAckFuture, 0, len(rows))
-	for _, row := range rows {
-		ack, err := p.js.PublishMsgAsync(message(source, row), jetstream.WithMsgID(row.id),
+	acks := make([]jetstream.PubAckFuture, len(rows))
+	for i, row := range rows {
+		var err error
+		acks[i], err = p.js.PublishMsgAsync(message(source, row), jetstream.WithMsgID(row.id),
 			jetstream.WithExpectStream(row.stream), jetstream.WithStallWait(publishWait), jetstream.WithRetryAttempts(0))
 		if err != nil {
 			failure = err
-			break // the connection is down: the others would fail as well
+			if !errors.Is(err, nats.ErrMaxPayload) { // which is about this one: the others would fail as well
+				break
+			}
 		}
-		acks = append(acks, ack)
 	}
 	for i, ack := range acks {
+		if ack == nil {
+			continue
+		}
 		var err error
 		select {
 		case ok := <-ack.Ok():
