@@ -28,7 +28,11 @@ func TestD1_TheScriptMakesEverySecretThatPodsWaitFor(t *testing.T) {
 	}
 	call()
 	keys := contents(t, dir)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "auth", "mail_password"), []byte("word"), 0o600))
+	// What others gave: each setting that is a secret may name a file, and the files are whatever the overlay calls them.
+	given := []string{"mail_password", "keyring_kms", "sms_webhook_secret"}
+	for _, name := range given {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "auth", name), []byte("word"), 0o600))
+	}
 	call()
 	for file, text := range keys {
 		if filepath.Base(file) != "kustomization.yaml" {
@@ -49,7 +53,7 @@ func TestD1_TheScriptMakesEverySecretThatPodsWaitFor(t *testing.T) {
 		}
 	}
 	at := slices.IndexFunc(made.Objects, func(o manifest.Object) bool { return o.ID() == "Secret/auth-secrets" })
-	for _, key := range []string{"identity.key", "keyring", "mail_password"} {
+	for _, key := range append(given, "identity.key", "keyring") {
 		require.NotEmpty(t, made.Objects[at].At("data", key), key)
 	}
 	trust, _ := made.ConfigMapText("concord-trust", "trust.json")
@@ -87,6 +91,12 @@ func TestD1_TheScriptKeepsWhatIsThere(t *testing.T) {
 		}
 		require.Equal(t, before, after)
 	}
+	stray := filepath.Join(dir, "auth", "mail_password~")
+	require.NoError(t, os.WriteFile(stray, nil, 0o600))
+	out, err = call()
+	require.Error(t, err)
+	require.Contains(t, out, "auth/mail_password~: no Secret can have a key of this name")
+	require.NoError(t, os.Remove(stray))
 	out, err = call("DATABASE_HOST=other.example.com")
 	require.Error(t, err)
 	require.Contains(t, out, "auth-database/uri is there and is another one: remove it")

@@ -60,8 +60,15 @@ for part in auth connector sync documents gateway; do
 		files="$files keyring"
 		;;
 	esac
-	for extra in sms_token mail_password xero_client_secret xero_webhook_key s3_access_key_id s3_secret_access_key nats.creds; do
-		if [ -e "$part/$extra" ]; then files="$files $extra"; fi
+	for file in "$part"/*; do # what others gave; which setting reads which file is the overlay's to say
+		case ${file##*/} in
+		identity.key | keyring) ;;
+		*[!-._a-zA-Z0-9]*)
+			echo "$dir/$file: no Secret can have a key of this name" >&2
+			exit 1
+			;;
+		*) files="$files ${file##*/}" ;;
+		esac
 	done
 	resources="$resources
   - name: $part-secrets
