@@ -140,11 +140,14 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 	if e := classifySQLite(op, err); e != nil {
 		return e
 	}
-	if connectionLost(err) {
-		return &Error{Op: op, kind: ErrBusy, note: outdatedNote("no connection to the database", err), retry: true, lost: true}
-	}
 	if untrusted(err) {
 		return &Error{Op: op, kind: ErrBusy, note: "the certificate of the server is not trusted (sslrootcert, sslmode)"}
+	}
+	if strings.Contains(err.Error(), "server refused TLS connection") { // the driver has no name for it
+		return &Error{Op: op, kind: ErrBusy, note: "the server offers no TLS, which the database's URL asks for (sslmode)"}
+	}
+	if connectionLost(err) {
+		return &Error{Op: op, kind: ErrBusy, note: outdatedNote("no connection to the database", err), retry: true, lost: true}
 	}
 	if text := err.Error(); strings.HasPrefix(text, "sql: ") {
 		return &Error{Op: op, kind: errUnknown, note: scanNote(text)}
@@ -167,8 +170,9 @@ func contextError(ctx context.Context, err error) error {
 
 func connectionLost(err error) bool {
 	var network net.Error
+	var connecting *pgconn.ConnectError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.As(err, &network) ||
+		errors.Is(err, net.ErrClosed) || errors.As(err, &network) || errors.As(err, &connecting) ||
 		pgconn.SafeToRetry(err) // nothing was sent: the connection had ended before
 }
 

@@ -3,6 +3,8 @@ package sqldb_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"os"
 	osexec "os/exec"
 	"os/signal"
@@ -116,6 +118,30 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		require.ErrorContains(t, err, words, url)
 		require.NotContains(t, err.Error(), "hunter2")
 	}
+}
+
+// A server that offers no TLS says so with one byte, and nothing more.
+func TestAServerWithoutTheTLSThatTheURLAsksFor(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+	go func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // the request for TLS
+				_, _ = conn.Write([]byte("N"))
+			}
+			_ = conn.Close()
+		}
+	}()
+	_, err = sqldb.Open(t.Context(), sqldb.Config{URL: "postgres://me:hush@" + lis.Addr().String() + "/things?sslmode=require"})
+	require.ErrorIs(t, err, sqldb.ErrBusy)
+	var said *sqldb.Error
+	require.ErrorAs(t, err, &said)
+	require.Equal(t, "the server offers no TLS, which the database's URL asks for (sslmode)", said.Words())
 }
 
 func TestFileIsForItsOwnerOnly(t *testing.T) {
