@@ -78,14 +78,9 @@ func (l *lane) compareStream(ctx context.Context, s *streamState) error {
 		lost += n
 	}
 	sound, err := l.sample(ctx, name, s)
-	if err != nil {
-		return err
-	}
-	if !sound {
-		n, err := l.reconcile(ctx, name, s)
-		if err != nil {
-			return err
-		}
+	if err == nil && (!sound || l.reading.created == s.created) {
+		var n int64
+		n, err = l.reconcile(ctx, name, s)
 		lost += n
 	}
 	if lost > 0 {
@@ -93,7 +88,7 @@ func (l *lane) compareStream(ctx context.Context, s *streamState) error {
 		l.opt.Log.Warn("the bus has lost events, they will be published again", "stream", name, "events", lost)
 		l.walk = walk{}
 	}
-	return nil
+	return err
 }
 
 // unmark marks the rows that query finds as unpublished, a thousand at a time.
@@ -178,33 +173,42 @@ func held(ctx context.Context, stream jetstream.Stream, seq uint64) (*jetstream.
 	return stream.GetMsg(ctx, seq)
 }
 
-// reconcile reads the headers of the stream beside the outbox, in order, and marks as unpublished what is missing.
-func (r *Relay) reconcile(ctx context.Context, name string, s *streamState) (lost int64, err error) {
-	var after int64
+// reading is how far reconcile has come in a stream; zero when it is not under way.
+type reading struct{ created, after int64 }
+
+// reconcile reads the headers of the stream beside the outbox, in order, and marks as unpublished what is missing. What a lost
+// connection or stepWait interrupts goes on where it was: weeks of events may take longer than a step.
+func (l *lane) reconcile(ctx context.Context, name string, s *streamState) (lost int64, err error) {
+	if l.reading.created != s.created {
+		l.reading = reading{created: s.created}
+	}
 	for {
 		var marks []mark
-		err := r.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
-			marks, err = sqldb.Collect(tx, scanMark, selectMarks+`LIMIT 1000`, name, s.created, after)
+		err := l.db.Read(ctx, func(tx *sqldb.Tx) (err error) {
+			marks, err = sqldb.Collect(tx, scanMark, selectMarks+`LIMIT 1000`, name, s.created, l.reading.after)
 			return err
 		})
-		if err != nil || len(marks) == 0 {
+		if err != nil {
 			return lost, err
 		}
-		after = marks[len(marks)-1].seq
+		if len(marks) == 0 {
+			l.reading = reading{}
+			return lost, nil
+		}
 		missing, err := missingFrom(ctx, s.stream, marks)
 		if err != nil {
 			return lost, err
 		}
-		if len(missing) == 0 {
-			continue
+		if len(missing) > 0 {
+			d := l.db.Dialect()
+			n, err := l.unmark(ctx, `SELECT position FROM events_outbox WHERE published_seq IS NOT NULL AND `+d.AnyOf("position", 1),
+				sqldb.List(d, missing))
+			lost += n
+			if err != nil {
+				return lost, err
+			}
 		}
-		d := r.db.Dialect()
-		n, err := r.unmark(ctx, `SELECT position FROM events_outbox WHERE published_seq IS NOT NULL AND `+d.AnyOf("position", 1),
-			sqldb.List(d, missing))
-		lost += n
-		if err != nil {
-			return lost, err
-		}
+		l.reading.after = marks[len(marks)-1].seq
 	}
 }
 

@@ -48,6 +48,7 @@ type lane struct {
 	pub   *publisher
 
 	state      *streamState // nil until the stream was looked at
+	reading    reading
 	walk       walk
 	lastBeacon time.Time
 }
