@@ -186,3 +186,21 @@ func (s *suite) eventuallyReady(state func() bool) {
 		return s.service.Ready(context.Background()) == nil && state()
 	}, time.Minute, 20*time.Millisecond)
 }
+
+// A bucket may take longer over the bytes than their sender may be silent: the sender has said everything.
+func TestABucketThatTakesItsTime(t *testing.T) {
+	server := buckettest.Start(t)
+	s := onSQLite(t, options{bucket: server, environ: []string{"CONCORD_DOCUMENTS_TRANSFER_IDLE=1s"}})
+	folder := s.business("Slow")
+	server.Set(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Method == http.MethodPut {
+			<-time.After(3 * time.Second)
+		}
+		return false
+	})
+	for _, size := range []int{26, 512 << 10} { // as much as is read at once, too: its end is found by asking again
+		content := bytes.Repeat([]byte("x"), size)
+		d := s.upload(s.staff(), folder, "a.txt", content)
+		require.Equal(t, content, s.download(s.staff(), d.GetName()))
+	}
+}

@@ -30,7 +30,7 @@ type S3 struct {
 	KMSKey          string        `config:"kms_key" doc:"The key for aws:kms; unset: the account's own for S3."`
 	Silence         time.Duration `config:"silence" default:"15s" min:"1s" max:"5m" doc:"How long the bucket may move no byte before a request is given up."`
 	SpoolDir        string        `config:"spool_dir" doc:"The folder of bytes on their way to the bucket; unset: the system's for temporary files."`
-	Spool           config.Size   `config:"spool" default:"1GiB" min:"16MiB" max:"1024GiB" doc:"How many bytes may be on their way at once. An upload takes 16 MiB of it at most, one above 156 GiB more."`
+	Spool           config.Size   `config:"spool" default:"1GiB" min:"16MiB" max:"1024GiB" doc:"How many bytes may be on their way at once. An upload takes 16 MiB of it, or twice that while there is room, one above 156 GiB more."`
 }
 
 var (

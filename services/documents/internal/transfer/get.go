@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"sync/atomic"
 
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/services/documents/internal/blob"
@@ -35,22 +36,25 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, ticket string) {
 	head.Set("Cache-Control", "private, no-store")
 	body := content(object)
 	http.ServeContent(&ranged{ResponseWriter: w}, r, "", d.Created, body)
-	if cut, ok := body.(*watched); ok && cut.err != nil && r.Context().Err() == nil {
-		h.Logger.ErrorContext(r.Context(), "a download was cut", "error", cut.err)
+	if cut, ok := body.(*watched); ok && r.Context().Err() == nil {
+		if err := cut.failed.Load(); err != nil {
+			h.Logger.ErrorContext(r.Context(), "a download was cut", "error", *err)
+		}
 	}
 }
 
-// watched remembers why an object could not be read to its end: the server only stops.
+// watched remembers why an object could not be read to its end: the server only stops. Several ranges are read beside the one
+// who asked for them, who may be gone before the read is.
 type watched struct {
 	blob.Object
-	err error
+	failed atomic.Pointer[error]
 }
 
 // Read implements io.Reader.
 func (o *watched) Read(b []byte) (int, error) {
 	n, err := o.Object.Read(b)
 	if err != nil && !errors.Is(err, io.EOF) {
-		o.err = err
+		o.failed.Store(&err)
 	}
 	return n, err
 }

@@ -159,6 +159,8 @@ func (h *Handler) take(ctx context.Context, w http.ResponseWriter, r *http.Reque
 			if left > 0 {
 				return nil, short
 			}
+			// A deadline that passed while a bucket takes its time over the bytes would end the request.
+			_ = body.control.SetReadDeadline(time.Time{})
 			return head, nil
 		case err != nil:
 			return nil, short // the sender is gone, or said nothing for too long
