@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,9 @@ func CopyBlobs(ctx context.Context, cfg Config, m Move, damaged func(key string)
 type copier struct {
 	from, to blob.Store
 	verify   bool
-	damaged  func(string)
+
+	mu      sync.Mutex // held while damaged is called
+	damaged func(string)
 
 	found, copied, bytes, there, gone, broken atomic.Int64
 }
@@ -99,6 +102,8 @@ func (c *copier) one(ctx context.Context, info blob.Info) error {
 		return nil
 	case errors.Is(err, blob.ErrMismatch), errors.Is(err, blob.ErrDamaged):
 		c.broken.Add(1)
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.damaged(info.Key.String())
 		return nil
 	case err != nil:

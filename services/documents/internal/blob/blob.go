@@ -102,8 +102,8 @@ type Info struct {
 	ModTime time.Time
 }
 
-// Object is an opened blob, used by one goroutine. Who has begun to read it reads on to its end when the blob is removed
-// meanwhile; who seeks then may get ErrNotFound.
+// Object is an opened blob, used by one goroutine, but that another one may close it. Who has begun to read it reads on to its
+// end when the blob is removed meanwhile; who seeks then may get ErrNotFound.
 type Object interface {
 	// Read may answer ErrDamaged in place of the last bytes.
 	io.ReadSeekCloser
@@ -121,7 +121,8 @@ type Staged interface {
 	Size() int64
 	// Commit makes the bytes durable under key. created is false when they were there already; of several at the same moment
 	// a driver may tell more than one that it was the first. It may be called again,
-	// for the same key or another generation, until Discard. After an error nothing may refer to the key for its sake.
+	// for the same key or another generation, until Discard. After an error nothing may refer to the key for its sake; it is
+	// never ErrNotFound.
 	Commit(ctx context.Context, key Key) (created bool, err error)
 	// Discard drops the staged bytes; a committed blob stays. It must be called, and may be called twice.
 	Discard()

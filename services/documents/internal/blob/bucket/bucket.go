@@ -12,6 +12,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -175,8 +176,16 @@ func (s *Store) each(ctx context.Context, folder string, fn func(types.Object) e
 				return err
 			}
 		}
+		if aws.ToBool(page.IsTruncated) && aws.ToString(page.NextContinuationToken) == "" {
+			return s.unending("list")
+		}
 	}
 	return nil
+}
+
+// unending is a listing that does not say how it goes on: it is not taken for a whole one.
+func (s *Store) unending(op string) error {
+	return &silent{fmt.Sprintf("blob: bucket %s: %s: the bucket has more, and does not say where it goes on", s.o.Bucket, op)}
 }
 
 // Reclaim implements blob.Store: it ends uploads that nobody goes on with, and removes what was complete and never copied.
@@ -197,6 +206,9 @@ func (s *Store) Reclaim(ctx context.Context, before time.Time) error {
 		}
 		if !aws.ToBool(page.IsTruncated) {
 			break
+		}
+		if aws.ToString(page.NextKeyMarker) == "" {
+			return s.unending("list uploads")
 		}
 		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 	}

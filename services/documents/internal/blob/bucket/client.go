@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -40,7 +41,9 @@ func connect(ctx context.Context, o Options) (*s3.Client, error) {
 	if o.AccessKeyID != "" {
 		settings.Credentials = credentials.NewStaticCredentialsProvider(o.AccessKeyID, o.SecretAccessKey, "")
 	} else {
-		ambient, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithLogger(logging.Nop{}))
+		// Who gives credentials is given up when it says nothing, too: all requests wait for the one that asks it.
+		asks := awshttp.NewBuildableClient().WithTimeout(o.Silence)
+		ambient, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithLogger(logging.Nop{}), config.WithHTTPClient(asks))
 		if err != nil {
 			return nil, fmt.Errorf("blob: the machine's AWS settings can not be read: %w", err)
 		}

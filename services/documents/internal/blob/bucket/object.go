@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,13 +22,16 @@ import (
 type object struct {
 	store *Store
 	ctx   context.Context
+	end   context.CancelFunc // of ctx
 	name  *string
 	info  blob.Info
 
+	mu     sync.Mutex // held by who reads, seeks or closes
+	closed bool
 	at     int64 // where the reader is
 	body   io.ReadCloser
 	bodyAt int64 // where the body is, and up to where it goes
-	end    int64
+	until  int64
 	window int64     // how much the next request asks for after a seek
 	hash   hash.Hash // of the first hashed bytes, as they were read
 	hashed int64
@@ -53,7 +58,8 @@ func (s *Store) Open(ctx context.Context, key blob.Key) (blob.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object{store: s, ctx: ctx, name: name, hash: sha256.New(), window: firstWindow,
+	ctx, end := context.WithCancel(ctx)
+	return &object{store: s, ctx: ctx, end: end, name: name, hash: sha256.New(), window: firstWindow,
 		info: blob.Info{Key: key, Size: aws.ToInt64(head.ContentLength), ModTime: aws.ToTime(head.LastModified)}}, nil
 }
 
@@ -62,6 +68,8 @@ func (o *object) Info() blob.Info { return o.info }
 
 // Seek implements io.Seeker. It asks for nothing.
 func (o *object) Seek(offset int64, whence int) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	switch whence {
 	case io.SeekCurrent:
 		offset += o.at
@@ -77,6 +85,11 @@ func (o *object) Seek(offset int64, whence int) (int64, error) {
 
 // Read implements io.Reader. The last bytes of a blob that was read from its start are given out only when its hash is right.
 func (o *object) Read(b []byte) (n int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0, fs.ErrClosed
+	}
 	if o.at >= o.info.Size {
 		if o.at == 0 && o.info.Key.SHA256 != blob.Sum(o.hash.Sum(nil)) {
 			return 0, blob.ErrDamaged
@@ -117,9 +130,9 @@ func (o *object) read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := o.body.Read(b[:min(int64(len(b)), o.end-o.bodyAt)])
+	n, err := o.body.Read(b[:min(int64(len(b)), o.until-o.bodyAt)])
 	o.bodyAt += int64(n)
-	if o.bodyAt == o.end {
+	if o.bodyAt == o.until {
 		o.hangUp()
 	}
 	if n > 0 {
@@ -135,13 +148,13 @@ func (o *object) read(b []byte) (int, error) {
 func (o *object) ask() error {
 	o.hangUp()
 	in := &s3.GetObjectInput{Bucket: o.store.bucket(), Key: o.name}
-	o.end = o.info.Size
+	o.until = o.info.Size
 	if o.at > 0 {
 		if o.hashed != o.at { // a connection that broke while all was being read goes on for all the rest
-			o.end = min(o.end, o.at+o.window)
-			o.window *= windowGrowth
+			o.until = min(o.until, o.at+o.window)
+			o.window = min(o.window*windowGrowth, o.info.Size) // no larger, however often a connection breaks
 		}
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", o.at, o.end-1))
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", o.at, o.until-1))
 	}
 	out, err := o.store.s3.GetObject(o.ctx, in)
 	if err != nil {
@@ -150,16 +163,20 @@ func (o *object) ask() error {
 		}
 		return o.store.failure(o.ctx, "get", err)
 	}
-	if got := aws.ToInt64(out.ContentLength); got != o.end-o.at {
+	if got := aws.ToInt64(out.ContentLength); got != o.until-o.at {
 		_ = out.Body.Close()
-		return fmt.Errorf("blob: get: the bucket gives %d bytes where %d were asked for", got, o.end-o.at)
+		return fmt.Errorf("blob: get: the bucket gives %d bytes where %d were asked for", got, o.until-o.at)
 	}
 	o.body, o.bodyAt = out.Body, o.at
 	return nil
 }
 
-// Close implements io.Closer. The object may be read again.
+// Close implements io.Closer. It ends a read that is under way.
 func (o *object) Close() error {
+	o.end()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
 	o.hangUp()
 	return nil
 }

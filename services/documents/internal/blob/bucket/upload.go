@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -32,6 +33,9 @@ func (s *Store) begin(ctx context.Context, name *string) (*upload, error) {
 	out, err := s.s3.CreateMultipartUpload(ctx, in)
 	if err != nil {
 		return nil, s.failure(ctx, "begin an upload", err)
+	}
+	if out.UploadId == nil {
+		return nil, &silent{fmt.Sprintf("blob: bucket %s: begin an upload: the answer is empty", s.o.Bucket)}
 	}
 	return &upload{store: s, name: name, id: out.UploadId}, nil
 }
@@ -111,8 +115,11 @@ func (u *upload) discard(ctx context.Context) {
 // check sees that an object is there, and as large as it must be.
 func (s *Store) check(ctx context.Context, name *string, size int64) error {
 	out, err := s.head(ctx, name)
-	if err == nil && aws.ToInt64(out.ContentLength) != size {
-		err = fmt.Errorf("blob: the bucket made %d bytes of %d", aws.ToInt64(out.ContentLength), size)
+	switch {
+	case errors.Is(err, blob.ErrNotFound): // who stages did not look for a blob
+		return &silent{fmt.Sprintf("blob: bucket %s: look up: what it made is not there", s.o.Bucket)}
+	case err == nil && aws.ToInt64(out.ContentLength) != size:
+		return fmt.Errorf("blob: the bucket made %d bytes of %d", aws.ToInt64(out.ContentLength), size)
 	}
 	return err
 }
@@ -152,6 +159,9 @@ func (s *Store) copyParts(ctx context.Context, source, to *string, size int64) e
 				PartNumber: &number, CopySource: source, CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", first, last))})
 			if err != nil {
 				return s.failure(within, "copy a part", err)
+			}
+			if out.CopyPartResult == nil { // an answer without a body
+				return &silent{fmt.Sprintf("blob: bucket %s: copy a part: the answer is empty", s.o.Bucket)}
 			}
 			u.parts[i] = types.CompletedPart{PartNumber: &number, ETag: out.CopyPartResult.ETag}
 			return nil
