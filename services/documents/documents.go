@@ -127,29 +127,6 @@ func (m Mail) server() *postal.Server {
 		From: m.From, Timeout: m.Timeout}
 }
 
-// scope says whether what the firm's contacts may see is known freshly enough. What is a little too old is waited for, half
-// as long again as it may be old: servers of the bus that are replaced keep the client list's word back for that long. Nothing
-// is shown meanwhile.
-func (s *Service) scope(ctx context.Context, firm string) error {
-	tick := time.NewTicker(knownPoll)
-	defer tick.Stop()
-	for {
-		lag, err := s.consumer.Lag(ctx, inbound.Stream, firm)
-		if err != nil || lag <= s.cfg.ScopeLag {
-			return err
-		}
-		late := fmt.Errorf("documents: the client list was last heard %s ago", lag.Round(time.Millisecond))
-		if lag > s.cfg.ScopeLag+s.cfg.ScopeLag/2 {
-			return late
-		}
-		select {
-		case <-ctx.Done():
-			return late
-		case <-tick.C:
-		}
-	}
-}
-
 const (
 	// knownWait bounds the wait for the client list's word on how far it has been heard. It comes once a second, and counts
 	// from before it was sent.
