@@ -210,6 +210,9 @@ func (l *lane) run(ctx context.Context) {
 // flushWait bounds the publishing of what the last calls wrote before the process ends.
 const flushWait = 1500 * time.Millisecond
 
+// lockRetry is how often flush asks whether it may publish. A server may learn only a moment later that a lock was given up.
+const lockRetry = 20 * time.Millisecond
+
 // flush publishes what is left, if the bus is there and nobody else does it.
 func (l *lane) flush(ctx context.Context) error {
 	if !l.js.Conn().IsConnected() {
@@ -217,7 +220,7 @@ func (l *lane) flush(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushWait)
 	defer cancel()
-	lock, err := l.lock(ctx)
+	lock, err := l.lockWhileWaiting(ctx)
 	if lock == nil {
 		return err
 	}
@@ -227,6 +230,20 @@ func (l *lane) flush(ctx context.Context) error {
 		more, err = l.batch(ctx)
 	}
 	return err
+}
+
+// lockWhileWaiting takes the lock as soon as it is free. It returns none when no event waits any more.
+func (l *lane) lockWhileWaiting(ctx context.Context) (*sqldb.Lock, error) {
+	for {
+		some, err := l.waiting(ctx, l.known.Name)
+		if err != nil || !some {
+			return nil, err
+		}
+		if lock, err := l.lock(ctx); lock != nil || err != nil {
+			return lock, err
+		}
+		sleep(ctx, lockRetry)
+	}
 }
 
 // lock says who publishes to the stream.

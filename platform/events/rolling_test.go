@@ -169,6 +169,26 @@ func TestRelayPublishesTheRestBeforeItEnds(t *testing.T) {
 	})
 }
 
+// A server may learn a moment later that whoever published has let go of it: that is waited for.
+func TestRelayPublishesTheRestWhenOthersLetGo(t *testing.T) {
+	each(t, func(w *world) {
+		eventstest.Until(w, "a relay ends that had the time for all", func() bool {
+			var lock *sqldb.Lock
+			eventstest.Until(w, "the lock is free", func() bool {
+				var err error
+				lock, err = w.out.TryLock(context.Background(), "events.relay/sync/SYNC")
+				require.NoError(w, err)
+				return lock != nil
+			})
+			stop := w.run(w.relay(events.RelayOptions{}))
+			w.emit("c", 1)
+			time.AfterFunc(200*time.Millisecond, lock.Release)
+			stop()
+			return w.count(w.out, `SELECT count(*) FROM events_outbox WHERE published_seq IS NULL`) == 0
+		})
+	})
+}
+
 func TestObserveTellsWhatWaits(t *testing.T) {
 	each(t, func(w *world) {
 		reader := sdkmetric.NewManualReader()
