@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/concord-suite/concord/gateway/internal/problem"
 	"github.com/concord-suite/concord/gateway/internal/request"
@@ -21,6 +22,36 @@ var (
 	contentPath = regexp.MustCompile(`^/v1/(firms/[^/]+/documents/[^/:]+)/content$`)
 	uploadPath  = regexp.MustCompile(`^/v1/((firms/[^/]+)/folders/[^/:]+)/documents:upload$`)
 )
+
+// large is from what size on an upload may be worked on after its last byte: a bucket puts it together of parts and copies it.
+// What is smaller, and whatever is read, is answered soon or not at all.
+const large = 16 << 20
+
+// answerWait is how long the answer to a large upload may take: a bucket copies a gigabyte in some ten seconds, a slow one in a
+// minute. What stands before the gateway waits as long (deploy/k8s).
+const answerWait = time.Hour
+
+// patient lets the answers to large uploads take their time.
+type patient struct{ soon, late http.RoundTripper }
+
+func newPatient(soon http.RoundTripper) http.RoundTripper {
+	t, ok := soon.(*http.Transport)
+	if !ok {
+		return soon
+	}
+	late := t.Clone()
+	late.ResponseHeaderTimeout = answerWait
+	late.DisableKeepAlives = true // the one who made the transport closes its connections, and not the copy's
+	return patient{soon, late}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut && (r.ContentLength < 0 || r.ContentLength > large) {
+		return p.late.RoundTrip(r)
+	}
+	return p.soon.RoundTrip(r)
+}
 
 // Proxy passes bytes.
 type Proxy struct {
@@ -39,7 +70,7 @@ func New(documents documentsv1.DocumentServiceClient, transport http.RoundTrippe
 				r.Out.Header.Del(h)
 			}
 		},
-		Transport:     transport,
+		Transport:     newPatient(transport),
 		FlushInterval: -1,
 		ModifyResponse: func(resp *http.Response) error {
 			for _, h := range []string{"X-Content-Type-Options", "Cache-Control"} {
