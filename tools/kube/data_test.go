@@ -52,11 +52,13 @@ func TestD3_TheDatabaseKeepsWhatItConfirmedAndTakesAllConnections(t *testing.T) 
 		mistake{"Cluster/postgres", at("spec", "instances"), 2, "2 instances"},
 		mistake{"Cluster/postgres", at("spec", "enableSuperuserAccess"), true, "enableSuperuserAccess"},
 		mistake{"Cluster/postgres", at("spec", "storage"), gone, "storage"},
+		mistake{"Cluster/postgres", at("spec", "enablePDB"), false, "enablePDB"},
 		mistake{"Cluster/postgres", at("spec", "monitoring", "enablePodMonitor"), true, "enablePodMonitor"},
 		mistake{"Cluster/postgres", at("spec", "postgresql", "parameters", "max_connections"), "100", "max_connections"},
 		mistake{"HorizontalPodAutoscaler/auth", at("spec", "maxReplicas"), 60, "max_connections"},
 		mistake{"Database/auth", at("spec", "databaseReclaimPolicy"), "delete", "databaseReclaimPolicy"},
 	)
+	reportsIn(t, "overlays/small", databases, mistake{"Cluster/postgres", at("spec", "enablePDB"), gone, "lets a single one never go"})
 }
 
 // inFile changes a text of the bus's configuration.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 
 	"github.com/concord-suite/concord/tools/kube/lint"
 	"github.com/concord-suite/concord/tools/kube/manifest"
@@ -110,4 +111,76 @@ func TestX5_ImagesOfAnotherRegistry(t *testing.T) {
 	for _, w := range set.Workloads {
 		require.Regexp(t, `^registry\.example\.com/concord/[a-z]+@sha256:[0-9a-f]{64}$`, w.Pod().Containers[0].Image)
 	}
+}
+
+// TestX5_ClassesOfVolumesAreWhatThePageSays: the page's patches are taken, and give every claim a class.
+func TestX5_ClassesOfVolumesAreWhatThePageSays(t *testing.T) {
+	set, err := manifest.Render(copied(t, block(t, "yaml", "storageClassName")), "overlays/ours")
+	require.NoError(t, err)
+	conformer, err := lint.NewConformer(open(t).schemas)
+	require.NoError(t, err)
+	breaks, err := conformer.Breaks(set)
+	require.NoError(t, err)
+	require.Empty(t, breaks)
+	for kind, path := range map[string][]any{
+		"PersistentVolumeClaim": {"spec", "storageClassName"},
+		"StatefulSet":           {"spec", "volumeClaimTemplates", 0, "spec", "storageClassName"},
+		"Cluster":               {"spec", "walStorage", "storageClass"},
+	} {
+		require.Len(t, set.Of(kind), 1)
+		require.NotEmpty(t, set.Of(kind)[0].At(path...), kind)
+	}
+}
+
+// TestD6_HowToKeepVolumesStandsBeforeWhatRemovesThem, as people stop reading at the command that they came for.
+func TestD6_HowToKeepVolumesStandsBeforeWhatRemovesThem(t *testing.T) {
+	for _, heading := range []string{"## Uninstall", "## Back up and restore"} {
+		_, text, _ := strings.Cut(page(t), heading+"\n")
+		kept := regexp.MustCompile(`"Retain"|\[stay\]\(#uninstall\)`).FindStringIndex(text)
+		removed := regexp.MustCompile(`kubectl (delete -k|-n concord delete cluster)`).FindStringIndex(text)
+		require.True(t, kept != nil && removed != nil && kept[0] < removed[0], heading)
+	}
+}
+
+// jobsAgain is how the Jobs of a release are made again: a Job that has run is not changed, and not run once more, by an apply.
+const jobsAgain = "kubectl -n concord delete job -l app.kubernetes.io/component=migration"
+
+// TestD2_WhatNeedsTheJobsAgainSaysSo: after a restore nothing else makes the streams of an emptied bus, and the schema of this release
+// in databases of an earlier one; components that change the Jobs are refused where those have run.
+func TestD2_WhatNeedsTheJobsAgainSaysSo(t *testing.T) {
+	runbook, err := os.ReadFile(repository + "/docs/runbooks/certificates.md")
+	require.NoError(t, err)
+	alerts, err := os.ReadFile(repository + "/docs/runbooks/alerts.md")
+	require.NoError(t, err)
+	for heading, text := range map[string]string{"## Back up and restore": page(t), "## Replace the authority": string(runbook), "## ConcordBusUnreachable": string(alerts)} {
+		_, text, found := strings.Cut(text, heading+"\n")
+		require.True(t, found, heading)
+		text, _, _ = strings.Cut(text, "\n## ")
+		removed := strings.Index(text, jobsAgain)
+		require.Positive(t, removed, heading)
+		require.NotContains(t, text[:removed], "kubectl apply --server-side", heading)
+		require.Contains(t, text[removed:], "apply", heading)
+	}
+
+	var change []string
+	components, err := filepath.Glob(deploy + "/components/*/kustomization.yaml")
+	require.NoError(t, err)
+	for _, file := range components {
+		var component struct {
+			Patches []struct{ Target struct{ Kind string } }
+		}
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, yaml.Unmarshal(data, &component))
+		name := filepath.Base(filepath.Dir(file))
+		for _, patch := range component.Patches {
+			kind := regexp.MustCompile("^(" + patch.Target.Kind + ")$")
+			if kind.MatchString("Job") && name != "release" && !slices.Contains(change, "`"+name+"`") { // that gives them other names
+				change = append(change, "`"+name+"`")
+			}
+		}
+	}
+	require.NotEmpty(t, change)
+	last := len(change) - 1
+	require.Contains(t, page(t), "(the components "+strings.Join(change[:last], ", ")+" and "+change[last])
 }

@@ -108,6 +108,7 @@ func Databases(s *manifest.Set, programs map[string]*program.Program) []string {
 		standbys, _ := o.At("spec", "postgresql", "synchronous", "number").(float64)
 		durable := o.At("spec", "postgresql", "synchronous", "dataDurability") == "required" && o.At("spec", "postgresql", "synchronous", "method") == "any" && standbys >= 1
 		r.want(instances == 1 || instances >= 3 && durable, "%s: %v instances, durable: %t", o.ID(), instances, durable)
+		r.want((o.At("spec", "enablePDB") == false) == (instances == 1), "%s: enablePDB: the operator's budget keeps the primary of several from being evicted, and lets a single one never go", o.ID())
 		r.want(o.At("spec", "enableSuperuserAccess") == false, "%s: enableSuperuserAccess", o.ID())
 		r.want(o.At("spec", "storage", "size") != nil, "%s: storage", o.ID())
 		_, deprecated := o.At("spec", "monitoring", "enablePodMonitor").(bool)

@@ -3,10 +3,12 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -150,8 +152,58 @@ func overdue(d appsv1.Deployment) bool {
 	return false
 }
 
+// migrations selects the Jobs of every release.
+const migrations = "app.kubernetes.io/component=migration"
+
+// stands shows that a Job which was made stays as it is: a component that changes it between releases is refused.
+func (t *Trial) stands(ctx context.Context, name string, objects []*unstructured.Unstructured) {
+	other := edit(objects, func(object map[string]any) {
+		if object["kind"] == "Job" {
+			pod, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "template", "spec")
+			spec := pod.(map[string]any)
+			volumes, _ := spec["volumes"].([]any)
+			spec["volumes"] = append(volumes, map[string]any{"name": "more", "emptyDir": map[string]any{}})
+		}
+	})
+	refused := 0
+	for _, object := range other {
+		if object.GetKind() != "Job" {
+			continue
+		}
+		if err := t.Cluster.Try(ctx, object); err == nil || !isFor(err, "field is immutable") {
+			t.Report.Fail(name, "%s: another volume is not refused: %v", cluster.ID(object), err)
+		} else {
+			refused++
+		}
+	}
+	t.Report.Line("no", "%d Jobs with a volume more", refused)
+}
+
+// anew wants every Job of before to be gone, and as many others to be there.
+func (t *Trial) anew(ctx context.Context, name string, before []batchv1.Job, objects []*unstructured.Unstructured) error {
+	w, err := t.workloads(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := 0
+	for _, object := range objects {
+		if object.GetKind() == "Job" {
+			wanted++
+		}
+	}
+	if len(w.jobs) != wanted {
+		t.Report.Fail(name, "stop, start: %d Jobs, not %d", len(w.jobs), wanted)
+	}
+	for _, job := range w.jobs {
+		if slices.ContainsFunc(before, func(old batchv1.Job) bool { return old.UID == job.UID }) {
+			t.Report.Fail(name, "stop, start: Job/%s was not made again, so nothing makes streams and schema", job.Name)
+		}
+	}
+	return nil
+}
+
 // restored stops all parts as for a restore and starts them again, as docs/deploying.md says: an autoscaler leaves alone what has no
-// pods, in both directions.
+// pods, in both directions, and an apply the Jobs that have run, which a bus that was emptied and a database of another day need again.
 func (t *Trial) restored(ctx context.Context, name string, next []*unstructured.Unstructured) error {
 	w, err := t.workloads(ctx)
 	if err != nil {
@@ -179,11 +231,18 @@ func (t *Trial) restored(ctx context.Context, name string, next []*unstructured.
 	if err != nil {
 		t.Report.Fail(name, "stop: %v", err)
 	}
+	t.stands(ctx, name, next)
+	if output, err := t.Kubectl(ctx, "-n", namespace, "delete", "job", "-l", migrations); err != nil {
+		t.Report.Fail(name, "stop: %v\n%s", err, output)
+	}
 	scale(pods)
 	if err := t.take(ctx, name, next); err != nil {
 		return err
 	}
 	t.rollout(ctx, name, "stop, start", start)
+	if err := t.anew(ctx, name, w.jobs, next); err != nil {
+		return err
+	}
 	return t.again(ctx, name, "again", next)
 }
 
