@@ -147,6 +147,9 @@ func (o *object) read(b []byte) (int, error) {
 // ask asks for the bytes from where the reader is: from the start for all of them, from elsewhere for a window.
 func (o *object) ask() error {
 	o.hangUp()
+	if o.at != o.bodyAt {
+		o.window = firstWindow // elsewhere than where the last one ended
+	}
 	in := &s3.GetObjectInput{Bucket: o.store.bucket(), Key: o.name}
 	o.until = o.info.Size
 	if o.at > 0 {
