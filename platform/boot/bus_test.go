@@ -56,6 +56,17 @@ func TestAPartPreparesItsOwnStreams(t *testing.T) {
 	require.Contains(t, stderr, "change stream SYNC (each event on 3 of the servers instead of 1)")
 	require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 
+	// Files that cannot be read are not waited for, as serve does not.
+	for setting, want := range map[string]string{
+		"NATS_CA_FILE=/nowhere":          "concord-sync: nats_ca_file: mtls: authorities: open /nowhere: no such file or directory\n",
+		"NATS_CREDENTIALS_FILE=/nowhere": "concord-sync: events: connect to the bus: nats: open /nowhere: no such file or directory\n",
+	} {
+		code, out, stderr := migrate(append(environ, "CONCORD_SYNC_"+setting))
+		require.Equal(t, 1, code)
+		require.Equal(t, want, stderr)
+		require.NotContains(t, out, "waiting")
+	}
+
 	code, _, stderr = migrate(m.environ("sync", "NATS_OWN_CERTIFICATE=true"))
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "nats_own_certificate: needs tls.cert_file, key_file and ca_file\n")

@@ -184,9 +184,7 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 		}
 	}
 	return insist(patience, proc.Stdout, "bus", func() (bool, error) {
-		err := p.prepareBus(patience, proc, s) // what is not made in time is made by the next that is told to
-		var refused *jetstream.APIError
-		return !errors.As(err, &refused), err
+		return p.prepareBus(patience, proc, s) // what is not made in time is made by the next that is told to
 	})
 }
 
@@ -237,17 +235,18 @@ func insist(patience context.Context, out io.Writer, what string, try func() (he
 	}
 }
 
-// prepareBus makes the streams that the program is to make, and says what it did with each.
-func (p program) prepareBus(ctx context.Context, proc Process, s settings) error {
+// prepareBus makes the streams that the program is to make, and says what it did with each. A file that cannot be read does
+// not heal, nor what the servers refuse.
+func (p program) prepareBus(ctx context.Context, proc Process, s settings) (heals bool, err error) {
 	if err := s.openTLS(p.name, slog.New(slog.DiscardHandler)); err != nil { // what keeps it from the bus is the answer
-		return err
+		return false, err
 	}
 	bus := s.bus(p.name, p.name+"-migrate")
 	monitor := link.NewMonitor(link.Options{Part: p.name, Own: bus.Own})
 	defer monitor.Close()
 	conn, err := link.Connect(bus, monitor.Options()...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close()
 	lines, err := monitor.Prepare(ctx, conn, p.name, s.base.NATSReplicas)
@@ -257,7 +256,8 @@ func (p program) prepareBus(ctx context.Context, proc Process, s settings) error
 	for _, line := range lines {
 		fmt.Fprintln(proc.Stdout, line)
 	}
-	return err
+	var refused *jetstream.APIError
+	return !errors.As(err, &refused), err
 }
 
 // events shows and decides about events that were put aside.
