@@ -129,6 +129,32 @@ func TestConnectionsOfAnOldURLAreLeft(t *testing.T) {
 	}
 }
 
+// A lock is of the server that the URL named: once that is another one, who holds it there excludes nobody.
+func TestALockOfAnOldURLIsGivenUp(t *testing.T) {
+	server, other := sqldbtest.Postgres(t), sqldbtest.Postgres(t)
+	one, two := server.Role(t, "one", "p"), other.Role(t, "two", "p")
+	file := &given{}
+	file.set(one("p"), nil)
+	db, err := sqldb.Open(t.Context(), sqldb.Config{URL: one("p"), Latest: file.latest})
+	require.NoError(t, err)
+	defer db.Close()
+	lock, err := db.TryLock(t.Context(), "work")
+	require.NoError(t, err)
+	require.NotNil(t, lock)
+	require.NoError(t, lock.Check(t.Context()))
+
+	file.set(two("p"), nil)
+	require.NoError(t, atOnce(t, db, 2))
+	works(t, db, "two in two")
+	require.ErrorIs(t, lock.Check(t.Context()), sqldb.ErrBusy)
+	lock.Release()
+	lock, err = db.TryLock(t.Context(), "work")
+	require.NoError(t, err)
+	require.NotNil(t, lock)
+	require.NoError(t, lock.Check(t.Context()))
+	lock.Release()
+}
+
 // atOnce has n connections in use at the same time.
 func atOnce(t *testing.T, db *sqldb.DB, n int) error {
 	if n == 0 {

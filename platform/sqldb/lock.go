@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 )
 
 // Watch returns a channel that receives after a transaction of this process that called Notify with the same topic was
@@ -85,13 +86,26 @@ func (db *DB) TryLock(ctx context.Context, key string) (*Lock, error) {
 	return l, nil
 }
 
-// Check returns an error when the lock may be held by somebody else by now. The holder calls it every few seconds.
+// Check returns an error when the lock may be held by somebody else by now, also on another server, where the URL is another
+// one (Config.Latest). The holder calls it every few seconds.
 func (l *Lock) Check(ctx context.Context) error {
 	if l.conn == nil {
 		return nil
 	}
 	var one int
-	return l.db.dialect.classify(ctx, "lock", l.conn.QueryRowContext(ctx, `SELECT 1`).Scan(&one))
+	err := l.conn.QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+	if err == nil {
+		err = l.conn.Raw(func(conn any) error { return current(ctx, conn) })
+	}
+	return l.db.dialect.classify(ctx, "lock", err)
+}
+
+// current fails for a connection that the pool would not use again, as it is of another URL than that of now.
+func current(ctx context.Context, conn any) error {
+	if c, ok := conn.(driver.SessionResetter); ok {
+		return c.ResetSession(ctx)
+	}
+	return nil
 }
 
 // Release gives the lock to others.
