@@ -100,6 +100,18 @@ func TestD5_TheDatabasesAreMadeFromTheirBackups(t *testing.T) {
 		cluster.At("spec", "plugins", 0, "parameters", "serverName"), "the backups that it came from are not written over")
 }
 
+// TestD5_ADrillStartsNoPart: parts on a copy of the databases would do what the real ones do, with the same grants and bytes.
+func TestD5_ADrillStartsNoPart(t *testing.T) {
+	root := copied(t, block(t, "yaml", "recovery:")+block(t, "yaml", "count: 0")+"namespace: drill\n")
+	set, err := manifest.Render(root, "overlays/ours")
+	require.NoError(t, err)
+	deployments := set.Of("Deployment")
+	require.Len(t, deployments, 5)
+	for _, o := range deployments {
+		require.EqualValues(t, 0, o.At("spec", "replicas"), o.ID())
+	}
+}
+
 // TestX5_ImagesOfAnotherRegistry: the lines that the page adds to an overlay name every image's registry, and keep the digests.
 func TestX5_ImagesOfAnotherRegistry(t *testing.T) {
 	lines := regexp.MustCompile(`(?s)\$ (\(echo images:.*done\)) >>`).FindStringSubmatch(block(t, "console", "echo images:"))
