@@ -167,9 +167,8 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
 	if desk.Mail != nil {
 		s.sender = &outbound.Sender{DB: deps.DB, Vault: deps.Vault, Mail: desk.Mail, Now: deps.Now, Logger: deps.Logger,
 			Depth: outbound.NewDepth(meter)}
-	} else {
-		deps.Logger.WarnContext(ctx, "no mail server is set: nobody can be invited, and PINs go by text message only")
 	}
+	cfg.sayWhatIsMissing(ctx, deps.Logger)
 	s.api.Staffing = &staffing.Keeper{Post: post, Passwords: s.api.Passwords, Proofs: in.Proofs, Now: deps.Now}
 	if deps.Bus != nil {
 		s.listen()

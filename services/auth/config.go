@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"runtime"
@@ -45,6 +47,18 @@ func (c *Config) addIns() (addin.Registry, error) {
 		return nil, fmt.Errorf("add_ins: %w", err)
 	}
 	return clients, nil
+}
+
+// sayWhatIsMissing says what people miss when messages have no way to go.
+func (c Config) sayWhatIsMissing(ctx context.Context, logger *slog.Logger) {
+	switch texts := c.SMS.AccountSID != "" || c.SMS.WebhookURL != nil; {
+	case c.Mail.Host != "":
+	case texts:
+		logger.WarnContext(ctx, "mail.host (CONCORD_AUTH_MAIL_HOST) is unset: nobody can be invited, and PINs go by text message only")
+	default:
+		logger.ErrorContext(ctx, "mail.host (CONCORD_AUTH_MAIL_HOST) and sms.account_sid (CONCORD_AUTH_SMS_ACCOUNT_SID) are unset: "+
+			"nobody can be sent a PIN, and so nobody can sign in")
+	}
 }
 
 func loopback(host string) bool {
