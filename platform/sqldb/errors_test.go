@@ -120,6 +120,27 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestAFileThatTheURLNamesIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	empty, missing := filepath.Join(dir, "empty.pem"), filepath.Join(dir, "missing.pem")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	const start = "postgres://me:hunter2@127.0.0.1:1/things?sslmode=verify-full&"
+	for url, want := range map[string]string{
+		start + "sslrootcert=" + missing: "database_url names " + missing + " (sslrootcert), which cannot be read: no such file or directory",
+		start + "sslrootcert=" + dir:     "database_url names " + dir + " (sslrootcert), which cannot be read: is a directory",
+		start + "sslrootcert=" + empty:   "database_url names " + empty + " (sslrootcert), which holds no certificate in PEM",
+		start + "sslkey=" + missing + "&sslcert=" + empty: "database_url names " + missing + " (sslkey), which cannot be read: no such file or directory",
+		start + "sslkey=" + empty + "&sslcert=" + empty:   "database_url names " + empty + " (sslkey), which holds no key in PEM",
+		start + "sslmode=never":                           "database_url is not a valid postgres:// URL",
+	} {
+		_, err := sqldb.Open(t.Context(), sqldb.Config{URL: url})
+		require.EqualError(t, err, want, url)
+	}
+	t.Setenv("PGSSLROOTCERT", missing)
+	_, err := sqldb.Open(t.Context(), sqldb.Config{URL: start})
+	require.EqualError(t, err, "database_url needs the file "+missing+", which cannot be read: no such file or directory")
+}
+
 // A server that offers no TLS says so with one byte, and nothing more.
 func TestAServerWithoutTheTLSThatTheURLAsksFor(t *testing.T) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

@@ -176,8 +176,9 @@ func TestWhyANewURLDoesNotCountIsSaid(t *testing.T) {
 	file := &given{}
 	for want, now := range map[string]answer{
 		"its file is empty": {"", errors.New("its file is empty")},
-		"it is not a valid postgres:// URL, or names a file that cannot be read": {"postgres://u:p@127.0.0.1:1/d?sslmode=verify-full&sslrootcert=/does/not/exist", nil},
-		"it is not a valid postgres:// URL":                                      {"mysql://h/d", nil},
+		"database_url names /does/not/exist (sslrootcert), which cannot be read: no such file or directory": {"postgres://u:p@127.0.0.1:1/d?sslmode=verify-full&sslrootcert=/does/not/exist", nil},
+		"database_url is not a valid postgres:// URL": {"postgres://u:p@127.0.0.1:port/d", nil},
+		"it is not a valid postgres:// URL":           {"mysql://h/d", nil},
 	} {
 		file.set(now.url, now.err)
 		_, err := sqldb.Open(t.Context(), sqldb.Config{URL: as("wrong"), Latest: file.latest})

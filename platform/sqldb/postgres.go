@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -16,8 +19,7 @@ import (
 func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		// The parser's own message quotes the URL, password and all.
-		return nil, errors.New("sqldb: the database URL is not a valid postgres:// URL")
+		return nil, unusable(url, err)
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
@@ -34,6 +36,37 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// namedFiles are the parameters of a URL that name files, each with what the driver says of one with the wrong content. It has
+// no name for these.
+var namedFiles = []struct{ parameter, said, wrong string }{
+	{"sslrootcert", "unable to add CA to cert pool", "which holds no certificate in PEM"},
+	{"sslkey", "failed to decode sslkey", "which holds no key in PEM"},
+	{"sslcert", "unable to load cert", "which holds no certificate in PEM, or not that of sslkey"},
+}
+
+// unusable says why a URL is of no use. The parser's own message quotes it, password and all; of the URL only the path of a
+// file is repeated.
+func unusable(text string, err error) error {
+	_, query, _ := strings.Cut(text, "?")
+	given, _ := url.ParseQuery(query) // what can be read of it
+	var file *fs.PathError
+	unread := errors.As(err, &file)
+	for _, f := range namedFiles {
+		path := given.Get(f.parameter)
+		switch {
+		case path == "": // or it is named by a variable of PostgreSQL's own
+		case unread && path == file.Path:
+			return fmt.Errorf("database_url names %s (%s), which cannot be read: %w", path, f.parameter, file.Err)
+		case !unread && strings.Contains(err.Error(), f.said):
+			return fmt.Errorf("database_url names %s (%s), %s", path, f.parameter, f.wrong)
+		}
+	}
+	if unread {
+		return fmt.Errorf("database_url needs the file %s, which cannot be read: %w", file.Path, file.Err)
+	}
+	return errors.New("database_url is not a valid postgres:// URL")
 }
 
 // postgresConnector returns the connector for a postgres:// URL, which latest, if there is one, may replace at any time.
@@ -71,9 +104,7 @@ func (a *address) before(_ context.Context, cfg *pgx.ConnConfig) error {
 	if engine, _, wrong := parseURL(url); err == nil && (wrong != nil || engine != Postgres) {
 		err = errors.New("it is not a valid postgres:// URL")
 	} else if err == nil {
-		if now, err = parsePostgres(url); err != nil {
-			err = errors.New("it is not a valid postgres:// URL, or names a file that cannot be read")
-		}
+		now, err = parsePostgres(url)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
