@@ -175,7 +175,7 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 	patience, cancel := context.WithTimeout(ctx, wait) // for what is not there; a migration takes as long as it takes
 	defer cancel()
 	if s.database != nil {
-		err := insist(patience, proc.Stdout, "database", func() (bool, error) {
+		err := insist(patience, wait, proc.Stdout, "database", func() (bool, error) {
 			err := p.migrateDatabase(ctx, proc, s.database.open(1))
 			return heals(s.database.URL.Text(), err), err
 		})
@@ -183,7 +183,7 @@ func (p program) migrate(ctx context.Context, proc Process, s settings, wait tim
 			return err
 		}
 	}
-	return insist(patience, proc.Stdout, "bus", func() (bool, error) {
+	return insist(patience, wait, proc.Stdout, "bus", func() (bool, error) {
 		return p.prepareBus(patience, proc, s) // what is not made in time is made by the next that is told to
 	})
 }
@@ -208,15 +208,19 @@ const (
 	insistWords = 30 * time.Second
 )
 
-// insist tries until it works, or fails in a way that does not heal, or patience ends; it says what it waits for.
-func insist(patience context.Context, out io.Writer, what string, try func() (heals bool, err error)) error {
+// insist tries until it works, or fails in a way that does not heal, or patience ends, which is given for as long as wait; it
+// says what it waits for, and that it gave up.
+func insist(patience context.Context, wait time.Duration, out io.Writer, what string, try func() (heals bool, err error)) error {
 	pause, words := time.NewTicker(insistEvery), time.NewTicker(insistWords)
 	defer pause.Stop()
 	defer words.Stop()
 	for say := true; ; {
 		heals, err := try()
-		if err == nil || !heals || patience.Err() != nil {
+		switch {
+		case err == nil || !heals:
 			return err
+		case patience.Err() != nil:
+			return gaveUp(patience, wait, err)
 		}
 		select {
 		case <-words.C:
@@ -224,15 +228,23 @@ func insist(patience context.Context, out io.Writer, what string, try func() (he
 		default:
 		}
 		if say {
-			fmt.Fprintf(out, "waiting for the %s: %s\n", what, databaseWords(err))
+			fmt.Fprintf(out, "waiting for the %s: %s\n", what, databaseError{err})
 			say = false
 		}
 		select {
 		case <-patience.Done():
-			return err
+			return gaveUp(patience, wait, err)
 		case <-pause.C:
 		}
 	}
+}
+
+// gaveUp says why what was waited for did not come, unless it was the command that was stopped.
+func gaveUp(patience context.Context, wait time.Duration, err error) error {
+	if !errors.Is(patience.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("gave up after %s: %w", wait, databaseError{err})
 }
 
 // prepareBus makes the streams that the program is to make, and says what it did with each. A file that cannot be read does

@@ -33,6 +33,10 @@ func explain(err error) string {
 	case errors.Is(err, sqldb.ErrReadOnly), errors.Is(err, syscall.EROFS):
 		return "the database can't be written by this user: " + err.Error()
 	}
+	var opening *sqldb.Error
+	if errors.As(err, &opening) && opening.Op == "open" && error(opening) == err {
+		return opening.Details()
+	}
 	return err.Error()
 }
 

@@ -138,7 +138,7 @@ func (rt *Runtime) askDatabase(ctx context.Context) (string, error) {
 		return "", readiness.ErrStarting
 	}
 	if why != nil {
-		return "", errors.New(databaseWords(why))
+		return "", databaseError{why}
 	}
 	if s := db.Stats(); s.InUse >= s.Max && s.Max > 0 {
 		return fmt.Sprintf("ok, all %d connections are in use", s.Max), nil
@@ -146,13 +146,25 @@ func (rt *Runtime) askDatabase(ctx context.Context) (string, error) {
 	return readiness.OK, nil
 }
 
-// databaseWords says what is wrong with a database, without addresses.
-func databaseWords(err error) string {
+// databaseError says what is wrong with a database in plain words, for logs and commands.
+type databaseError struct{ error }
+
+// Error implements error.
+func (e databaseError) Error() string {
 	var said *sqldb.Error
-	if errors.As(err, &said) {
+	if errors.As(e.error, &said) {
+		return said.Details()
+	}
+	return e.error.Error()
+}
+
+// Plain is the same without addresses, for whoever reaches the port for health.
+func (e databaseError) Plain() string {
+	var said *sqldb.Error
+	if errors.As(e.error, &said) {
 		return said.Words()
 	}
-	return err.Error()
+	return e.error.Error()
 }
 
 // askSchema is the part "schema" of readiness.
@@ -170,7 +182,7 @@ func (rt *Runtime) askSchema(ctx context.Context) (string, error) {
 	all, err := sqldb.Schema(ctx, db, rt.setup.Migrations)
 	switch {
 	case err != nil:
-		return "", errors.New(databaseWords(err))
+		return "", databaseError{err}
 	case !all.Fits() && !rt.setup.MigratedByOthers && schema == "":
 		return "", readiness.ErrStarting // this process is about to bring it up to date
 	case !all.Fits():

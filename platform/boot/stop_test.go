@@ -160,6 +160,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	eventstest.Until(t, "it says what it waits for", func() bool {
 		return strings.Contains(w.ask(health), "database: no connection to the database\n")
 	})
+	require.Contains(t, w.stderr.String(), "database: no connection to the database at ", "the log names the server, whoever asks is not told")
 	require.Equal(t, "200 ok", w.ask(health, "/livez"))
 	server.Restart(t)
 	eventstest.Until(t, "it starts", func() bool { return strings.HasPrefix(w.ask(health), "200 ready") })

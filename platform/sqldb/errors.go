@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -46,11 +47,13 @@ type Error struct {
 	// Code is the SQLSTATE or the SQLite result code, for logs.
 	Code string
 
-	kind  error // one of the Err values or errUnknown
-	note  string
-	cause error // a context error, or nil
-	retry bool  // the transaction may be run again at once
-	lost  bool  // the connection is gone
+	kind error // one of the Err values or errUnknown
+	note string
+	// detail is note with the server's address, or empty.
+	detail string
+	cause  error // a context error, or nil
+	retry  bool  // the transaction may be run again at once
+	lost   bool  // the connection is gone
 
 	table   string   // SQLite names the columns of a violated unique key, not the key
 	columns []string // see Tx.constraintOver
@@ -78,7 +81,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Words says what is wrong in plain words, for whoever runs the program.
+// Words says what is wrong in plain words, for whoever runs the program. It names no address; Details may.
 func (e *Error) Words() string {
 	switch {
 	case errors.Is(e.cause, context.DeadlineExceeded):
@@ -89,6 +92,15 @@ func (e *Error) Words() string {
 		return "it is busy, code " + e.Code
 	}
 	return e.Error()
+}
+
+// Details is Words for a log and for whoever runs a command: it may name the server by host and port, never user, password
+// or database.
+func (e *Error) Details() string {
+	if e.detail != "" {
+		return e.detail
+	}
+	return e.Words()
 }
 
 // Is reports whether e is of the kind that target, one of the Err values, stands for.
@@ -131,7 +143,11 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 		}
 	}
 	if cause := contextError(ctx, err); cause != nil {
-		return &Error{Op: op, kind: ErrBusy, note: cause.Error(), cause: cause, lost: d == Postgres}
+		e := &Error{Op: op, kind: ErrBusy, note: cause.Error(), cause: cause, lost: d == Postgres}
+		if errors.Is(cause, context.DeadlineExceeded) {
+			e.detail = unreached(err)
+		}
+		return e
 	}
 	if e := classifyPostgres(op, err); e != nil {
 		e.note = outdatedNote(e.note, err)
@@ -140,14 +156,18 @@ func (d Dialect) classify(ctx context.Context, op string, err error) error {
 	if e := classifySQLite(op, err); e != nil {
 		return e
 	}
-	if untrusted(err) {
-		return &Error{Op: op, kind: ErrBusy, note: "the certificate of the server is not trusted (sslrootcert, sslmode)"}
+	if note, detail := distrust(err); note != "" {
+		return &Error{Op: op, kind: ErrBusy, note: outdatedNote(note, err), detail: outdatedNote(detail, err)}
 	}
 	if strings.Contains(err.Error(), "server refused TLS connection") { // the driver has no name for it
 		return &Error{Op: op, kind: ErrBusy, note: "the server offers no TLS, which the database's URL asks for (sslmode)"}
 	}
 	if connectionLost(err) {
-		return &Error{Op: op, kind: ErrBusy, note: outdatedNote("no connection to the database", err), retry: true, lost: true}
+		e := &Error{Op: op, kind: ErrBusy, note: outdatedNote("no connection to the database", err), retry: true, lost: true}
+		if at := unreached(err); at != "" {
+			e.detail = outdatedNote(at, err)
+		}
+		return e
 	}
 	if text := err.Error(); strings.HasPrefix(text, "sql: ") {
 		return &Error{Op: op, kind: errUnknown, note: scanNote(text)}
@@ -176,10 +196,41 @@ func connectionLost(err error) bool {
 		pgconn.SafeToRetry(err) // nothing was sent: the connection had ended before
 }
 
-// untrusted tells whether the server's certificate was refused.
-func untrusted(err error) bool {
-	var verification *tls.CertificateVerificationError
-	return errors.As(err, &verification)
+// distrust says why the server's certificate was refused, in detail also which names it has; "" when it was not.
+func distrust(err error) (note, detail string) {
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var other *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &name):
+		note = "the certificate of the server is for another name than the database's URL has"
+		return note, fmt.Sprintf("the certificate of the server is for %s, not for %s: correct the host in the database's URL, or the certificate",
+			named(name.Certificate), name.Host)
+	case errors.As(err, &authority):
+		note = "the certificate of the server is by an authority that is not known (sslrootcert in the database's URL)"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		note = "the certificate of the server has expired, or does not count yet"
+	case errors.As(err, &invalid), errors.As(err, &other):
+		note = "the certificate of the server is not trusted (sslrootcert, sslmode)"
+	}
+	return note, note
+}
+
+// named lists whom a certificate is for.
+func named(c *x509.Certificate) string {
+	names := append([]string(nil), c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	const most = 5 // more help nobody
+	switch {
+	case len(names) == 0:
+		return "no host"
+	case len(names) > most:
+		names = append(names[:most], "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // scanNote keeps of database/sql's complaint what it says about the column; the rest quotes the value.

@@ -2,8 +2,14 @@ package sqldb_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	osexec "os/exec"
@@ -12,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -126,9 +133,9 @@ func TestAFileThatTheURLNamesIsNamed(t *testing.T) {
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	const start = "postgres://me:hunter2@127.0.0.1:1/things?sslmode=verify-full&"
 	for url, want := range map[string]string{
-		start + "sslrootcert=" + missing: "database_url names " + missing + " (sslrootcert), which cannot be read: no such file or directory",
-		start + "sslrootcert=" + dir:     "database_url names " + dir + " (sslrootcert), which cannot be read: is a directory",
-		start + "sslrootcert=" + empty:   "database_url names " + empty + " (sslrootcert), which holds no certificate in PEM",
+		start + "sslrootcert=" + missing:                  "database_url names " + missing + " (sslrootcert), which cannot be read: no such file or directory",
+		start + "sslrootcert=" + dir:                      "database_url names " + dir + " (sslrootcert), which cannot be read: is a directory",
+		start + "sslrootcert=" + empty:                    "database_url names " + empty + " (sslrootcert), which holds no certificate in PEM",
 		start + "sslkey=" + missing + "&sslcert=" + empty: "database_url names " + missing + " (sslkey), which cannot be read: no such file or directory",
 		start + "sslkey=" + empty + "&sslcert=" + empty:   "database_url names " + empty + " (sslkey), which holds no key in PEM",
 		start + "sslmode=never":                           "database_url is not a valid postgres:// URL",
@@ -139,6 +146,127 @@ func TestAFileThatTheURLNamesIsNamed(t *testing.T) {
 	t.Setenv("PGSSLROOTCERT", missing)
 	_, err := sqldb.Open(t.Context(), sqldb.Config{URL: start})
 	require.EqualError(t, err, "database_url needs the file "+missing+", which cannot be read: no such file or directory")
+}
+
+// Which server it is, and why, is for logs and commands alone.
+func TestWhyNoConnectionCameAboutIsSaid(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	require.NoError(t, err)
+	defer silent.Close()
+	sockets := t.TempDir()
+	for url, want := range map[string][2]string{
+		"postgres://me:hunter2@127.0.0.1:1/things": {
+			"no connection to the database",
+			"no connection to the database at 127.0.0.1:1 (refused): see that the server runs, and listens there",
+		},
+		"postgres://me:hunter2@nowhere..here/things": { // which is asked of no server, having an empty label
+			"no connection to the database",
+			"no connection to the database at nowhere..here:5432 (no such host): correct the host in the database's URL",
+		},
+		"postgres://me:hunter2@" + silent.Addr().String() + "/things?connect_timeout=1": {
+			"it does not answer",
+			"no connection to the database at " + silent.Addr().String() + " (timed out): " +
+				"see that the server runs, and that no firewall or network policy keeps it away",
+		},
+		"postgres://me:hunter2@127.0.0.1:1,nowhere..here:2/things": {
+			"no connection to the database",
+			"no connection to the database at 127.0.0.1:1, nowhere..here:2 (no such host, refused): " +
+				"see that the server runs, and that the database's URL has its address",
+		},
+		"postgres://me:hunter2@/things?host=" + sockets: {
+			"no connection to the database",
+			"no connection to the database at " + sockets + "/.s.PGSQL.5432 (no such socket): see that the server runs, and has its socket there",
+		},
+	} {
+		_, err := sqldb.Open(t.Context(), sqldb.Config{URL: url})
+		require.ErrorIs(t, err, sqldb.ErrBusy, url)
+		var said *sqldb.Error
+		require.ErrorAs(t, err, &said)
+		require.Equal(t, want, [2]string{said.Words(), said.Details()}, url)
+		require.NotContains(t, err.Error(), "127.0.0.1", "what may reach others names no address")
+	}
+}
+
+func TestWhyACertificateOfAServerIsRefusedIsSaid(t *testing.T) {
+	valid := time.Hour
+	for name, c := range map[string]struct {
+		names  []string
+		until  time.Duration
+		mode   string
+		known  bool
+		plain  string
+		detail string
+	}{
+		"another name": {
+			[]string{"db", "db.things"}, valid, "verify-full", true, "the certificate of the server is for another name than the database's URL has",
+			"the certificate of the server is for db, db.things, not for 127.0.0.1: correct the host in the database's URL, or the certificate",
+		},
+		"an unknown authority":                 {[]string{"127.0.0.1"}, valid, "verify-full", false, unknownAuthority, unknownAuthority},
+		"an unknown authority, whatever names": {[]string{"db"}, valid, "verify-ca", false, unknownAuthority, unknownAuthority},
+		"an old one":                           {[]string{"db"}, -valid, "verify-ca", true, expired, expired},
+	} {
+		own, ca := certificate(t, c.until, c.names...)
+		if !c.known {
+			_, ca = certificate(t, valid, "other")
+		}
+		file := filepath.Join(t.TempDir(), "ca.pem")
+		require.NoError(t, os.WriteFile(file, ca, 0o600))
+		address := greets(t, own)
+		_, err := sqldb.Open(t.Context(), sqldb.Config{URL: "postgres://me:hush@" + address + "/things?sslmode=" + c.mode + "&sslrootcert=" + file})
+		require.ErrorIs(t, err, sqldb.ErrBusy, name)
+		var said *sqldb.Error
+		require.ErrorAs(t, err, &said)
+		require.Equal(t, c.plain, said.Words(), name)
+		require.Equal(t, c.detail, said.Details(), name)
+	}
+}
+
+const (
+	unknownAuthority = "the certificate of the server is by an authority that is not known (sslrootcert in the database's URL)"
+	expired          = "the certificate of the server has expired, or does not count yet"
+)
+
+// certificate makes one that is its own authority.
+func certificate(t *testing.T, until time.Duration, names ...string) (own tls.Certificate, ca []byte) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(until), IsCA: true, BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// greets is the address of a server that offers TLS, and nothing more.
+func greets(t *testing.T, own tls.Certificate) (address string) {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { lis.Close() })
+	go func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil { // the request for TLS
+				_, _ = conn.Write([]byte("S"))
+				_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{own}}).Handshake()
+			}
+			_ = conn.Close()
+		}
+	}()
+	return lis.Addr().String()
 }
 
 // A server that offers no TLS says so with one byte, and nothing more.

@@ -177,8 +177,8 @@ func TestWhyANewURLDoesNotCountIsSaid(t *testing.T) {
 	for want, now := range map[string]answer{
 		"its file is empty": {"", errors.New("its file is empty")},
 		"database_url names /does/not/exist (sslrootcert), which cannot be read: no such file or directory": {"postgres://u:p@127.0.0.1:1/d?sslmode=verify-full&sslrootcert=/does/not/exist", nil},
-		"database_url is not a valid postgres:// URL": {"postgres://u:p@127.0.0.1:port/d", nil},
-		"it is not a valid postgres:// URL":           {"mysql://h/d", nil},
+		"database_url is not a valid postgres:// URL":                                                       {"postgres://u:p@127.0.0.1:port/d", nil},
+		"it is not a valid postgres:// URL":                                                                 {"mysql://h/d", nil},
 	} {
 		file.set(now.url, now.err)
 		_, err := sqldb.Open(t.Context(), sqldb.Config{URL: as("wrong"), Latest: file.latest})

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -176,6 +179,53 @@ func outdatedNote(note string, err error) string {
 		return note
 	}
 	return strings.TrimPrefix(note+"; the URL that is given now does not count: "+o.why, "; ")
+}
+
+// unreached says at which address no server was reached, why, and what to do; "" when err is of no attempt to connect.
+func unreached(err error) string {
+	var attempt *pgconn.ConnectError
+	if !errors.As(err, &attempt) {
+		return ""
+	}
+	servers := []string{}
+	add := func(host string, port uint16) {
+		if _, server := pgconn.NetworkAddress(host, port); !slices.Contains(servers, server) { // each is tried with TLS and without
+			servers = append(servers, server)
+		}
+	}
+	add(attempt.Config.Host, attempt.Config.Port)
+	for _, f := range attempt.Config.Fallbacks {
+		add(f.Host, f.Port)
+	}
+	why, do := refusals(err)
+	return fmt.Sprintf("no connection to the database at %s%s: %s", strings.Join(servers, ", "), why, do)
+}
+
+// refusals says why servers were not reached, and what to do about it.
+func refusals(err error) (why, do string) {
+	var name *net.DNSError
+	var network net.Error
+	var reasons []string
+	note := func(is bool, reason, advice string) {
+		if is {
+			reasons, do = append(reasons, reason), advice
+		}
+	}
+	resolves := !errors.As(err, &name)
+	note(!resolves && name.IsNotFound, "no such host", "correct the host in the database's URL")
+	note(!resolves && !name.IsNotFound, "its name cannot be looked up", "see that the name service answers")
+	note(errors.Is(err, syscall.ECONNREFUSED), "refused", "see that the server runs, and listens there")
+	note(errors.Is(err, syscall.ENOENT), "no such socket", "see that the server runs, and has its socket there")
+	note(errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH), "no route", "correct the host in the database's URL, or the network")
+	note(resolves && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()),
+		"timed out", "see that the server runs, and that no firewall or network policy keeps it away")
+	if len(reasons) != 1 {
+		do = "see that the server runs, and that the database's URL has its address"
+	}
+	if len(reasons) > 0 {
+		why = " (" + strings.Join(reasons, ", ") + ")"
+	}
+	return why, do
 }
 
 // classifyPostgres returns what a SQLSTATE means, or nil when err carries none. The codes are those of the PostgreSQL

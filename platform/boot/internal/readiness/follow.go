@@ -98,6 +98,10 @@ func (w *Watch) note(i int, state string, err error) {
 		}
 		if err != nil {
 			a.shown = err.Error()
+			var plain interface{ Plain() string }
+			if errors.As(err, &plain) {
+				a.shown = plain.Plain()
+			}
 			if errors.Is(err, context.DeadlineExceeded) {
 				a.Err, a.shown = errSilent, errSilent.Error()
 			} else if _, waits := err.(*waiting); w.parts[i].Private && !waits && err != errSilent {

@@ -34,7 +34,8 @@ const OK = "ok"
 
 // Ask says how a part is: its state in a few plain words when the process can answer rightly, OK or what it does without
 // ("unreachable for 12s, serving without it"), else an error that says what is wrong and what to do. Both are shown to
-// whoever reaches the port for health: no secrets, no addresses. It returns soon after ctx ends.
+// whoever reaches the port for health: no secrets, no addresses. An error with a method Plain() string is shown as that, and
+// as it is to the log alone. It returns soon after ctx ends.
 type Ask func(ctx context.Context) (state string, err error)
 
 // Part is one thing to ask.
