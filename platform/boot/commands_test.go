@@ -143,7 +143,9 @@ func TestKeysCommands(t *testing.T) {
 	options := []boot.Option{boot.GRPC(), boot.Database(sqldb.Join(rotation.Schema, migrations)), boot.Keyring(rotation.Inventory{}, kms.Open)}
 	code, _, stderr := once(environ, builds, options)
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "keyring.json", "a service does not make its keyring by itself")
+	require.Equal(t, "concord-things: keyring_file (CONCORD_THINGS_KEYRING_FILE): stat "+m.path("keyring.json")+": no such file or directory; "+
+		"if there was one, restore it from a backup: what it sealed opens with no other; "+
+		"for a first start make it: concord-things keys create\n", stderr, "a service does not make its keyring by itself")
 	code, _, stderr = once(environ, builds, options, "migrate")
 	require.Equal(t, 0, code, stderr)
 
@@ -154,7 +156,8 @@ func TestKeysCommands(t *testing.T) {
 		return out + stderr
 	}
 	do(0, "create")
-	require.Contains(t, do(1, "create"), "exists already", "a keyring is never replaced")
+	require.Equal(t, "concord-things: keyring_file (CONCORD_THINGS_KEYRING_FILE): the keyring file exists already: "+m.path("keyring.json")+"\n",
+		do(1, "create"), "a keyring is never replaced")
 	require.Contains(t, do(1, "promote"), "refused: no key was added")
 	do(0, "add")
 	require.Contains(t, do(1, "add"), "refused: a key was added already")
@@ -175,6 +178,11 @@ func TestKeysCommands(t *testing.T) {
 	require.NotContains(t, do(1, "wrap", "--kms", "base64key://hush"), "hush")
 	require.Contains(t, do(0, "wrap", "--kms", key), "is wrapped")
 	require.Contains(t, do(1, "status"), "no KMS is set (keyring_kms)")
+	other := "CONCORD_THINGS_KEYRING_KMS=base64key://ZL5wXCHf0KVWQRUCxSCLPNOvmTH1q-1NPvXTmOLqiuk="
+	code, _, stderr = once(append(environ, other), builds, options)
+	require.Equal(t, 1, code)
+	require.Regexp(t, `^concord-things: keyring_file \(CONCORD_THINGS_KEYRING_FILE\): the KMS did not unwrap .*keyring\.json\): .+\n$`, stderr)
+	require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 	environ = append(environ, "CONCORD_THINGS_KEYRING_KMS="+key)
 	do(0, "rotate")
 	code, out, stderr = once(environ, builds, options, "config", "print")

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
+	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/rotation"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
@@ -25,13 +27,42 @@ func (c command) keys(ctx context.Context, proc Process, p program, s settings) 
 	}
 	word := strings.TrimPrefix(c.words, "keys ")
 	if c.print {
-		return printed(proc, word, func(proc Process, out io.Writer) error {
+		err = printed(proc, word, func(proc Process, out io.Writer) error {
 			file.Print = out
 			return c.changeKeys(ctx, proc, p, s, word, file)
 		})
+	} else {
+		err = c.changeKeys(ctx, proc, p, s, word, file)
 	}
-	return c.changeKeys(ctx, proc, p, s, word, file)
+	return p.keyringError(err, word != "create")
 }
+
+// keyringError names the setting of an error that is about the keyring file itself, and says how the first is made where that
+// may be what is missing; another error stays as it is.
+func (p program) keyringError(err error, first bool) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "vault: ") || errors.Is(err, vault.ErrSealed) {
+		return err
+	}
+	fault := &keyringFault{setting: "keyring_file (" + config.Prefix(p.name) + "KEYRING_FILE): ", error: err}
+	if first && errors.Is(err, fs.ErrNotExist) {
+		fault.first = "; for a first start make it: concord-" + p.name + " keys create"
+	}
+	return fault
+}
+
+// keyringFault is what is wrong with a keyring file, with the setting that names it.
+type keyringFault struct {
+	setting, first string
+	error
+}
+
+// Error implements error.
+func (k *keyringFault) Error() string {
+	return k.setting + strings.TrimPrefix(k.error.Error(), "vault: ") + k.first
+}
+
+// Unwrap returns what package vault said.
+func (k *keyringFault) Unwrap() error { return k.error }
 
 // printed does a command with what becomes of the file on stdout, and what it says on stderr.
 func printed(proc Process, word string, do func(proc Process, out io.Writer) error) error {

@@ -276,7 +276,7 @@ func (s settings) setup(ctx context.Context, p program, tel *telemetry.Telemetry
 			return Setup{}, err
 		}
 		if setup.Vault, err = file.Open(); err != nil {
-			return Setup{}, err
+			return Setup{}, p.keyringError(err, true)
 		}
 	}
 	if err := s.listen(ctx, p, &setup); err != nil {

@@ -120,7 +120,7 @@ func (p program) runTool(ctx context.Context, proc Process, s settings, run Tool
 			return err
 		}
 		if env.Vault, err = file.Open(); err != nil {
-			return err
+			return p.keyringError(err, true)
 		}
 	}
 	return outcome(run.Run(ctx, env))

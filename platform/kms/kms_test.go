@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func TestAKeyringWrappedByAKMS(t *testing.T) {
 	require.NoError(t, err)
 	_, err = file.Open()
 	require.ErrorIs(t, err, vault.ErrKMS, "another key")
+	require.NotContains(t, err.Error(), "\n")
+	require.Equal(t, 1, strings.Count(err.Error(), "secrets (code="), err)
 }
 
 func TestAddressesThatAreNone(t *testing.T) {

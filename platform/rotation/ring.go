@@ -146,11 +146,23 @@ func (s Status) hashing() error {
 				return refuse("%d %s of %s made with the old key are under way", n, h.Name, p.Service)
 			}
 			if left := h.life - p.hashes(s.Keys.Hashing()); left > 0 {
-				return refuse("%s of %s made with the old key are good for %d minutes more", h.Name, p.Service, int(left.Minutes())+1)
+				return refuse("%s of %s made with the old key are good for %s more", h.Name, p.Service, inWords(left))
 			}
 		}
 	}
 	return nil
+}
+
+// inWords is a time in minutes, begun ones included, and from two hours on in hours and minutes.
+func inWords(left time.Duration) string {
+	minutes := int(left.Minutes()) + 1
+	switch {
+	case minutes < 2*60:
+		return fmt.Sprintf("%d minutes", minutes)
+	case minutes%60 == 0:
+		return fmt.Sprintf("%d hours", minutes/60)
+	}
+	return fmt.Sprintf("%d hours and %d minutes", minutes/60, minutes%60)
 }
 
 // hashes is for how long no process has hashed with another key.

@@ -42,7 +42,7 @@ type File struct {
 // processes that create it at once, one gets ErrExists, and both may open it then.
 func (f File) Create() error {
 	if _, err := os.Lstat(f.Path); err == nil {
-		return ErrExists
+		return fmt.Errorf("%w: %s", ErrExists, f.Path)
 	}
 	unlock, err := f.lock()
 	if err != nil {
@@ -55,7 +55,7 @@ func (f File) Create() error {
 	}
 	err = f.save(ring, f.KMS != nil, os.Link) // unlike a rename, a link refuses to replace
 	if errors.Is(err, fs.ErrExist) {
-		return ErrExists
+		return fmt.Errorf("%w: %s", ErrExists, f.Path)
 	}
 	return err
 }

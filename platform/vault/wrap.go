@@ -82,8 +82,11 @@ func (f File) unwrap(sealed []byte) ([]byte, error) {
 	if err == nil && !json.Valid(plain) {
 		return nil, f.noKeyring()
 	}
+	if asked != nil { // the envelope repeats some of it, or nothing
+		err = asked
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s): %w", ErrKMS, f.Path, errors.Join(asked, err))
+		return nil, fmt.Errorf("%w (%s): %w", ErrKMS, f.Path, err)
 	}
 	return plain, nil
 }
