@@ -156,7 +156,7 @@ func Run[C any](
 	}
 	tool, c, err := p.parse(proc.Args)
 	if err != nil {
-		fmt.Fprintf(proc.Stderr, "concord-%s: %v\n%s", name, err, p.usage())
+		fmt.Fprintf(proc.Stderr, "concord-%s: %v; see concord-%s help\n", name, err, name)
 		return exitSettings
 	}
 	if tool != nil && detached(tool) {

@@ -72,15 +72,16 @@ type command struct {
 // time need a minute or two.
 const migrateWait = 5 * time.Minute
 
-// anyNumber of arguments, one at least.
-const anyNumber = -1
+// several ends the name of an argument that may come several times.
+const several = " …"
 
-// known lists the commands with how many arguments each takes.
-var known = map[string]int{
-	"serve": 0, "migrate": 0, "version": 0, "help": 0, "config check": 0, "config print": 0, "config doc": 0,
-	"bus permissions": 0, "identity create": 1, "identity trust": anyNumber, "events list": 0, "events retry": 1, "events discard": 1,
-	"keys create": 0, "keys status": 0, "keys rotate": 0, "keys add": 0, "keys promote": 0, "keys retire": 0,
-	"keys wrap": 0, "keys unwrap": 0,
+// known lists the commands, with the argument that each takes.
+var known = map[string]string{
+	"serve": "", "migrate": "", "version": "", "help": "", "config check": "", "config print": "", "config doc": "",
+	"bus permissions": "", "identity create": "FILE", "identity trust": "NAME=FILE" + several,
+	"events list": "", "events retry": "ID", "events discard": "ID",
+	"keys create": "", "keys status": "", "keys rotate": "", "keys add": "", "keys promote": "", "keys retire": "",
+	"keys wrap": "", "keys unwrap": "",
 }
 
 // parse reads the arguments; flags may stand anywhere.
@@ -102,7 +103,7 @@ func parse(args []string) (command, error) {
 		case errors.Is(err, flag.ErrHelp):
 			return command{words: "help"}, nil
 		case err != nil:
-			return command{}, err
+			return command{}, flagMistake(flags, err)
 		}
 		if flags.NArg() == 0 {
 			break
@@ -112,13 +113,27 @@ func parse(args []string) (command, error) {
 	if len(words) == 0 {
 		words = []string{"serve"}
 	}
-	for n := 1; n <= 2 && n <= len(words); n++ {
+	for n := min(2, len(words)); n > 0; n-- {
 		c.words, c.args = strings.Join(words[:n], " "), words[n:]
-		if takes, ok := known[c.words]; ok && (takes == len(c.args) || (takes == anyNumber && len(c.args) > 0)) {
-			return c, nil
+		if takes, ok := known[c.words]; ok {
+			return c, c.argued(takes)
 		}
 	}
 	return command{}, fmt.Errorf("there is no command %q", strings.Join(words, " "))
+}
+
+// argued says what is wrong with the number of arguments of a command that takes those.
+func (c command) argued(takes string) error {
+	one, many := strings.CutSuffix(takes, several)
+	switch {
+	case takes == "" && len(c.args) > 0:
+		return fmt.Errorf("%s takes no argument %q", c.words, c.args[0])
+	case takes != "" && len(c.args) == 0:
+		return fmt.Errorf("%s needs an argument: %s %s", c.words, c.words, takes)
+	case takes != "" && !many && len(c.args) > 1:
+		return fmt.Errorf("%s takes one %s, and no argument %q beside it", c.words, one, c.args[1])
+	}
+	return nil
 }
 
 // before does the commands that need no settings.

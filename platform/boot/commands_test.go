@@ -52,12 +52,26 @@ func TestCommands(t *testing.T) {
 	require.Contains(t, out, "insecure: true\n")
 	require.Equal(t, "concord-things: nats_url (CONCORD_THINGS_NATS_URL): is required\n", stderr)
 
-	code, _, stderr = once(environ, builds, options, "dance")
-	require.Equal(t, 2, code)
-	require.Contains(t, stderr, `there is no command "dance"`)
-	require.Contains(t, stderr, "config check")
-	code, _, _ = once(environ, builds, options, "--nonsense")
-	require.Equal(t, 2, code)
+	for args, want := range map[string]string{
+		"dance":                      `there is no command "dance"`,
+		"keys":                       `there is no command "keys"`,
+		"keys dance":                 `there is no command "keys dance"`,
+		"identity create":            "identity create needs an argument: identity create FILE",
+		"identity create a b":        `identity create takes one FILE, and no argument "b" beside it`,
+		"identity trust":             "identity trust needs an argument: identity trust NAME=FILE …",
+		"events retry --by me":       "events retry needs an argument: events retry ID",
+		"bus permissions extra":      `bus permissions takes no argument "extra"`,
+		"serve now":                  `serve takes no argument "now"`,
+		"migrate --wait 5":           `--wait: must be a duration like 90s or 5m, not "5"`,
+		"migrate --wait":             "--wait: needs a value",
+		"--nonsense":                 "--nonsense: is not a flag",
+		"keys retire --lose=perhaps": `--lose: must be true or false, not "perhaps"`,
+	} {
+		code, out, stderr = once(environ, builds, options, strings.Fields(args)...)
+		require.Equal(t, 2, code, args)
+		require.Empty(t, out)
+		require.Equal(t, "concord-things: "+want+"; see concord-things help\n", stderr)
+	}
 	require.False(t, exists(m.path("things.db")), "none of these touches the database")
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/concord-suite/concord/platform/config"
 	"github.com/concord-suite/concord/platform/sqldb"
 	"github.com/concord-suite/concord/platform/vault"
 )
@@ -83,7 +84,7 @@ func (p program) tool(args []string) (run ToolRun, file string, err error) {
 func (t Tool) read(f *flag.FlagSet, run ToolRun, args []string) error {
 	argued, takes := run.(Argued)
 	for {
-		if err := f.Parse(args); err != nil || f.NArg() == 0 {
+		if err := flagMistake(f, f.Parse(args)); err != nil || f.NArg() == 0 {
 			return err
 		}
 		if !takes {
@@ -92,6 +93,14 @@ func (t Tool) read(f *flag.FlagSet, run ToolRun, args []string) error {
 		argued.Argue(f.Arg(0))
 		args, takes = f.Args()[1:], false
 	}
+}
+
+// flagMistake words an error of reading flags in plain words.
+func flagMistake(f *flag.FlagSet, err error) error {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return errors.New(config.FlagMistake(f, err).String())
 }
 
 // detached tells whether a command needs nothing of the program.

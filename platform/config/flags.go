@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // ParseFlags reads args into the flags of f, which take no other arguments. It goes on behind a mistake: the error is a
@@ -21,11 +22,14 @@ func ParseFlags(f *flag.FlagSet, args []string) error {
 		case errors.Is(err, flag.ErrHelp):
 			return err
 		case err != nil:
-			m := flagMistake(f, err)
-			mistakes = append(mistakes, m)
+			m := FlagMistake(f, err)
 			// The package leaves a word that is no flag at all, and takes what follows an unknown flag for an argument.
 			malformed := strings.HasPrefix(err.Error(), "bad flag syntax")
 			value := m.Rule == unknownFlag && len(args) > 0 && !strings.HasPrefix(args[0], "-")
+			if m.Rule == unknownFlag {
+				m.Rule += "; -h lists them"
+			}
+			mistakes = append(mistakes, m)
 			if malformed || value {
 				args = args[1:]
 			}
@@ -40,7 +44,7 @@ func ParseFlags(f *flag.FlagSet, args []string) error {
 	return nil
 }
 
-const unknownFlag = "is not a flag; -h lists them"
+const unknownFlag = "is not a flag"
 
 // badValue and badFlag are how package flag words its errors, which have no types.
 var (
@@ -48,8 +52,8 @@ var (
 	badFlag  = regexp.MustCompile(`^flag (provided but not defined|needs an argument): -(.+)$`)
 )
 
-// flagMistake words an error of package flag like the mistakes of settings.
-func flagMistake(f *flag.FlagSet, err error) Mistake {
+// FlagMistake words an error of f.Parse, which is not flag.ErrHelp, like the mistakes of settings.
+func FlagMistake(f *flag.FlagSet, err error) Mistake {
 	if found := badValue.FindStringSubmatch(err.Error()); found != nil {
 		return Mistake{Key: "--" + found[2], Rule: wantedValue(f, found[2]) + ", not " + found[1]}
 	}
@@ -71,6 +75,8 @@ func wantedValue(f *flag.FlagSet, name string) string {
 			return "must be true or false"
 		case int, int64, uint, uint64:
 			return "must be a whole number"
+		case time.Duration:
+			return "must be a duration like 90s or 5m"
 		}
 	}
 	return "has a wrong value"

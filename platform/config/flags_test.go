@@ -28,7 +28,7 @@ func TestParseFlagsNamesAllMistakes(t *testing.T) {
 --exit: must be true or false, not "perhaps"
 serve takes no argument "now"
 bad flag syntax: ---x
---grace: has a wrong value, not "long"
+--grace: must be a duration like 90s or 5m, not "long"
 --addr: needs a value`)
 	require.ErrorAs(t, err, new(config.Mistakes))
 }
