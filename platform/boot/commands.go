@@ -33,7 +33,7 @@ func (p program) usage() string {
 
 const commands = `  serve               run the service (the default)
   migrate             bring the database's schema and the bus's streams up to date, and end; waits for both, --wait 5m at most
-  config check        check the settings, and end
+  config check        check the settings, warn of files they name that cannot be read, and end
   config print        print the settings in force, secrets left out; what is wrong or missing is marked
   config doc          print a table of all settings
   bus permissions     print the accounts and users of the NATS servers, with --trust-domain NAME (default concord)
@@ -168,8 +168,12 @@ func (c command) run(
 ) error {
 	switch c.words {
 	case "config check":
+		unread, err := config.Unread(p.name, parts...)
+		for _, file := range unread {
+			fmt.Fprintf(proc.Stderr, "concord-%s: warning: %s\n", p.name, file)
+		}
 		fmt.Fprintln(proc.Stdout, "the settings are right")
-		return nil
+		return err
 	case "config print":
 		fmt.Fprintf(proc.Stdout, "# %s\n", s.base.stopRule())
 		return config.Print(proc.Stdout, parts...)

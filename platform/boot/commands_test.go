@@ -37,7 +37,17 @@ func TestCommands(t *testing.T) {
 
 	code, out, stderr := once(environ, builds, options, "config", "check")
 	require.Equal(t, 0, code, stderr)
-	require.Contains(t, out, "right")
+	require.Equal(t, "the settings are right\n", out)
+	require.Equal(t, "concord-things: warning: keyring_file (CONCORD_THINGS_KEYRING_FILE): "+m.path("keyring.json")+
+		" cannot be read: no such file or directory\n", stderr, "they may be meant for another machine")
+	missing := append(m.environ("things", "TRUST_FILE="+t.TempDir(), "NATS_CA_FILE=/does/not/exist"), environ[len(environ)-1])
+	require.NoError(t, os.WriteFile(m.path("keyring.json"), nil, 0o600))
+	code, _, stderr = once(missing, builds, options, "config", "check")
+	require.Equal(t, 0, code)
+	require.Equal(t, 2, strings.Count(stderr, "\n"), stderr)
+	require.Contains(t, stderr, "warning: nats_ca_file (CONCORD_THINGS_NATS_CA_FILE): /does/not/exist cannot be read: no such file or directory\n")
+	require.Regexp(t, `warning: trust_file \(CONCORD_THINGS_TRUST_FILE\): \S+ cannot be read: it is no file\n`, stderr)
+	require.NoError(t, os.Remove(m.path("keyring.json")))
 	code, _, stderr = once(nil, builds, options, "config", "check")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "nats_url (CONCORD_THINGS_NATS_URL): is required\n")
